@@ -1,0 +1,67 @@
+"""The lake's own commands: `python -m fitness_assets versions|rollback|dictionary`."""
+
+from typing import Any
+
+import click
+
+from fitness_assets.catalogue import group_of, page
+from fitness_assets.dictionary import Table
+from fitness_assets.lake import Lake, LakeError
+from fitness_assets.settings import load_settings
+
+
+class _Group(click.ParamType):
+    name = "layer/table"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Table, ...]:
+        try:
+            return group_of(value)
+        except KeyError as error:
+            self.fail(error.args[0], param, ctx)
+
+
+def _lake() -> Lake:
+    def no_spark() -> Any:
+        raise LakeError("this command reads no table")
+
+    return Lake(load_settings().local_root, no_spark)
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Dispatch to the commands below."""
+
+
+@main.command()
+@click.argument("tables", type=_Group(), metavar="LAYER/TABLE")
+def versions(tables: tuple[Table, ...]) -> None:
+    """List the versions of a table that can still be looked at; the current one is marked."""
+    lake = _lake()
+    sealing = tables[-1]
+    for version in lake.versions(sealing):
+        audit = lake.audit(sealing, version)
+        failed = [verdict.rule for table in tables for verdict in lake.audit(table, version).verdicts if verdict.blocks]
+        state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""
+        click.echo(f"{version}  {audit.created_at}  {audit.rows:>12,} rows  run {audit.run_id}  {state}".rstrip())
+
+
+@main.command()
+@click.argument("tables", type=_Group(), metavar="LAYER/TABLE")
+@click.argument("version")
+def rollback(tables: tuple[Table, ...], version: str) -> None:
+    """Make VERSION of a table current again, together with the tables that were published with it."""
+    try:
+        _lake().rollback(tables, version)
+    except LakeError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{', '.join(table.key for table in tables)}: version {version} is current")
+
+
+@main.command()
+def dictionary() -> None:
+    """Print the page for analysts that describes every table."""
+    click.echo(page(), nl=False)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m fitness_assets")

@@ -1,0 +1,1 @@
+"""Bronze: uploads as they came, typed, nothing lost."""

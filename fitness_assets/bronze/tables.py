@@ -1,0 +1,176 @@
+"""What bronze holds: the ledger of uploads, the typed rows, and the rows that did not fit.
+
+The ranges of the twelve raw columns are the analysts' cleaning rules. Bronze only reports how many rows are outside;
+silver rejects them.
+"""
+
+from datetime import UTC, date, datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from fitness_assets.dictionary import Column, Frames, Rule, SetRule, Table
+
+_UPLOAD_ID = Column(
+    "upload_id",
+    "string",
+    "The upload: SHA-256 of its bytes, so the same bytes are one upload under any name.",
+    "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    nullable=False,
+)
+_ROW_NUMBER = Column(
+    "row_number", "bigint", "Position of the row in its upload; the first row below the header is 1.", 1, nullable=False
+)
+_INGESTED_AT = Column(
+    "ingested_at",
+    "timestamp",
+    "When bronze took the upload in (UTC). Later is newer: no two uploads share the moment.",
+    datetime(2024, 9, 7, 6, 0, tzinfo=UTC),
+    nullable=False,
+)
+
+RAW_COLUMNS = (
+    Column(
+        "user_id", "string", "The person, as the source names them; may be longer than 64 bits.", "17", nullable=False
+    ),
+    Column("age", "int", "Age on that day, in whole years.", 42, "years", range=(18, 100)),
+    Column("gender", "string", "Gender as logged.", "F", allowed=("M", "F")),
+    Column("date", "date", "The day that was logged.", date(2024, 9, 6), nullable=False),
+    Column("steps", "int", "Steps walked on the day.", 8120, "steps", range=(0, 50_000), nullable=False),
+    Column("heart_rate_avg", "double", "Average heart rate of the day.", 71.5, "bpm", range=(30, 200)),
+    Column("sleep_hours", "double", "Hours slept.", 7.2, "h", range=(2, 16)),
+    Column("calories_burned", "double", "Energy spent on the day.", 2240.0, "kcal", range=(500, 8_000)),
+    Column("exercise_minutes", "double", "Minutes of exercise.", 35.0, "min", range=(0, 600)),
+    Column("stress_level", "int", "Stress as the person rated it, 1 (none) to 10.", 4, range=(1, 10)),
+    Column("weight_kg", "double", "Body weight.", 68.4, "kg", range=(30, 200)),
+    Column("bmi", "double", "Body mass index as logged.", 23.9, "kg/m²", range=(10, 60)),
+)
+"""The raw contract: matched by name, any order."""
+
+
+def _unreconciled(frames: Frames) -> DataFrame:
+    """Uploads whose rows read are not the rows typed plus the rows quarantined, counted in the tables themselves."""
+    counts = (
+        frames[LOGGED_DAYS.key]
+        .select("upload_id", F.lit(1).alias("typed"), F.lit(0).alias("quarantined"))
+        .unionAll(frames[QUARANTINE.key].select("upload_id", F.lit(0), F.lit(1)))
+        .groupBy("upload_id")
+        .agg(F.sum("typed").alias("typed"), F.sum("quarantined").alias("quarantined"))
+    )
+    return (
+        frames[UPLOADS.key]
+        .select("upload_id", "rows_read", "rows_typed", "rows_quarantined")
+        .join(counts, "upload_id", "full_outer")
+        .fillna(0, ["typed", "quarantined"])
+        .where(
+            "rows_read IS NULL OR rows_read != typed + quarantined"
+            " OR rows_typed != typed OR rows_quarantined != quarantined"
+        )
+    )
+
+
+FOUND = "bronze/uploads found by this run"
+"""Key among the frames of a bronze step: the ledger's rows of the uploads that this run found, known or new."""
+
+UPLOADS = Table(
+    "bronze/uploads",
+    "The ledger: every upload that was ever read or refused, once.",
+    "one upload",
+    (
+        _UPLOAD_ID,
+        Column("uri", "string", "Where it was when it was taken in.", "data/raw/sample.csv", nullable=False),
+        Column("size_bytes", "bigint", "Size as it lay there.", 21_251_871, "bytes", nullable=False),
+        Column(
+            "modified_at",
+            "timestamp",
+            "When the file was last changed (UTC).",
+            datetime(2024, 9, 7, tzinfo=UTC),
+            nullable=False,
+        ),
+        Column(
+            "status",
+            "string",
+            "Whether its rows are in bronze.",
+            "ingested",
+            allowed=("ingested", "refused"),
+            nullable=False,
+        ),
+        Column(
+            "refusal",
+            "string",
+            "Why the upload as a whole was refused; empty when it was not.",
+            "the header lacks the required column steps",
+        ),
+        Column("rows_read", "bigint", "Rows below the header.", 365, "rows", nullable=False),
+        Column("rows_typed", "bigint", "Rows in bronze/logged_days.", 360, "rows", nullable=False),
+        Column("rows_quarantined", "bigint", "Rows in bronze/quarantine.", 5, "rows", nullable=False),
+        _INGESTED_AT,
+    ),
+    ("upload_id",),
+    own_rules=(
+        SetRule("rows_reconcile", "For every upload, rows read = rows typed + rows quarantined.", _unreconciled),
+        # Of the uploads that one run found, so that it passes again once the file is mended or gone.
+        SetRule(
+            "no_refused_uploads",
+            "Every upload that this run found could be read.",
+            lambda frames: frames[FOUND].where("status = 'refused'").select("uri", "refusal"),
+            "error",
+        ),
+    ),
+)
+
+LOGGED_DAYS = Table(
+    "bronze/logged_days",
+    "The rows of all uploads as they came, typed. Unclean: use silver or gold for analysis.",
+    "one row of one upload",
+    (
+        _UPLOAD_ID,
+        _ROW_NUMBER,
+        *RAW_COLUMNS,
+        Column(
+            "extra",
+            "string",
+            "Columns beyond the raw contract, as JSON; empty when there are none.",
+            '{"device": "watch"}',
+        ),
+        _INGESTED_AT,
+    ),
+    ("upload_id", "row_number"),
+    own_rules=(
+        Rule(
+            "date_not_in_future",
+            "No day is later than the day after its ingestion.",
+            "date > date_add(CAST(ingested_at AS DATE), 1)",
+            {"date": date(2999, 1, 1)},
+            "warning",
+        ),
+    ),
+    range_severity="warning",
+)
+
+QUARANTINE = Table(
+    "bronze/quarantine",
+    "Rows that do not fit the raw contract: their text as it was, and every reason.",
+    "one row of one upload",
+    (
+        _UPLOAD_ID,
+        _ROW_NUMBER,
+        Column(
+            "line_number", "bigint", "Line of the file on which the row starts; the first line is 1.", 2, nullable=False
+        ),
+        Column("text", "string", "The row as it was.", "17,42,F,2024-09-06,8k", nullable=False),
+        Column(
+            "reasons",
+            "array<string>",
+            "What does not fit, cell by cell.",
+            ["steps: '8k' is not a number"],
+            nullable=False,
+        ),
+        _INGESTED_AT,
+    ),
+    ("upload_id", "row_number"),
+    own_rules=(Rule("reason_given", "Every quarantined row says why.", "cardinality(reasons) = 0", {"reasons": []}),),
+)
+
+TABLES = (LOGGED_DAYS, QUARANTINE, UPLOADS)
+"""Written by one step, the ledger last: an upload counts as taken in once the ledger says so."""

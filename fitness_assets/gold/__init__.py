@@ -1,0 +1,1 @@
+"""Gold: a star schema for queries."""

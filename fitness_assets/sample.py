@@ -1,0 +1,126 @@
+"""Make a file like the public one, flaws included: `python -m fitness_assets.sample --users 50 --days 365 --seed 1`.
+
+Every measure is drawn by itself from a plausible distribution. Nothing follows from anything, so no model can have
+skill on it that its target's own definition does not leak; that is how the public file behaves, too.
+"""
+
+import csv
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+import click
+
+from fitness_assets.bronze.tables import RAW_COLUMNS
+
+FIRST_DAY = date(2024, 1, 1)
+
+# How often each flaw occurs in a row, as the share of rows.
+GAP = 0.012
+REPEATED = 0.004
+NEGATIVE = 0.004
+ZERO_STEPS = 0.004
+IMPOSSIBLE = 0.003
+EMPTY = 0.003
+UNPARSEABLE = 0.0005
+
+_IMPOSSIBLE = {
+    "heart_rate_avg": "260.0",
+    "sleep_hours": "0.5",
+    "calories_burned": "15000.0",
+    "weight_kg": "410.0",
+    "age": "130",
+    "stress_level": "11",
+    "bmi": "75.0",
+}
+_UNPARSEABLE = ("n/a", "8,000", "--", "12:30", "NaN", "unknown")
+
+
+def rows(users: int, days: int, seed: int) -> Iterator[list[list[str]]]:
+    """The rows of one user after the other, in the order of the raw columns.
+
+    Args:
+        users: how many people.
+        days: how many days from `FIRST_DAY` on.
+        seed: same seed, same rows.
+    """
+    random = Random(seed)  # noqa: S311
+    names = [column.name for column in RAW_COLUMNS]
+    for user in range(1, users + 1):
+        lines: list[list[str]] = []
+        for values in _days_of(str(user), days, random):
+            if random.random() < GAP:
+                continue
+            _flaw(values, random)
+            lines.append([values[name] for name in names])
+            if random.random() < REPEATED:
+                lines.append(lines[-1])
+        yield lines
+
+
+def _days_of(user_id: str, days: int, random: Random) -> Iterator[dict[str, str]]:
+    born = FIRST_DAY - timedelta(days=random.randint(18 * 366, 79 * 365))
+    gender = random.choice("MF")
+    height = random.gauss(1.76 if gender == "M" else 1.63, 0.07)
+    usual_weight = min(max(random.gauss(25, 3.5), 18), 38) * height**2
+    for day in (FIRST_DAY + timedelta(days=n) for n in range(days)):
+        steps = int(min(max(random.gauss(8_000, 2_500), 300), 30_000))
+        weight = round(min(max(random.gauss(usual_weight, 2), 40), 160), 1)
+        yield {
+            "user_id": user_id,
+            "age": str(day.year - born.year - ((day.month, day.day) < (born.month, born.day))),
+            "gender": gender,
+            "date": day.isoformat(),
+            "steps": str(steps),
+            "heart_rate_avg": f"{min(max(random.gauss(75, 10), 45), 150):.1f}",
+            "sleep_hours": f"{min(max(random.gauss(7, 1.3), 3), 12):.1f}",
+            "calories_burned": f"{min(max(random.gauss(2_300, 250), 900), 6_000):.1f}",
+            "exercise_minutes": f"{min(max(random.gauss(45, 15), 0), 180):.1f}",
+            "stress_level": str(random.randint(1, 10)),
+            "weight_kg": f"{weight:.1f}",
+            "bmi": f"{weight / height**2:.1f}",
+        }
+
+
+def _flaw(values: dict[str, str], random: Random) -> None:
+    """Give a row the flaws that the raw source is known for, each with its own small chance."""
+    if random.random() < NEGATIVE:
+        name = random.choice(("steps", "exercise_minutes"))
+        values[name] = f"-{values[name]}"
+    if random.random() < ZERO_STEPS:
+        values["steps"] = "0"
+    if random.random() < IMPOSSIBLE:
+        name = random.choice(list(_IMPOSSIBLE))
+        values[name] = _IMPOSSIBLE[name]
+    if random.random() < EMPTY:
+        values[random.choice(("heart_rate_avg", "sleep_hours", "stress_level", "weight_kg"))] = ""
+    if random.random() < UNPARSEABLE:
+        values[random.choice(("steps", "heart_rate_avg", "sleep_hours", "weight_kg"))] = random.choice(_UNPARSEABLE)
+
+
+@click.command(help=__doc__)
+@click.option("--users", default=50, show_default=True, type=click.IntRange(1), help="How many people.")
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36_500), help="How many days.")
+@click.option("--seed", default=1, show_default=True, help="Same seed, same file.")
+@click.option(
+    "--out", default="data/raw/sample.csv", show_default=True, type=click.Path(dir_okay=False, path_type=Path)
+)
+def main(users: int, days: int, seed: int, out: Path) -> None:
+    """Write the file, with a progress bar."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.part")  # a watcher of the folder never sees half a file
+    count = 0
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([column.name for column in RAW_COLUMNS])
+        with click.progressbar(rows(users, days, seed), length=users, label=str(out)) as progress:
+            for lines in progress:
+                writer.writerows(lines)
+                count += len(lines)
+    draft.replace(out)
+    click.echo(f"{count:,} rows of {users:,} users written to {out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Silver: days cleaned by the analysts' rules and enriched over 30 calendar days."""

@@ -1,0 +1,22 @@
+"""When and where silver is made: one step judges the logged rows and writes both of its tables."""
+
+from collections.abc import Iterator
+
+from pyspark.sql import DataFrame
+
+from fitness_assets.bronze.tables import LOGGED_DAYS
+from fitness_assets.io_managers import table_assets
+from fitness_assets.silver import transforms
+from fitness_assets.silver.tables import TABLES
+
+
+def _make(logged_days: DataFrame) -> Iterator[DataFrame]:
+    judged = transforms.judge(logged_days).persist()  # asked for twice, and the sorting is the dear part
+    try:
+        yield transforms.clean_days(judged)
+        yield transforms.rejected_days(judged)
+    finally:
+        judged.unpersist()
+
+
+ASSETS = [table_assets(TABLES, [LOGGED_DAYS], _make)]

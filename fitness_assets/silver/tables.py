@@ -1,0 +1,274 @@
+"""What silver holds: clean, enriched days, and the rows that were left out.
+
+The cleaning rules are data: `REJECTIONS` is what a row must not break to become a clean day. The same rules are then
+checked on ``silver/clean_days`` itself.
+"""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
+from fitness_assets.dictionary import Column, Frames, Rule, SetRule, Table, range_rule
+
+LEVELS = ("sedentary", "light", "moderate", "active")
+QUALITIES = ("poor", "fair", "good", "excellent")
+BMI_CATEGORIES = ("underweight", "normal", "overweight", "obese")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+_LOGGED = LOGGED_DAYS.key
+
+NEGATIVE_TO_ZERO = ("steps", "heart_rate_avg", "sleep_hours", "calories_burned", "exercise_minutes", "weight_kg", "bmi")
+"""Negative values of these become 0 before any rule is asked (the first cleaning rule)."""
+
+ZERO_STEPS = Rule("zero_steps", "The day has steps.", "steps = 0", {"steps": 0})
+DUPLICATE = "duplicate"
+"""Reason of a row that repeats an earlier row of the same upload exactly."""
+SUPERSEDED = "superseded"
+"""Reason of a row for whose user and day a row was ingested later."""
+
+REJECTIONS = (*(range_rule(column) for column in RAW_COLUMNS if column.range), ZERO_STEPS)
+"""The second and third cleaning rule. Each is also the reason under which a rejected row is kept."""
+
+
+def _from_logged(*names: str) -> tuple[str, ...]:
+    return tuple(f"{_LOGGED}.{name}" for name in names)
+
+
+def _derived(name: str, type_: str, description: str, example: object, *sources: str, **more: object) -> Column:
+    return Column(name, type_, description, example, sources=_from_logged(*sources), **more)  # type: ignore[arg-type]
+
+
+def _mean(name: str, of: str, example: float, unit: str | None) -> Column:
+    what = f"Mean {of} of the 30 calendar days that end today; days without a log do not count."
+    return _derived(name, "double", what, example, of, "date", unit=unit)
+
+
+CALENDAR = (
+    _derived("year", "int", "Year of the date.", 2024, "date", nullable=False),
+    _derived("month", "int", "Month of the date, 1 to 12.", 9, "date", range=(1, 12), nullable=False),
+    _derived("day", "int", "Day of the month.", 6, "date", range=(1, 31), nullable=False),
+    _derived("weekday", "string", "English name of the weekday.", "Friday", "date", allowed=WEEKDAYS, nullable=False),
+    _derived("weekday_num", "int", "Number of the weekday, Monday 0.", 4, "date", range=(0, 6), nullable=False),
+    _derived("is_weekend", "boolean", "Saturday or Sunday.", False, "date", nullable=False),
+)
+CATEGORIES = (
+    _derived(
+        "activity_level",
+        "string",
+        "By steps: sedentary below 5,000, light below 10,000, moderate below 15,000, active from there.",
+        "light",
+        "steps",
+        allowed=LEVELS,
+        nullable=False,
+    ),
+    _derived(
+        "sleep_quality",
+        "string",
+        "By hours slept: poor below 6, fair below 8, good below 10, excellent from there.",
+        "fair",
+        "sleep_hours",
+        allowed=QUALITIES,
+    ),
+    _derived(
+        "bmi_category",
+        "string",
+        "By BMI: underweight below 18.5, normal below 25, overweight below 30, obese from there.",
+        "normal",
+        "bmi",
+        allowed=BMI_CATEGORIES,
+    ),
+)
+BODY = (
+    _derived(
+        "height_cm",
+        "double",
+        "Height implied by weight and BMI: 100·√(weight/BMI).",
+        169.2,
+        "weight_kg",
+        "bmi",
+        unit="cm",
+    ),
+    _derived(
+        "bmr",
+        "double",
+        "Basal metabolic rate by Mifflin–St Jeor (1990): 10·kg + 6.25·cm − 5·years, + 5 for M, − 161 for F.",
+        1370.5,
+        "weight_kg",
+        "bmi",
+        "age",
+        "gender",
+        unit="kcal",
+    ),
+)
+OVER_TIME = (
+    _mean("ra30_steps", "steps", 7900.5, "steps"),
+    _mean("ra30_calories", "calories_burned", 2210.25, "kcal"),
+    _mean("ra30_ex_minutes", "exercise_minutes", 33.5, "min"),
+    _mean("ra30_stress", "stress_level", 4.5, None),
+    _derived(
+        "ra30_days",
+        "int",
+        "Days with a log among the 30 that end today.",
+        29,
+        "date",
+        range=(1, 30),
+        nullable=False,
+        unit="days",
+    ),
+    _derived(
+        "caloric_balance",
+        "double",
+        "calories_burned − bmr.",
+        869.5,
+        "calories_burned",
+        "weight_kg",
+        "bmi",
+        "age",
+        "gender",
+        unit="kcal",
+    ),
+    _derived(
+        "weight_change_30d",
+        "double",
+        "weight_change_30d_raw, clamped to ±5 kg.",
+        -0.8,
+        "weight_kg",
+        "date",
+        range=(-5, 5),
+        unit="kg",
+    ),
+    _derived(
+        "weight_change_30d_raw",
+        "double",
+        "Weight minus the weight 30 calendar days earlier; empty when that day has none.",
+        -0.8,
+        "weight_kg",
+        "date",
+        unit="kg",
+    ),
+    _derived(
+        "stress_change_30d",
+        "double",
+        "Stress minus the stress 30 calendar days earlier; empty when that day has none.",
+        1.0,
+        "stress_level",
+        "date",
+        range=(-9, 9),
+    ),
+    _derived(
+        "yesterday_stress",
+        "int",
+        "Stress one calendar day earlier; empty when that day has none.",
+        5,
+        "stress_level",
+        "date",
+        range=(1, 10),
+    ),
+    _derived(
+        "yesterday_sleep",
+        "double",
+        "Hours slept one calendar day earlier; empty when that day has none.",
+        6.8,
+        "sleep_hours",
+        "date",
+        range=(2, 16),
+        unit="h",
+    ),
+)
+
+
+def _unaccounted(frames: Frames) -> DataFrame:
+    """Uploads whose logged rows are not exactly its clean and its rejected rows.
+
+    Compares the number of rows and an exclusive-or over hashes of their keys, so that a lost and a doubled row do not
+    make up for one another; one scan of two columns and no shuffle of rows.
+    """
+
+    def fingerprint(key: str, name: str) -> DataFrame:
+        return frames[key].select(
+            "upload_id", F.xxhash64("upload_id", "row_number").alias("hash"), F.lit(name).alias("side")
+        )
+
+    sides = fingerprint(_LOGGED, "logged").unionAll(fingerprint(CLEAN_DAYS.key, "kept"))
+    sides = sides.unionAll(fingerprint(REJECTED_DAYS.key, "kept"))
+
+    def of(side: str, what: str) -> str:
+        return f"{what} FILTER (WHERE side = '{side}')"
+
+    return (
+        sides.groupBy("upload_id")
+        .agg(
+            F.expr(of("logged", "count(*)")).alias("logged"),
+            F.expr(of("kept", "count(*)")).alias("clean_and_rejected"),
+            F.expr(f"coalesce({of('logged', 'bit_xor(hash)')}, 0) = coalesce({of('kept', 'bit_xor(hash)')}, 0)").alias(
+                "same_rows"
+            ),
+        )
+        .where("logged != clean_and_rejected OR NOT same_rows")
+    )
+
+
+CLEAN_DAYS = Table(
+    "silver/clean_days",
+    "Clean days: negatives set to 0, impossible values and zero-step days left out, one row for each user and day, "
+    "with features over calendar days.",
+    "user and day",
+    (
+        *(LOGGED_DAYS[name].from_table(_LOGGED) for name in ("upload_id", "row_number")),
+        *(column.from_table(_LOGGED) for column in RAW_COLUMNS),
+        *CALENDAR,
+        *CATEGORIES,
+        *(
+            _derived(
+                f"activity_level_{level}",
+                "int",
+                f"1 when activity_level is {level}, else 0.",
+                int(level == "light"),
+                "steps",
+                range=(0, 1),
+                nullable=False,
+            )
+            for level in LEVELS
+        ),
+        *BODY,
+        *OVER_TIME,
+    ),
+    ("user_id", "date"),
+    own_rules=(ZERO_STEPS,),
+)
+
+REJECTED_DAYS = Table(
+    "silver/rejected_days",
+    "Typed rows that silver left out, as they were, with every rule that they broke.",
+    "one row of one upload",
+    (
+        *(LOGGED_DAYS[name].from_table(_LOGGED) for name in ("upload_id", "row_number")),
+        *(column.from_table(_LOGGED, range=None) for column in RAW_COLUMNS),
+        Column(
+            "reasons",
+            "array<string>",
+            "The rules that the row broke, by name.",
+            ["heart_rate_avg_range"],
+            nullable=False,
+            sources=_from_logged(*(column.name for column in RAW_COLUMNS)),
+        ),
+    ),
+    ("upload_id", "row_number"),
+    own_rules=(
+        Rule("reason_given", "Every rejected row says why.", "cardinality(reasons) = 0", {"reasons": []}),
+        Rule(
+            "reasons_known",
+            "Reasons are names of cleaning rules.",
+            "cardinality(array_except(reasons, array("
+            + ", ".join(f"'{name}'" for name in (*(rule.name for rule in REJECTIONS), DUPLICATE, SUPERSEDED))
+            + "))) > 0",
+            {"reasons": ["no such rule"]},
+        ),
+        SetRule(
+            "rows_reconcile", "For every upload, logged rows = clean rows + rejected rows, row by row.", _unaccounted
+        ),
+    ),
+)
+
+TABLES = (CLEAN_DAYS, REJECTED_DAYS)
+"""Written by one step and published together."""
