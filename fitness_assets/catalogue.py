@@ -7,7 +7,7 @@ from fitness_assets.dictionary import Column, Table
 from fitness_assets.gold.tables import TABLES as GOLD
 from fitness_assets.silver.tables import TABLES as SILVER
 
-GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, *((table,) for table in GOLD))
+GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD)
 """Tables that one step writes share a version and are published and rolled back together."""
 
 TABLES: tuple[Table, ...] = tuple(table for group in GROUPS for table in group)

@@ -25,7 +25,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     lake = resources.get("lake") or Lake(settings.local_root, lambda: spark.spark_session)
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, TABLES)}
     return dg.Definitions(
-        assets=[bronze_assets(settings.raw), *SILVER_ASSETS, *GOLD_ASSETS],
+        assets=[bronze_assets(settings.raw), SILVER_ASSETS, GOLD_ASSETS],
         resources=made | resources,
         # A process for each step would start a JVM for each step.
         executor=dg.in_process_executor,

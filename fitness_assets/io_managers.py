@@ -6,7 +6,8 @@ every table does alike; what one layer does stands in its ``assets.py``.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -46,27 +47,32 @@ class SparkIOManager(dg.IOManager):
 
 
 def table_assets(
-    tables: Sequence[Table], reads: Sequence[Table], make: Callable[..., Iterable[DataFrame]]
+    tables: Sequence[Table],
+    reads: Sequence[Table],
+    make: Callable[..., AbstractContextManager[Sequence[DataFrame]]],
+    at_once: int = 1,
 ) -> dg.AssetsDefinition:
     """Assets for tables that are made from other tables in one step.
 
     Args:
         tables: what is made; published together, in this order.
         reads: what it is made from; each is an upstream asset.
-        make: from the frames of ``reads`` to those of ``tables``, in the same order.
+        make: from the frames of ``reads`` to those of ``tables``, in the same order; left when all are written.
+        at_once: how many of them are written at a time.
     """
 
     @dg.multi_asset(**step_definition(tables), ins={t.name: dg.AssetIn(t.key.split("/")) for t in reads})
     def step(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], **inputs: DataFrame) -> Iterator[Any]:
-        frames: dict[str, DataFrame] = {table.key: inputs[table.name] for table in reads}
+        sources = {table.key: inputs[table.name] for table in reads}
 
         def write(staging: Staging) -> Frames:
-            for table, frame in zip(tables, make(*frames.values()), strict=True):
-                keep_contract(table, frame)
-                frames[table.key] = staging.write(table, frame)
-            return frames
+            with make(*sources.values()) as frames, ThreadPoolExecutor(at_once) as pool:
+                for table, frame in zip(tables, frames, strict=True):
+                    keep_contract(table, frame)
+                written = pool.map(staging.write, tables, frames)
+                return sources | {table.key: frame for table, frame in zip(tables, written, strict=True)}
 
-        yield from run_step(context, lake, tables, lake.versions_of([*frames.values()]), write)
+        yield from run_step(context, lake, tables, lake.versions_of([*sources.values()]), write)
 
     return step
 
@@ -74,7 +80,7 @@ def table_assets(
 def step_definition(tables: Sequence[Table]) -> dict[str, Any]:
     """What Dagster is told of a step: its assets with columns and checks, each of which may be selected alone."""
     return {
-        "name": "_and_".join(table.key.replace("/", "_") for table in tables),
+        "name": tables[0].layer,
         "can_subset": True,
         "outs": {
             table.name: dg.AssetOut(
@@ -116,15 +122,16 @@ def run_step(
         if not context.selected_asset_keys:
             yield from report(context, lake.reopen(tables))
             return
-        staging = lake.stage(tables, inputs, context.run_id)
+        staging = lake.stage(tables, inputs, context.run.run_id)
         context.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
         try:
-            frames = write(staging)
+            audit(staging, write(staging))
+            staging.seal()
         except ContractError as error:
             yield from _selected(context, [check_result(error.table, staging.audits[error.table.key], error.verdict)])
             raise dg.Failure(str(error), allow_retries=False) from error
-        audit(staging, frames)
-        staging.seal()
+        finally:
+            staging.clean_up()
         yield from report(context, staging)
 
 

@@ -18,17 +18,20 @@ import json
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock, Thread
 from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from pyarrow.dataset import dataset
 from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
 
 from fitness_assets.dictionary import Severity, Table
 
@@ -97,12 +100,18 @@ class Lake:
     def __init__(self, root: Path, spark: Callable[[], SparkSession]) -> None:
         self.root = root.absolute()
         self._spark = spark
+        self._starting = Lock()
         self._version_read: WeakKeyDictionary[DataFrame, tuple[str, str]] = WeakKeyDictionary()
 
     @property
     def spark(self) -> SparkSession:
         """The Spark session, started at the first use."""
-        return self._spark()
+        with self._starting:
+            return self._spark()
+
+    def start_spark(self) -> None:
+        """Start the session in the background; it takes seconds in which files can be read."""
+        Thread(target=lambda: self.spark, daemon=True).start()
 
     def link(self, table: Table) -> Path:
         """The stable path of a table, for every reader."""
@@ -324,26 +333,33 @@ class Staging:
         audit, folder = self.audits[table.key], self.lake.folder(table, self.version)
         if any(folder.iterdir()):
             raise LakeError(f"{table.key} version {self.version} is written already, and a version is written once.")
-        failed_rows = {"rows": 0, **{rule.name: 0 for rule in table.rules}}
+        counts = Counter(rows=0)
         if append and self.parent:
             for path in self.lake.folder(table, self.parent).iterdir():
                 (folder / path.name).hardlink_to(path)
             parent = self.lake.audit(table, self.parent)
-            failed_rows |= parent.failed_rows | {"rows": parent.rows}
+            counts.update(parent.failed_rows | {"rows": parent.rows})
         if frame is None and not any(folder.iterdir()):  # a table without rows is a table all the same
-            frame = self.lake.spark.createDataFrame([], table.spark_schema)
+            nothing = [F.lit(None).cast(column.type).alias(column.name) for column in table.columns]
+            frame = self.lake.spark.range(0).coalesce(1).select(*nothing)
         if frame is not None:
-            observation = Observation()
-            written = self.scratch / table.name
-            frame.observe(observation, *table.failure_counts()).write.parquet(str(written))
-            failed_rows = {name: before + (observation.get[name] or 0) for name, before in failed_rows.items()}
-            for path in written.glob("*.parquet"):
-                _flush(path)
-                path.rename(folder / path.name)
-        audit.rows = failed_rows.pop("rows")
-        audit.failed_rows = failed_rows
+            counts.update(self._write_and_count(table, frame, folder))
+        audit.rows = counts["rows"]
+        audit.failed_rows = {rule.name: counts[rule.name] for rule in table.rules}
         audit.size_bytes = sum(path.stat().st_size for path in folder.iterdir())
         return self.lake.read(table, self.version)
+
+    def _write_and_count(self, table: Table, frame: DataFrame, folder: Path) -> dict[str, int]:
+        observation, written = Observation(), str(self.scratch / table.name)
+        frame.observe(observation, *table.pass_counts()).write.parquet(written)
+        counts = observation.get
+        if counts["blocking"]:
+            again = self.lake.spark.read.schema(table.spark_schema).parquet(written)
+            counts |= again.select(*table.blocking_counts()).collect()[0].asDict()
+        for path in Path(written).glob("*.parquet"):
+            _flush(path)
+            path.rename(folder / path.name)
+        return counts
 
     def seal(self) -> None:
         """Store the audits; from here on the version can be looked at and published."""
@@ -353,7 +369,13 @@ class Staging:
             draft.write_text(json.dumps(asdict(self.audits[table.key]), indent=1, default=str))
             _flush(draft)
             draft.replace(path)
+
+    def clean_up(self) -> None:
+        """Remove what was needed only for writing; and, if the version was not sealed, the version."""
         shutil.rmtree(self.scratch, ignore_errors=True)
+        for table in self.tables:
+            if self.version not in self.lake.versions(table):
+                shutil.rmtree(self.lake.folder(table, self.version), ignore_errors=True)
 
     def publish(self) -> None:
         """Make this version the current one; see `Lake.publish`. Publishing twice is publishing once."""

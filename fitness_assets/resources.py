@@ -19,8 +19,9 @@ _EMBEDDED = {
     "spark.app.name": "fitness-assets",
     "spark.driver.memory": "4g",
     "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods -XX:+UseParallelGC",
+    "spark.sql.adaptive.enabled": "false",
     "spark.log.level": "ERROR",
-    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.shuffle.partitions": "4",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }

@@ -43,6 +43,24 @@ class BronzeConfig(dg.Config):
     )
 
 
+_LEDGER_SCHEMA = pa.schema(
+    [
+        ("upload_id", pa.string()),
+        ("content_sha256", pa.string()),
+        ("uri", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", pa.timestamp("us", tz="UTC")),
+        ("status", pa.string()),
+        ("refusal", pa.string()),
+        ("rows_read", pa.int64()),
+        ("rows_typed", pa.int64()),
+        ("rows_quarantined", pa.int64()),
+        ("ingested_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+_STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, text STRING, ingested_at TIMESTAMP"
+
+
 @dataclass
 class _Taken:
     """What became of one new upload."""
@@ -53,21 +71,21 @@ class _Taken:
     rows_quarantined: int = 0
     refusal: str | None = None
 
-    def ledger_row(self) -> tuple[Any, ...]:
-        rows_typed = self.rows_read - self.rows_quarantined
-        status = "refused" if self.refusal else "ingested"
-        return (
-            self.upload.upload_id,
-            self.upload.uri,
-            self.upload.size_bytes,
-            self.upload.modified_at,
-            status,
-            self.refusal,
-            self.rows_read,
-            rows_typed,
-            self.rows_quarantined,
-            self.ingested_at,
-        )
+    def ledger_row(self) -> dict[str, Any]:
+        """The upload's row of the ledger."""
+        return {
+            "upload_id": self.upload.upload_id,
+            "content_sha256": self.upload.content_sha256,
+            "uri": self.upload.uri,
+            "size_bytes": self.upload.size_bytes,
+            "modified_at": self.upload.modified_at,
+            "status": "refused" if self.refusal else "ingested",
+            "refusal": self.refusal,
+            "rows_read": self.rows_read,
+            "rows_typed": self.rows_read - self.rows_quarantined,
+            "rows_quarantined": self.rows_quarantined,
+            "ingested_at": self.ingested_at,
+        }
 
 
 def bronze_assets(raw: Path) -> dg.AssetsDefinition:
@@ -83,13 +101,14 @@ def bronze_assets(raw: Path) -> dg.AssetsDefinition:
             if not context.selected_asset_keys:
                 yield from report(context, lake.reopen(TABLES))
                 return
+            lake.start_spark()
             places = [Path(place) for place in config.uploads] or [raw]
             found = identify([path for place in places for path in find_uploads(place)])
             version = lake.current(UPLOADS)
             if version is None and not found:
                 raise LakeError(f"There is no upload in {', '.join(map(str, places))}: put a CSV file there.")
             known, last_ingested = _ledger(lake, version)
-            new = [upload for upload in found if upload.upload_id not in known]
+            new = [upload for upload in found if upload.content_sha256 not in known]
             context.log.info(f"{len(found)} uploads found, {len(new)} of them new")
             if version and not new:
                 yield from _report_again(context, lake, found)
@@ -106,13 +125,13 @@ def bronze_assets(raw: Path) -> dg.AssetsDefinition:
 
 
 def _ledger(lake: Lake, version: str | None) -> tuple[set[str], datetime]:
-    """The uploads that a version of the ledger knows, and the moment of the last one."""
+    """The contents that a version of the ledger knows, and the moment of the last one."""
     start = datetime(1970, 1, 1, tzinfo=UTC)
     if version is None:
         return set(), start
-    rows = lake.read(UPLOADS, version).select("upload_id", F.unix_micros("ingested_at").alias("micros")).collect()
+    rows = lake.read(UPLOADS, version).select("content_sha256", F.unix_micros("ingested_at").alias("micros")).collect()
     last = max((row["micros"] for row in rows), default=0)
-    return {row["upload_id"] for row in rows}, start + timedelta(microseconds=last)
+    return {row["content_sha256"] for row in rows}, start + timedelta(microseconds=last)
 
 
 def _report_again(context: dg.AssetExecutionContext, lake: Lake, found: Sequence[Upload]) -> Iterator[Any]:
@@ -166,8 +185,11 @@ def _ingest(
             entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
     for entry in taken:
         context.log.info(f"{entry.upload.uri}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined")
-    rows = staging.lake.spark.createDataFrame([entry.ledger_row() for entry in taken], UPLOADS.spark_schema)
-    frames[UPLOADS.key] = _write(staging, UPLOADS, rows.coalesce(1))
+    ledger = staging.scratch / "ledger.parquet"
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([entry.ledger_row() for entry in taken], _LEDGER_SCHEMA), ledger)
+    rows = staging.lake.spark.read.schema(UPLOADS.spark_schema).parquet(str(ledger))
+    frames[UPLOADS.key] = _write(staging, UPLOADS, rows)
     return frames | {FOUND: _of(frames[UPLOADS.key], found)}
 
 
@@ -191,7 +213,7 @@ def _write_rows(path: Path, entry: _Taken, rows: Iterator[Row]) -> int:
 def _cells(lake: Lake, places: dict[Layout, Path]) -> DataFrame | None:
     """The stored rows of all uploads as cells; uploads of one layout are read as one."""
     parsed = [
-        transforms.parse(lake.spark.read.parquet(str(place)), layout.delimiter, layout.names)
+        transforms.typed(transforms.parse(lake.spark.read.schema(_STORED).parquet(str(place)), layout))
         for layout, place in places.items()
     ]
     return reduce(DataFrame.unionByName, parsed) if parsed else None

@@ -12,11 +12,7 @@ from pyspark.sql import functions as F
 from fitness_assets.dictionary import Column, Frames, Rule, SetRule, Table
 
 _UPLOAD_ID = Column(
-    "upload_id",
-    "string",
-    "The upload: SHA-256 of its bytes, so the same bytes are one upload under any name.",
-    "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    nullable=False,
+    "upload_id", "string", "The upload: the first 16 digits of its content hash.", "9f86d081884c7d65", nullable=False
 )
 _ROW_NUMBER = Column(
     "row_number", "bigint", "Position of the row in its upload; the first row below the header is 1.", 1, nullable=False
@@ -78,6 +74,13 @@ UPLOADS = Table(
     "one upload",
     (
         _UPLOAD_ID,
+        Column(
+            "content_sha256",
+            "string",
+            "SHA-256 of its bytes: the same bytes are one upload, whatever their name.",
+            "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            nullable=False,
+        ),
         Column("uri", "string", "Where it was when it was taken in.", "data/raw/sample.csv", nullable=False),
         Column("size_bytes", "bigint", "Size as it lay there.", 21_251_871, "bytes", nullable=False),
         Column(

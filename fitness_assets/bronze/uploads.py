@@ -41,15 +41,20 @@ class Upload:
 
     Attributes:
         path: where it lies.
-        upload_id: SHA-256 of its bytes.
+        content_sha256: SHA-256 of its bytes, in hexadecimal digits.
         size_bytes: its size.
         modified_at: when it was last changed, UTC.
     """
 
     path: Path
-    upload_id: str
+    content_sha256: str
     size_bytes: int
     modified_at: datetime
+
+    @property
+    def upload_id(self) -> str:
+        """The first digits of the content hash: the name under which rows refer to their upload."""
+        return self.content_sha256[:16]
 
     @property
     def uri(self) -> str:
@@ -101,8 +106,8 @@ def identify(paths: Sequence[Path]) -> list[Upload]:
     stamped = [(path, *_stamp(path)) for path in paths]
     for path, size, modified_at in sorted(stamped, key=lambda item: (item[2], str(item[0]))):
         with path.open("rb") as file:
-            upload_id = hashlib.file_digest(file, "sha256").hexdigest()
-        uploads.setdefault(upload_id, Upload(path, upload_id, size, modified_at))
+            content_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        uploads.setdefault(content_sha256, Upload(path, content_sha256, size, modified_at))
     return list(uploads.values())
 
 

@@ -161,4 +161,5 @@ MONTHLY_SUMMARY = Table(
     foreign_keys=(_USER_EXISTS,),
 )
 
-TABLES = (DIM_USER, DIM_DATE, DIM_ACTIVITY, FACT_DAILY, MONTHLY_SUMMARY)
+TABLES = (DIM_USER, DIM_DATE, DIM_ACTIVITY, MONTHLY_SUMMARY, FACT_DAILY)
+"""Written by one step and published together, the fact last."""

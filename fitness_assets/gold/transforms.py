@@ -38,7 +38,7 @@ def dim_activity(clean_days: DataFrame) -> DataFrame:
 
 def fact_daily(clean_days: DataFrame) -> DataFrame:
     """Every clean day with its measures and features."""
-    rounded = {name: F.round(name, 2) for name in ROUNDED}
+    rounded = {name: _two_decimals(F.col(name)) for name in ROUNDED}
     return clean_days.withColumns({"date_key": F.expr(_DATE_KEY), **rounded}).select(*_names(FACT_DAILY))
 
 
@@ -76,4 +76,9 @@ def _latest(name: str) -> SparkColumn:
 
 
 def _average(of: str, name: str) -> SparkColumn:
-    return F.round(F.avg(of), 2).alias(name)
+    return _two_decimals(F.avg(of)).alias(name)
+
+
+def _two_decimals(value: SparkColumn) -> SparkColumn:
+    """Round as NumPy and pandas do. Spark's own rounding goes by way of decimal text and takes ten times as long."""
+    return F.rint(value * 100) / 100

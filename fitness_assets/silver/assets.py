@@ -1,6 +1,7 @@
 """When and where silver is made: one step judges the logged rows and writes both of its tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pyspark.sql import DataFrame
 
@@ -10,13 +11,13 @@ from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import TABLES
 
 
-def _make(logged_days: DataFrame) -> Iterator[DataFrame]:
+@contextmanager
+def _make(logged_days: DataFrame) -> Iterator[Sequence[DataFrame]]:
     judged = transforms.judge(logged_days).persist()  # asked for twice, and the sorting is the dear part
     try:
-        yield transforms.clean_days(judged)
-        yield transforms.rejected_days(judged)
+        yield transforms.clean_days(judged), transforms.rejected_days(judged)
     finally:
         judged.unpersist()
 
 
-ASSETS = [table_assets(TABLES, [LOGGED_DAYS], _make)]
+ASSETS = table_assets(TABLES, [LOGGED_DAYS], _make)

@@ -1,0 +1,101 @@
+"""One Spark session for all tests, and the pieces that most of them start from."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from fitness_assets.catalogue import TABLES
+from fitness_assets.definitions import build_defs
+from fitness_assets.dictionary import Table
+from fitness_assets.lake import Lake
+from fitness_assets.resources import spark_resource
+from fitness_assets.settings import Settings
+
+HEADER = "user_id,age,gender,date,steps,heart_rate_avg,sleep_hours,calories_burned,exercise_minutes,stress_level,weight_kg,bmi"
+GOOD_ROW = "17,42,F,2024-09-06,8120,71.5,7.2,2240.0,35.0,4,68.4,23.9"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable and no .env of whoever runs the tests reaches them."""
+    for name in [name for name in os.environ if name.startswith(("FITNESS_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[SparkSession]:
+    conf = "spark.sql.shuffle.partitions=2;spark.driver.memory=2g"
+    session = spark_resource(Settings(spark_master="local[2]", spark_conf=conf)).spark_session
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """An empty folder for uploads."""
+    folder = tmp_path / "lake" / "raw"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def lake(tmp_path: Path, spark: SparkSession) -> Lake:
+    return Lake(tmp_path / "lake", lambda: spark)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def materialize(lake: Lake, instance: dg.DagsterInstance, raw: Path) -> Callable[..., dg.ExecuteInProcessResult]:
+    """Run the real graph, or a selection of it, on the lake of this test; a failed run is returned, not raised."""
+    defs = build_defs(Settings(local_root=lake.root), lake=lake)
+
+    def run(select: str = "*", uploads: Sequence[str] = (), **more: Any) -> dg.ExecuteInProcessResult:
+        job = dg.define_asset_job("job", dg.AssetSelection.from_string(select))
+        resolved = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("job")
+        config = {"ops": {"bronze": {"config": {"uploads": list(uploads)}}}} if uploads else None
+        return resolved.execute_in_process(run_config=config, instance=instance, raise_on_error=False, **more)
+
+    return run
+
+
+@pytest.fixture
+def rows(lake: Lake) -> Callable[[str], list[dict[str, Any]]]:
+    """The rows of a published table by its key."""
+    return lambda key: [row.asDict() for row in lake.read(table_of(key)).collect()]
+
+
+def table_of(key: str) -> Table:
+    return next(table for table in TABLES if table.key == key)
+
+
+def frame_of(spark: SparkSession, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
+    """Rows of a table from a few cells each; the others are the dictionary's examples."""
+    example = {column.name: column.example for column in table.columns}
+    return spark.createDataFrame(
+        [tuple((example | row)[column.name] for column in table.columns) for row in rows], table.spark_schema
+    )
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    """Check evaluations of a run by table and rule."""
+    return {
+        (evaluation.asset_key.to_user_string(), evaluation.check_name): evaluation
+        for evaluation in result.get_asset_check_evaluations()
+    }
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """What the failed steps of a run say, for a person."""
+    events = [event for event in result.all_events if event.is_step_failure]
+    return " ".join(str(event.step_failure_data.error_display_string) for event in events)
