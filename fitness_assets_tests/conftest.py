@@ -16,7 +16,8 @@ from fitness_assets.lake import Lake
 from fitness_assets.resources import spark_resource
 from fitness_assets.settings import Settings
 
-HEADER = "user_id,age,gender,date,steps,heart_rate_avg,sleep_hours,calories_burned,exercise_minutes,stress_level,weight_kg,bmi"
+HEADER = "user_id,age,gender,date,steps,heart_rate_avg,sleep_hours,calories_burned,exercise_minutes"
+HEADER += ",stress_level,weight_kg,bmi"
 GOOD_ROW = "17,42,F,2024-09-06,8120,71.5,7.2,2240.0,35.0,4,68.4,23.9"
 
 
@@ -56,15 +57,31 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def materialize(lake: Lake, instance: dg.DagsterInstance, raw: Path) -> Callable[..., dg.ExecuteInProcessResult]:
-    """Run the real graph, or a selection of it, on the lake of this test; a failed run is returned, not raised."""
-    defs = build_defs(Settings(local_root=lake.root), lake=lake)
+def graph(lake: Lake) -> dg.Definitions:
+    """The real graph on the lake of this test."""
+    return build_defs(Settings(local_root=lake.root), lake=lake)
 
-    def run(select: str = "*", uploads: Sequence[str] = (), **more: Any) -> dg.ExecuteInProcessResult:
+
+@pytest.fixture
+def materialize(graph: dg.Definitions, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
+    """Run the real graph, or a selection of it; a failed run is returned, not raised.
+
+    Steps passed by layer (``gold=...``) take the place of the real ones.
+    """
+
+    def run(select: str = "*", uploads: Sequence[str] = (), **steps: dg.AssetsDefinition) -> dg.ExecuteInProcessResult:
+        assets = [asset for asset in graph.assets or [] if isinstance(asset, dg.AssetsDefinition)]
         job = dg.define_asset_job("job", dg.AssetSelection.from_string(select))
-        resolved = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("job")
+        defs = dg.Definitions(
+            [steps.get(asset.op.name, asset) for asset in assets],
+            resources=graph.resources,
+            executor=graph.executor,
+            jobs=[job],
+        )
         config = {"ops": {"bronze": {"config": {"uploads": list(uploads)}}}} if uploads else None
-        return resolved.execute_in_process(run_config=config, instance=instance, raise_on_error=False, **more)
+        return defs.resolve_job_def("job").execute_in_process(
+            run_config=config, instance=instance, raise_on_error=False
+        )
 
     return run
 

@@ -1,22 +1,177 @@
-"""The whole graph on a small flawed sample: what a user gets from the first command, looked at from many sides."""
+"""The whole graph, with Dagster, on small data: what a user gets, and what happens when something is wrong."""
 
-from fitness_assets.catalogue import TABLES
+from contextlib import nullcontext
+
+import dagster as dg
+import pandas as pd
+import pytest
+from pyspark.sql import functions as F
+
+from fitness_assets.catalogue import GROUPS, TABLES
 from fitness_assets.checks import check_specs
+from fitness_assets.gold import assets as gold_assets
+from fitness_assets.io_managers import table_assets
 from fitness_assets.sample import rows as sample_rows
-from fitness_assets_tests.conftest import HEADER, evaluations
+from fitness_assets.silver import transforms as silver_transforms
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, table_of
+
+FACT, CLEAN, LOGGED = table_of("gold/fact_daily"), table_of("silver/clean_days"), table_of("bronze/logged_days")
 
 
 def write_sample(path, users=6, days=60, seed=3):
+    """A small file of the sample generator, flaws included; returns how many rows it has."""
     lines = [",".join(cells) for user in sample_rows(users, days, seed) for cells in user]
     path.write_text("\n".join([HEADER, *lines]) + "\n")
     return len(lines)
+
+
+def metadata_of(result, key):
+    event = next(
+        event for event in result.get_asset_materialization_events() if event.asset_key == dg.AssetKey(key.split("/"))
+    )
+    return event.materialization.metadata
 
 
 def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, materialize, lake):
     read = write_sample(raw / "sample.csv")
     result = materialize()
     assert result.success
-    assert set(evaluations(result)) == {(table.key, spec.name) for table in TABLES for spec in check_specs(table)}
+    found = evaluations(result)
+    assert set(found) == {(table.key, spec.name) for table in TABLES for spec in check_specs(table)}
+    failed = {key: evaluation.severity for key, evaluation in found.items() if not evaluation.passed}
+    assert failed, "the sample has impossible values, and bronze says so"
+    assert {key for key, _ in failed} == {"bronze/logged_days"}
+    assert set(failed.values()) == {dg.AssetCheckSeverity.WARN}
+    name = next(iter(failed))
+    assert found[name].metadata["failed"].value > 0
+    assert found[name].metadata["sample"].records
+
+    counts = {table.key: len(pd.read_parquet(lake.link(table))) for table in TABLES}
+    assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == read
+    assert counts["silver/clean_days"] + counts["silver/rejected_days"] == counts["bronze/logged_days"]
+    assert counts["silver/rejected_days"] > 0
+    assert counts["gold/fact_daily"] == counts["gold/dim_activity"] == counts["silver/clean_days"]
+    assert counts["gold/dim_user"] == 6
+    assert counts["gold/dim_date"] == 60
     for table in TABLES:
-        assert lake.read(table).columns == [column.name for column in table.columns]
-    assert lake.read(TABLES[0]).count() + lake.read(TABLES[1]).count() == read
+        metadata = metadata_of(result, table.key)
+        assert metadata["dagster/row_count"].value == counts[table.key]
+        assert ("preview" in metadata) == (counts[table.key] > 0)
+        assert "dagster/column_lineage" in metadata
+        assert {path.suffix for path in lake.link(table).iterdir()} == {".parquet"}
+
+
+def test_one_asset_alone_works_once_its_upstream_exists_and_takes_its_step_along(raw, materialize, lake):
+    write_sample(raw / "sample.csv", users=2, days=5)
+    early = materialize("key:silver/clean_days")
+    assert not early.success
+    assert "bronze/logged_days does not exist yet: materialize bronze/logged_days first." in failure_of(early)
+
+    assert materialize("key:bronze/logged_days").success
+    result = materialize("key:silver/clean_days")
+    assert result.success
+    assert {key for key, _ in evaluations(result)} == {"silver/clean_days"}
+    assert lake.current(CLEAN) == lake.current(table_of("silver/rejected_days"))
+    assert metadata_of(result, "silver/rejected_days")["dagster/row_count"].value >= 0
+
+
+def test_checks_alone_are_reported_again_from_the_audit(raw, materialize, graph, lake):
+    write_sample(raw / "sample.csv", users=2, days=5)
+    assert materialize("group:bronze").success
+    before = lake.current(LOGGED)
+    job = dg.define_asset_job("checks", dg.AssetSelection.checks_for_assets(dg.AssetKey(["bronze", "logged_days"])))
+    result = dg.Definitions.merge(graph, dg.Definitions(jobs=[job])).resolve_job_def("checks").execute_in_process()
+    assert set(evaluations(result)) == {(LOGGED.key, spec.name) for spec in check_specs(LOGGED)}
+    assert lake.current(LOGGED) == before
+
+
+@pytest.fixture
+def broken_gold():
+    """Gold whose fact has one impossible day; the rest is as it is."""
+
+    def make(clean_days):
+        frames = list(gold_assets._make(clean_days).__enter__())
+        spoiled = F.when(F.col("date_key") == F.lit(20240103), 99_999).otherwise(F.col("steps"))
+        return nullcontext([*frames[:-1], frames[-1].withColumn("steps", spoiled)])
+
+    return table_assets(GROUPS[-1], [CLEAN], make)
+
+
+def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize, lake, broken_gold):
+    write_sample(raw / "sample.csv", users=3, days=5)
+    assert materialize().success
+    before = {table.key: lake.current(table) for table in TABLES}
+    result = materialize("group:gold", gold=broken_gold)
+    assert not result.success
+    said = failure_of(result)
+    assert "gold/fact_daily breaks the rule steps_range" in said
+    assert "Nothing was published" in said
+    evaluation = evaluations(result)["gold/fact_daily", "steps_range"]
+    assert not evaluation.passed
+    assert evaluation.blocking
+    assert evaluation.metadata["failed"].value in (1, 2, 3)
+    assert {record.data["steps"] for record in evaluation.metadata["sample"].records} == {99_999}
+    assert not result.get_asset_materialization_events()
+    assert {table.key: lake.current(table) for table in TABLES} == before
+    failed_version = evaluation.metadata["version"].value
+    assert lake.read(FACT, failed_version).where("steps = 99999").count() > 0
+
+
+def test_a_frame_that_breaks_the_contract_is_not_even_staged(raw, materialize, lake):
+    write_sample(raw / "sample.csv", users=2, days=5)
+    assert materialize("group:bronze").success
+
+    def make(logged_days):
+        judged = silver_transforms.judge(logged_days)
+        clean = silver_transforms.clean_days(judged).withColumn("steps", F.lit("many"))
+        return nullcontext([clean, silver_transforms.rejected_days(judged)])
+
+    result = materialize("group:silver", silver=table_assets(GROUPS[1], [LOGGED], make))
+    assert not result.success
+    assert "silver/clean_days breaks the rule contract" in failure_of(result)
+    assert not evaluations(result)["silver/clean_days", "contract"].passed
+    assert lake.versions(CLEAN) == []
+
+
+def test_rows_lost_on_the_way_to_silver_are_found_before_anybody_reads_it(raw, materialize, lake):
+    write_sample(raw / "sample.csv", users=2, days=5)
+
+    def make(logged_days):
+        judged = silver_transforms.judge(logged_days)
+        lossy = silver_transforms.clean_days(judged).where("date != '2024-01-02'")
+        return nullcontext([lossy, silver_transforms.rejected_days(judged)])
+
+    result = materialize("group:bronze or group:silver", silver=table_assets(GROUPS[1], [LOGGED], make))
+    assert "silver/rejected_days breaks the rule rows_reconcile" in failure_of(result)
+    assert lake.current(CLEAN) is None
+
+
+def test_a_run_that_meets_another_one_tries_again_on_top_of_it(raw, materialize, lake, monkeypatch):
+    """The other run publishes between this run's staging and its publishing; both uploads end up in bronze."""
+    (raw / "mine.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    theirs = raw.parent / "theirs.csv"
+    theirs.write_text(f"{HEADER}\n{GOOD_ROW.replace('17,', '18,', 1)}\n")
+    publish, met = type(lake).publish, []
+
+    def publish_after_the_other(self, audits):
+        if not met:
+            met.append(True)
+            assert materialize("group:bronze", uploads=[str(theirs)]).success
+        publish(self, audits)
+
+    monkeypatch.setattr(type(lake), "publish", publish_after_the_other)
+    result = materialize("group:bronze")
+    assert result.success
+    assert [event for event in result.all_events if event.is_step_up_for_retry]
+    assert sorted(pd.read_parquet(lake.link(LOGGED))["user_id"]) == ["17", "18"]
+    assert len(pd.read_parquet(lake.link(table_of("bronze/uploads")))) == 2
+
+
+def test_uploads_that_are_all_refused_leave_empty_tables_and_no_exception(raw, materialize, lake):
+    (raw / "notes.csv").write_text("nothing of interest\n")
+    result = materialize()
+    assert result.success
+    refused = evaluations(result)["bronze/uploads", "no_refused_uploads"]
+    assert not refused.passed
+    assert refused.severity == dg.AssetCheckSeverity.ERROR
+    assert lake.read(FACT).count() == 0

@@ -1,0 +1,95 @@
+"""The graph as Dagster sees it, and the command line as a user sees it."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from fitness_assets.catalogue import TABLES
+from fitness_assets.checks import CONTRACT
+
+
+def dagster(*arguments, cwd, **variables):
+    """Run the command line as a user does, in an empty folder and with nothing set but ``variables``."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_"))}
+    command = [sys.executable, "-m", "dagster", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=environment | variables, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_every_table_is_an_asset_that_says_what_it_is(graph):
+    specs = {spec.key.to_user_string(): spec for spec in graph.resolve_all_asset_specs()}
+    assert set(specs) == {table.key for table in TABLES}
+    for table in TABLES:
+        spec = specs[table.key]
+        assert spec.group_name == table.layer
+        assert {table.layer, "parquet", "pyspark"} == set(spec.kinds)
+        assert spec.owners
+        assert table.description in (spec.description or "")
+        columns = spec.metadata["dagster/column_schema"].value.columns
+        assert [column.name for column in columns] == [column.name for column in table.columns]
+
+
+def test_the_fact_goes_stale_when_nothing_new_came_for_a_year_and_a_month(graph):
+    specs = {spec.key.to_user_string(): spec for spec in graph.resolve_all_asset_specs()}
+    assert specs["gold/fact_daily"].freshness_policy is not None
+
+
+def test_every_rule_is_a_check_and_blocks_if_it_says_so(graph):
+    checks = {
+        (spec.asset_key.to_user_string(), spec.name): spec
+        for asset in graph.assets or []
+        if isinstance(asset, dg.AssetsDefinition)
+        for spec in asset.check_specs
+    }
+    for table in TABLES:
+        assert checks[table.key, CONTRACT].blocking
+        for rule in (*table.rules, *table.set_rules):
+            assert checks[table.key, rule.name].blocking == (rule.severity == "blocking")
+            assert checks[table.key, rule.name].description == rule.description
+
+
+def test_both_ways_into_the_ui_open_the_same_module(pytestconfig):
+    root = pytestconfig.rootpath
+    project = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    workspace = yaml.safe_load((root / "workspace.yaml").read_text())
+    assert workspace["load_from"] == [{"python_module": project["code_location_target_module"]}]
+
+
+def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reported_home(pytestconfig):
+    config = yaml.safe_load((pytestconfig.rootpath / "dagster.yaml").read_text())
+    assert not Path(config["storage"]["sqlite"]["base_dir"]).is_absolute()
+    assert config["concurrency"]["runs"]["max_concurrent_runs"] == 1
+    assert config["telemetry"]["enabled"] is False
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"FITNESS_STORAGE_MODE": "floppy"}, "Error: FITNESS_STORAGE_MODE has to be 'local'."),
+        ({"JAVA_HOME": "/nowhere"}, "Error: Spark needs Java 17 or later, but none was found: install it"),
+    ],
+    ids=["wrong setting", "no Java"],
+)
+def test_what_stops_the_command_line_is_one_sentence_and_no_stack_trace(tmp_path, variables, sentence):
+    result = dagster("asset", "list", "-m", "fitness_assets.definitions", cwd=tmp_path, **variables)
+    assert result.returncode == 1
+    assert result.stderr.strip().splitlines()[-1].startswith(sentence)
+    assert "Traceback" not in result.stderr
+
+
+def test_loading_the_code_location_starts_no_spark(tmp_path):
+    script = (
+        "import fitness_assets.definitions, pyspark.core.context as c; "
+        "print(len(fitness_assets.definitions.defs.resolve_all_asset_specs()), c.SparkContext._gateway)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert found.stdout.split() == [str(len(TABLES)), "None"]

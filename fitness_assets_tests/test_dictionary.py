@@ -1,0 +1,102 @@
+"""The dictionary is the source of schemas, checks and documentation, so it is itself under test."""
+
+import re
+
+import pytest
+from pyspark.sql import functions as F
+
+from fitness_assets.catalogue import TABLES, group_of, page
+from fitness_assets.checks import contract_errors
+from fitness_assets.dictionary import Column, Rule, Table
+from fitness_assets_tests.conftest import frame_of, table_of
+
+COLUMNS = [pytest.param(table, column, id=f"{table.key}.{column.name}") for table in TABLES for column in table.columns]
+RULES = [pytest.param(table, rule, id=f"{table.key}.{rule.name}") for table in TABLES for rule in table.rules]
+
+
+@pytest.mark.parametrize(("table", "column"), COLUMNS)
+def test_every_column_is_named_described_and_traced(table: Table, column: Column):
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", column.name)
+    assert len(column.description) > 4
+    assert column.description.endswith(".")
+    for source in column.sources:
+        key, _, name = source.partition(".")
+        assert name in {c.name for c in table_of(key).columns}, source
+        assert [t.key for t in TABLES].index(key) < [t.key for t in TABLES].index(table.key), "no step looks back"
+    if table.layer != "bronze":
+        assert column.sources
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.key)
+def test_keys_and_references_name_columns_that_are_never_empty(table: Table):
+    for name in table.primary_key:
+        assert not table[name].nullable
+    for foreign_key in table.foreign_keys:
+        assert foreign_key.columns == table_of(foreign_key.references).primary_key
+        assert all(table[name] for name in foreign_key.columns)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.key)
+def test_names_of_columns_and_rules_are_unique_in_their_table(table: Table):
+    rules = [rule.name for rule in (*table.rules, *table.set_rules)]
+    assert len(rules) == len(set(rules))
+    assert len(table.columns) == len({column.name for column in table.columns})
+
+
+@pytest.fixture(scope="module")
+def verdicts(spark):
+    """For each row rule: does it hold for the row of examples, and does it fail for its canary?"""
+    found = {}
+    for table in TABLES:
+        frame = frame_of(spark, table, [{}, *(dict(rule.canary) for rule in table.rules)])
+        broken = frame.select(
+            *(F.coalesce(F.expr(rule.violated), F.lit(False)).alias(rule.name) for rule in table.rules)
+        ).collect()
+        for position, rule in enumerate(table.rules, start=1):
+            found[table.key, rule.name] = (broken[0][rule.name], broken[position][rule.name])
+    return found
+
+
+@pytest.mark.parametrize(("table", "rule"), RULES)
+def test_every_row_rule_passes_the_examples_and_fails_its_canary(table: Table, rule: Rule, verdicts):
+    assert verdicts[table.key, rule.name] == (False, True)
+
+
+def test_not_a_number_is_outside_every_range(spark):
+    rule = next(rule for rule in table_of("silver/clean_days").rules if rule.name == "weight_kg_range")
+    assert spark.sql("SELECT double('NaN') AS weight_kg").where(rule.violated).count() == 1
+
+
+def test_the_page_for_analysts_is_current(pytestconfig):
+    committed = (pytestconfig.rootpath / "docs" / "dictionary.md").read_text()
+    assert committed == page(), "run: python -m fitness_assets dictionary > docs/dictionary.md"
+
+
+def test_an_unknown_table_is_told_which_there_are():
+    with pytest.raises(KeyError, match="gold/fact_daily"):
+        group_of("gold/facts")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda frame: frame.drop("steps"), "steps"),
+        (lambda frame: frame.withColumn("steps", F.lit("many")), "steps"),
+        (lambda frame: frame.withColumn("mood", F.lit(1)), "mood"),
+        (lambda frame: frame.select(*reversed(frame.columns)), "another order"),
+    ],
+    ids=["missing", "wrong type", "unknown", "another order"],
+)
+def test_the_contract_names_the_column_that_is_wrong(spark, change, says):
+    table = table_of("gold/dim_activity")
+    frame = frame_of(spark, table, [{}])
+    assert contract_errors(table, frame) == []
+    assert says in str(contract_errors(table, change(frame)))
+
+
+def test_the_ui_gets_units_and_lineage():
+    table = table_of("gold/fact_daily")
+    columns = {column.name: column for column in table.column_schema().columns}
+    assert "Unit: kg." in (columns["weight_kg"].description or "")
+    deps = table.column_lineage().deps_by_column["date_key"]
+    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps] == [("silver/clean_days", "date")]

@@ -1,0 +1,269 @@
+"""What a version promises: whole, on top of the one it was made from, reversible."""
+
+import os
+import time
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pytest
+
+from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake, LakeError, TableMissingError, Verdict
+from fitness_assets.lake import VersionConflictError as Conflict
+from fitness_assets_tests.conftest import frame_of, table_of
+
+UPLOADS, LOGGED, QUARANTINE = (table_of(f"bronze/{name}") for name in ("uploads", "logged_days", "quarantine"))
+DIM_USER, DIM_DATE = table_of("gold/dim_user"), table_of("gold/dim_date")
+
+
+def stage(lake, *user_ids, table=DIM_USER, inputs=None, append=False, run_id="run"):
+    staging = lake.stage([table], inputs or {}, run_id)
+    staging.write(table, frame_of(lake.spark, table, [{"user_id": user_id} for user_id in user_ids]), append=append)
+    staging.seal()
+    staging.clean_up()
+    return staging
+
+
+def publish(lake, *user_ids, **more):
+    staging = stage(lake, *user_ids, **more)
+    staging.publish()
+    return staging.version
+
+
+def users(lake, table=DIM_USER):
+    return sorted(pd.read_parquet(lake.link(table))["user_id"])
+
+
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_a_published_folder_holds_parquet_files_alone_and_every_reader_reads_it(lake):
+    publish(lake, "a", "b")
+    folder = lake.link(DIM_USER)
+    assert {path.suffix for path in folder.iterdir()} == {".parquet"}
+    assert users(lake) == ["a", "b"]
+    assert sorted(pl.read_parquet(folder)["user_id"]) == ["a", "b"]
+    assert duckdb.sql(f"SELECT count(*) FROM '{folder}/*.parquet'").fetchall() == [(2,)]
+    assert lake.spark.read.parquet(str(folder)).count() == 2
+
+
+def test_a_staged_version_is_not_seen_before_it_is_published(lake):
+    publish(lake, "old")
+    staging = stage(lake, "new")
+    assert users(lake) == ["old"]
+    staging.publish()
+    assert users(lake) == ["new"]
+
+
+def test_a_table_without_rows_is_a_table(lake):
+    staging = lake.stage([DIM_USER], {}, "run")
+    staging.write(DIM_USER, None)
+    staging.seal()
+    staging.publish()
+    assert lake.read(DIM_USER).collect() == []
+    assert pd.read_parquet(lake.link(DIM_USER)).empty
+
+
+def test_a_frame_stays_bound_to_the_version_that_it_was_read_from(lake):
+    first = publish(lake, "old")
+    frame = lake.read(DIM_USER)
+    publish(lake, "new")
+    assert [row["user_id"] for row in frame.collect()] == ["old"]
+    assert lake.versions_of([frame]) == {DIM_USER.key: first}
+
+
+def test_a_missing_table_says_what_to_materialize_first(lake):
+    with pytest.raises(TableMissingError, match="gold/dim_user does not exist yet: materialize gold/dim_user first"):
+        lake.read(DIM_USER)
+
+
+def test_a_version_without_its_files_says_what_to_do(lake):
+    version = publish(lake, "a")
+    lake.folder(DIM_USER, version).rename(lake.root / "gone")
+    with pytest.raises(TableMissingError, match="materialize gold/dim_user again"):
+        lake.read(DIM_USER)
+
+
+def test_a_lake_copied_without_its_links_is_refused(lake):
+    (lake.root / DIM_USER.key).mkdir(parents=True)
+    with pytest.raises(LakeError, match="is a folder, not a link"):
+        lake.current(DIM_USER)
+
+
+def test_no_job_can_write_the_version_that_it_reads(lake):
+    staging = lake.stage([DIM_USER], {}, "run")
+    written = staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{}]))
+    with pytest.raises(LakeError, match="written already"):
+        staging.write(DIM_USER, written)
+    assert written.count() == 1
+
+
+def test_of_two_versions_made_from_the_same_one_only_the_first_is_published(lake):
+    publish(lake, "base")
+    mine, theirs = stage(lake, "mine"), stage(lake, "theirs")
+    theirs.publish()
+    with pytest.raises(Conflict, match="gold/dim_user version 000002 was not published: another run published"):
+        mine.publish()
+    assert users(lake) == ["theirs"]
+
+
+def test_a_version_made_from_older_inputs_never_replaces_one_made_from_newer_ones(lake):
+    old = publish(lake, "x", table=LOGGED)
+    publish(lake, "made from old", inputs={LOGGED.key: old})
+    new = publish(lake, "y", table=LOGGED)
+    publish(lake, "made from new", inputs={LOGGED.key: new})
+    late = stage(lake, "late", inputs={LOGGED.key: old})
+    with pytest.raises(Conflict, match="bronze/logged_days meanwhile"):
+        late.publish()
+
+
+def test_after_a_rollback_of_the_input_a_version_can_be_made_from_it(lake):
+    old = publish(lake, "x", table=LOGGED)
+    new = publish(lake, "y", table=LOGGED)
+    publish(lake, "made from new", inputs={LOGGED.key: new})
+    lake.rollback([LOGGED], old)
+    publish(lake, "made from old", inputs={LOGGED.key: old})
+    assert users(lake) == ["made from old"]
+
+
+def test_appending_takes_over_the_files_as_they_are_and_adds_up_the_counts(lake):
+    first = publish(lake, "a", table=LOGGED)
+    before = {path.name: path.stat().st_ino for path in lake.folder(LOGGED, first).iterdir()}
+    second = publish(lake, "b", "c", table=LOGGED, append=True)
+    after = {path.name: path.stat().st_ino for path in lake.folder(LOGGED, second).iterdir()}
+    assert before.items() < after.items()
+    assert users(lake, LOGGED) == ["a", "b", "c"]
+    assert lake.audit(LOGGED, second).rows == 3
+
+
+def test_tables_of_one_step_share_a_version_and_the_last_one_decides(lake):
+    publish(lake, "a")
+    staging = lake.stage([DIM_DATE, DIM_USER], {}, "run")
+    for table in (DIM_DATE, DIM_USER):
+        staging.write(table, frame_of(lake.spark, table, [{}]))
+    staging.seal()
+    publish(lake, "meanwhile")
+    with pytest.raises(Conflict):
+        staging.publish()
+    assert lake.current(DIM_DATE) is None
+
+
+def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mends(lake):
+    tables = [LOGGED, UPLOADS]
+
+    def take_in(user_id):
+        staging = lake.stage(tables, {}, "run")
+        staging.write(LOGGED, frame_of(lake.spark, LOGGED, [{"user_id": user_id}]), append=True)
+        staging.write(UPLOADS, frame_of(lake.spark, UPLOADS, [{"uri": user_id}]), append=True)
+        staging.seal()
+        return staging
+
+    take_in("first").publish()
+    killed = take_in("second")
+    lake._point(LOGGED, killed.version)  # the first link was flipped, the ledger's was not
+    take_in("second").publish()
+    assert users(lake, LOGGED) == ["first", "second"]
+    assert sorted(pd.read_parquet(lake.link(UPLOADS))["uri"]) == ["first", "second"]
+
+
+def test_a_version_that_failed_a_blocking_rule_can_be_looked_at_but_not_made_current(lake):
+    good = publish(lake, "good")
+    staging = lake.stage([DIM_USER], {}, "run")
+    staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{"user_id": "bad"}]))
+    staging.audits[DIM_USER.key].verdicts = [Verdict("age_range", "blocking", "", 1)]
+    staging.seal()
+    with pytest.raises(LakeError, match="gold/dim_user age_range"):
+        staging.publish()
+    with pytest.raises(LakeError, match="failed age_range"):
+        lake.rollback([DIM_USER], staging.version)
+    assert lake.current(DIM_USER) == good
+    assert [row["user_id"] for row in lake.read(DIM_USER, staging.version).collect()] == ["bad"]
+
+
+def test_any_kept_version_can_be_made_current_again(lake):
+    first = publish(lake, "first")
+    publish(lake, "second")
+    lake.rollback([DIM_USER], first)
+    assert users(lake) == ["first"]
+    assert publish(lake, "third") == "000003"
+
+
+def test_rolling_back_to_what_is_not_there_says_what_there_is(lake):
+    publish(lake, "first")
+    with pytest.raises(LakeError, match="has no version 000009; it has 000001"):
+        lake.rollback([DIM_USER], "000009")
+
+
+@pytest.mark.parametrize("seconds", [0, KEEP_SECONDS + 60])
+def test_only_versions_that_are_old_and_beyond_the_last_few_are_removed(lake, seconds):
+    versions = [publish(lake, str(n)) for n in range(7)]
+    lake.rollback([DIM_USER], versions[0])
+    for version in versions:
+        age(lake.folder(DIM_USER, version), seconds)
+    removed = lake.collect_garbage([DIM_USER])
+    assert [path.name for path in removed] == (["000002"] if seconds else [])
+    assert users(lake) == ["0"]
+    assert (lake.versions(DIM_USER) == versions) is not bool(seconds)
+
+
+def test_good_versions_are_not_pushed_out_by_versions_that_failed(lake):
+    good = publish(lake, "good"), publish(lake, "current")
+    for _ in range(6):
+        staging = stage(lake, "bad")
+        staging.audits[DIM_USER.key].verdicts = [Verdict("age_range", "blocking", "", 1)]
+        staging.seal()
+    for version in lake.versions(DIM_USER):
+        age(lake.folder(DIM_USER, version), KEEP_SECONDS + 60)
+    lake.collect_garbage([DIM_USER])
+    assert set(good) < set(lake.versions(DIM_USER))
+    assert len(lake.versions(DIM_USER)) == 7
+
+
+def test_what_a_killed_run_left_behind_is_removed_after_a_day(lake):
+    publish(lake, "a")
+    staging = lake.stage([DIM_USER], {}, "killed")
+    staging.scratch.mkdir(parents=True)
+    left = [staging.scratch, lake.folder(DIM_USER, staging.version)]
+    assert lake.collect_garbage([DIM_USER]) == []
+    for path in left:
+        age(path, KEEP_UNFINISHED_SECONDS + 60)
+    assert set(lake.collect_garbage([DIM_USER])) == set(left)
+    assert not any(path.exists() for path in left)
+    assert users(lake) == ["a"]
+
+
+def test_a_step_that_fails_leaves_nothing_behind(lake):
+    staging = lake.stage([DIM_USER], {}, "run")
+    staging.clean_up()
+    assert not lake.folder(DIM_USER, staging.version).exists()
+
+
+def test_a_reader_during_many_publications_sees_one_version_or_the_other(lake):
+    """Readers that resolve the link once, as the README says, never fail and never see a mixture."""
+    publish(lake, *["0"] * 50)
+    seen = set()
+    for n in range(1, 6):
+        folder = lake.link(DIM_USER).resolve()
+        staging = stage(lake, *[str(n)] * 50)
+        staging.publish()
+        found = pd.read_parquet(folder)["user_id"]
+        assert len(found) == 50
+        assert found.nunique() == 1
+        seen.add(found[0])
+    assert seen == {"0", "1", "2", "3", "4"}
+
+
+def test_the_lake_does_not_need_spark_to_say_what_it_holds(lake):
+    publish(lake, "a")
+
+    def no_spark():
+        raise AssertionError("Spark was started")
+
+    other = Lake(lake.root, no_spark)
+    version = other.current(DIM_USER)
+    assert version == "000001"
+    assert other.versions(DIM_USER) == [version]
+    assert other.audit(DIM_USER, version).rows == 1
+    assert other.preview(DIM_USER, version)[0]["user_id"] == "a"

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import pytest
+
+from fitness_assets.settings import Settings, SettingsError, load_settings
+
+
+def test_nothing_has_to_be_configured():
+    settings = load_settings()
+    assert settings.storage_mode == "local"
+    assert settings.raw == Path("data/raw")
+    assert settings.spark_master == "local[*]"
+    assert settings.spark_properties == {}
+
+
+def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("FITNESS_LOCAL_ROOT=from_file\nFITNESS_SPARK_MASTER=local[1]\n")
+    monkeypatch.setenv("FITNESS_LOCAL_ROOT", "from environment")
+    settings = load_settings()
+    assert settings.local_root == Path("from environment")
+    assert settings.spark_master == "local[1]"
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch):
+    monkeypatch.setenv("FITNESS_RAW_PATH", "")
+    assert load_settings().raw == Path("data/raw")
+
+
+def test_raw_path_takes_the_place_of_the_lakes_own_folder(monkeypatch):
+    monkeypatch.setenv("FITNESS_RAW_PATH", "year.csv")
+    assert load_settings().raw == Path("year.csv")
+
+
+def test_spark_properties_are_pairs_and_may_contain_equals_signs():
+    settings = Settings(spark_conf="spark.a=1; spark.b=-Dx=y ;")
+    assert settings.spark_properties == {"spark.a": "1", "spark.b": "-Dx=y"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "may_be"),
+    [
+        ("FITNESS_STORAGE_MODE", "ftp", "'local'"),
+        ("FITNESS_LOCAL_ROOT", "lake*", "a folder"),
+        ("FITNESS_SPARK_REMOTE", "http://host", "sc://host:15002"),
+        ("FITNESS_SPARK_MASTER", "local [2]", "local[*]"),
+        ("FITNESS_SPARK_CONF", "spark.hadoop.fs.s3a.secret.key", "key=value"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_names_the_variable_and_never_the_value(
+    monkeypatch, variable, value, may_be
+):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    message = caught.value.message
+    assert message.startswith(f"{variable} has to be ")
+    assert may_be in message
+    assert value not in message
+    assert "\n" not in message
