@@ -52,7 +52,8 @@ def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
     from pandera.config import ValidationDepth, config_context
 
     with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):
-        errors = table.pandera_schema().validate(frame).pandera.errors
+        validated: Any = table.pandera_schema().validate(frame)
+    errors = validated.pandera.errors
     found = [
         {"column": str(error["column"]), "error": str(error["error"])}
         for kinds in errors.get("SCHEMA", {}).values()

@@ -25,7 +25,7 @@ right all the same. ``warning``: odd."""
 Frames = Mapping[str, DataFrame]
 """Tables by key (``layer/table``): those that a step has staged and those that it read."""
 
-_SPARK_TYPES: dict[str, T.DataType] = {
+_SPARK_TYPES: dict[str, Any] = {
     "string": T.StringType(),
     "int": T.IntegerType(),
     "bigint": T.LongType(),

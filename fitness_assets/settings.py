@@ -29,16 +29,16 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    storage_mode: Literal["local"] = Field("local", description="'local'")
+    storage_mode: Literal["local"] = Field(default="local", description="'local'")
     local_root: Path = Field(
-        Path("data"), description="a folder for the local lake, without any of " + _GLOB_CHARACTERS
+        default=Path("data"), description="a folder for the local lake, without any of " + _GLOB_CHARACTERS
     )
-    raw_path: Path | None = Field(None, description="a CSV file or a folder of uploads")
+    raw_path: Path | None = Field(default=None, description="a CSV file or a folder of uploads")
     spark_remote: str | None = Field(
-        None, pattern=r"^sc://\S+$", description="a Spark Connect URL such as sc://host:15002"
+        default=None, pattern=r"^sc://\S+$", description="a Spark Connect URL such as sc://host:15002"
     )
-    spark_master: str = Field("local[*]", pattern=r"^\S+$", description="a Spark master such as local[*]")
-    spark_conf: str = Field("", description="Spark properties as key=value, separated by ';'")
+    spark_master: str = Field(default="local[*]", pattern=r"^\S+$", description="a Spark master such as local[*]")
+    spark_conf: str = Field(default="", description="Spark properties as key=value, separated by ';'")
 
     @field_validator("local_root")
     @classmethod

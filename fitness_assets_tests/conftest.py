@@ -116,3 +116,10 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     """What the failed steps of a run say, for a person."""
     events = [event for event in result.all_events if event.is_step_failure]
     return " ".join(str(event.step_failure_data.error_display_string) for event in events)
+
+
+def sample_of(evaluation: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
+    """The failing rows that a check shows."""
+    shown = evaluation.metadata["sample"]
+    assert isinstance(shown, dg.TableMetadataValue)
+    return [dict(record.data) for record in shown.records]

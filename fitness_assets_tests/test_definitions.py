@@ -32,7 +32,7 @@ def test_every_table_is_an_asset_that_says_what_it_is(graph):
         assert {table.layer, "parquet", "pyspark"} == set(spec.kinds)
         assert spec.owners
         assert table.description in (spec.description or "")
-        columns = spec.metadata["dagster/column_schema"].value.columns
+        columns = spec.metadata["dagster/column_schema"].columns
         assert [column.name for column in columns] == [column.name for column in table.columns]
 
 

@@ -13,7 +13,7 @@ from fitness_assets.gold import assets as gold_assets
 from fitness_assets.io_managers import table_assets
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver import transforms as silver_transforms
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, table_of
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, sample_of, table_of
 
 FACT, CLEAN, LOGGED = table_of("gold/fact_daily"), table_of("silver/clean_days"), table_of("bronze/logged_days")
 
@@ -43,8 +43,8 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
     assert {key for key, _ in failed} == {"bronze/logged_days"}
     assert set(failed.values()) == {dg.AssetCheckSeverity.WARN}
     name = next(iter(failed))
-    assert found[name].metadata["failed"].value > 0
-    assert found[name].metadata["sample"].records
+    assert found[name].metadata["failed"].value
+    assert sample_of(found[name])
 
     counts = {table.key: len(pd.read_parquet(lake.link(table))) for table in TABLES}
     assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == read
@@ -110,7 +110,7 @@ def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize
     assert not evaluation.passed
     assert evaluation.blocking
     assert evaluation.metadata["failed"].value in (1, 2, 3)
-    assert {record.data["steps"] for record in evaluation.metadata["sample"].records} == {99_999}
+    assert {row["steps"] for row in sample_of(evaluation)} == {99_999}
     assert not result.get_asset_materialization_events()
     assert {table.key: lake.current(table) for table in TABLES} == before
     failed_version = evaluation.metadata["version"].value

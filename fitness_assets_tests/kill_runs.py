@@ -1,0 +1,129 @@
+"""Kill runs at many moments and look at the lake each time: `python -m fitness_assets_tests.kill_runs --times 20`.
+
+Every round puts a new upload into ``raw/``, starts the real command line, kills it with SIGKILL at a moment of its own
+(every other time together with its JVM), checks that each table is whole, lets the next run finish, and checks that
+every upload is in bronze exactly once. Not a test: it takes some minutes. It ends with status 1 at the first fault.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from fitness_assets.catalogue import TABLES
+from fitness_assets.lake import Lake
+from fitness_assets.sample import rows as sample_rows
+from fitness_assets_tests.conftest import HEADER
+
+_COMMAND = [
+    sys.executable,
+    "-m",
+    "dagster",
+    "asset",
+    "materialize",
+    "-m",
+    "fitness_assets.definitions",
+    "--select",
+    "*",
+]
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start the main job on the lake of a folder, in a process group of its own."""
+    environment = os.environ | {"FITNESS_LOCAL_ROOT": str(folder)}
+    with (folder / "run.log").open("wb") as log:
+        return subprocess.Popen(
+            _COMMAND, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def upload(folder: Path, seed: int) -> int:
+    """Put a new file into raw/; returns its rows."""
+    lines = [",".join(cells) for user in sample_rows(5, 40, seed) for cells in user]
+    (folder / "raw").mkdir(exist_ok=True)
+    (folder / "raw" / f"{seed:03}.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    return len(lines)
+
+
+def check_whole(lake: Lake) -> dict[str, int]:
+    """Read every published table; its rows have to be those of its audit, and its folder Parquet alone.
+
+    Returns:
+        Rows by table.
+    """
+    counts = {}
+    for table in TABLES:
+        version = lake.current(table)
+        if version is None:
+            continue
+        folder = lake.link(table)
+        names = [path.name for path in folder.iterdir()]
+        assert all(name.endswith(".parquet") for name in names), f"{table.key}: {names}"
+        counts[table.key] = len(pd.read_parquet(folder))
+        assert counts[table.key] == lake.audit(table, version).rows, f"{table.key} {version}: {counts[table.key]} rows"
+    return counts
+
+
+def check_complete(folder: Path, lake: Lake, rows: int, uploads: int) -> None:
+    """After a run that ended well, every upload is in bronze once and every row is accounted for."""
+    counts = check_whole(lake)
+    ledger = pd.read_parquet(lake.link(TABLES[2]))
+    assert len(ledger) == uploads, f"{len(ledger)} uploads in the ledger of {uploads}"
+    assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == rows == ledger["rows_read"].sum()
+    assert counts["silver/clean_days"] + counts["silver/rejected_days"] == counts["bronze/logged_days"]
+    assert counts["gold/fact_daily"] == counts["silver/clean_days"]
+
+
+def finish(folder: Path) -> float:
+    """Run to the end; returns the seconds it took."""
+    begin = time.monotonic()
+    status = start(folder).wait()
+    assert status == 0, f"a run after a kill failed with status {status}: see {folder / 'run.log'}"
+    return time.monotonic() - begin
+
+
+@click.command(help=__doc__)
+@click.option("--times", default=20, show_default=True, help="How many runs to kill.")
+@click.option("--seed", default=1, show_default=True, help="Same seed, same moments.")
+def main(times: int, seed: int) -> None:
+    """Kill, look, finish, look; as often as asked."""
+    moments = random.Random(seed)
+
+    def no_spark() -> Any:
+        raise AssertionError("the lake is looked at without Spark")
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lake = Lake(folder, no_spark)
+        rows = upload(folder, 0)
+        whole = finish(folder)
+        check_complete(folder, lake, rows, uploads=1)
+        click.echo(f"a whole run takes {whole:.0f} s")
+        for round_ in range(1, times + 1):
+            rows += upload(folder, round_)
+            process = start(folder)
+            # One moment in each slice of a run, so that all of it is covered.
+            moment = whole * (round_ - 1 + moments.random()) / times
+            time.sleep(moment)
+            before_end = process.poll() is None
+            if before_end:
+                (os.killpg if round_ % 2 else os.kill)(process.pid, signal.SIGKILL)
+            process.wait()
+            seen = check_whole(lake)
+            finish(folder)
+            check_complete(folder, lake, rows, uploads=round_ + 1)
+            how = f"killed {'with its JVM ' if round_ % 2 else ''}after {moment:.1f} s" if before_end else "had ended"
+            click.echo(f"{round_:3}/{times} {how}: {len(seen)} tables whole, the next run succeeded", nl=True)
+    click.echo("every table was whole every time, and no upload was lost or doubled")
+
+
+if __name__ == "__main__":
+    main()
