@@ -56,7 +56,7 @@ class Column:
     name: str
     type: str
     description: str
-    example: Any
+    example: Any = field(hash=False)
     unit: str | None = None
     range: tuple[float, float] | None = None
     allowed: tuple[str, ...] = ()

@@ -29,7 +29,6 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from pyarrow.dataset import dataset
 from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
@@ -260,6 +259,8 @@ class Lake:
 
     def preview(self, table: Table, version: str, rows: int = 5) -> list[dict[str, Any]]:
         """The first rows of a version, without starting a Spark job."""
+        from pyarrow.dataset import dataset  # brings pandas along, which loading the code location can do without
+
         return dataset(self.folder(table, version)).head(rows).to_pylist()
 
     def reopen(self, tables: Sequence[Table]) -> "Staging":

@@ -18,15 +18,14 @@ _SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true
 _EMBEDDED = {
     "spark.app.name": "fitness-assets",
     "spark.driver.memory": "4g",
-    "spark.driver.extraJavaOptions": "-XX:-DontCompileHugeMethods -XX:+UseParallelGC",
+    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
     "spark.sql.adaptive.enabled": "false",
     "spark.log.level": "ERROR",
     "spark.sql.shuffle.partitions": "4",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-"""For a session inside this process. The code that Spark generates for our typing rules is longer than what the JVM
-compiles by default, hence the first Java option."""
+"""For a session inside this process."""
 
 
 def spark_resource(settings: Settings) -> LazyPySparkResource:

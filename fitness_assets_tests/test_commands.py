@@ -1,6 +1,7 @@
 """The project's own commands: the sample generator, versions and rollback."""
 
 import csv
+import itertools
 from collections import Counter
 
 from click.testing import CliRunner
@@ -46,7 +47,7 @@ def test_nothing_in_the_sample_follows_from_the_day_before():
     rows = [row for row in cells(days=365) if row["stress_level"].isdigit()]
     pairs = [
         (int(one["stress_level"]), int(next_one["stress_level"]))
-        for one, next_one in zip(rows, rows[1:], strict=False)
+        for one, next_one in itertools.pairwise(rows)
         if one["user_id"] == next_one["user_id"] and one["date"] != next_one["date"]
     ]
     mean = sum(one for one, _ in pairs) / len(pairs)

@@ -45,7 +45,7 @@ def test_a_published_folder_holds_parquet_files_alone_and_every_reader_reads_it(
     assert {path.suffix for path in folder.iterdir()} == {".parquet"}
     assert users(lake) == ["a", "b"]
     assert sorted(pl.read_parquet(folder)["user_id"]) == ["a", "b"]
-    assert duckdb.sql(f"SELECT count(*) FROM '{folder}/*.parquet'").fetchall() == [(2,)]
+    assert duckdb.execute(f"SELECT count(*) FROM '{folder}/*.parquet'").fetchall() == [(2,)]
     assert lake.spark.read.parquet(str(folder)).count() == 2
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 from pyspark.sql import DataFrame
@@ -17,20 +17,37 @@ from pyspark.sql import functions as F
 
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
-from fitness_assets.bronze.uploads import Layout, RefusedError, Row, Upload, find_uploads, identify, read_rows
+from fitness_assets.bronze.uploads import (
+    IrregularError,
+    Layout,
+    RefusedError,
+    Upload,
+    find_uploads,
+    identify,
+    read_cells,
+    read_rows,
+    tell_dialect,
+)
 from fitness_assets.checks import audit
 from fitness_assets.dictionary import Frames, Table
 from fitness_assets.io_managers import keep_contract, plain_failures, report, run_step, step_definition
 from fitness_assets.lake import Lake, LakeError, Staging, VersionConflictError
 
-_BATCH = 50_000
-_ROWS_SCHEMA = pa.schema(
+_MOMENT = pa.timestamp("us", tz="UTC")
+_STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
+_LEDGER_SCHEMA = pa.schema(
     [
         ("upload_id", pa.string()),
-        ("row_number", pa.int64()),
-        ("line_number", pa.int64()),
-        ("text", pa.string()),
-        ("ingested_at", pa.timestamp("us", tz="UTC")),
+        ("content_sha256", pa.string()),
+        ("uri", pa.string()),
+        ("size_bytes", pa.int64()),
+        ("modified_at", _MOMENT),
+        ("status", pa.string()),
+        ("refusal", pa.string()),
+        ("rows_read", pa.int64()),
+        ("rows_typed", pa.int64()),
+        ("rows_quarantined", pa.int64()),
+        ("ingested_at", _MOMENT),
     ]
 )
 
@@ -43,33 +60,56 @@ class BronzeConfig(dg.Config):
     )
 
 
-_LEDGER_SCHEMA = pa.schema(
-    [
-        ("upload_id", pa.string()),
-        ("content_sha256", pa.string()),
-        ("uri", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("modified_at", pa.timestamp("us", tz="UTC")),
-        ("status", pa.string()),
-        ("refusal", pa.string()),
-        ("rows_read", pa.int64()),
-        ("rows_typed", pa.int64()),
-        ("rows_quarantined", pa.int64()),
-        ("ingested_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
-_STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, text STRING, ingested_at TIMESTAMP"
-
-
 @dataclass
 class _Taken:
-    """What became of one new upload."""
+    """What became of one new upload, and where its rows lie for Spark."""
 
     upload: Upload
     ingested_at: datetime
     rows_read: int = 0
     rows_quarantined: int = 0
     refusal: str | None = None
+    layout: Layout | None = None
+    is_regular: bool = True
+    stored: Path | None = None
+
+    def store(self, path: Path) -> None:
+        """Stream the upload into a Parquet file: as cells where every line is a plain row, else as rows of text."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            dialect = tell_dialect(self.upload.path)
+        except RefusedError as refused:
+            self.refusal = str(refused)
+            return
+        self.layout, self.stored = dialect.layout, path
+        try:
+            self.rows_read = self._write(path, read_cells(self.upload.path, dialect), dialect.header_line)
+        except IrregularError:
+            self.is_regular = False
+            self.rows_read = self._write(path, read_rows(self.upload.path, dialect))
+
+    def _write(self, path: Path, batches: Iterator[pa.RecordBatch], header_line: int | None = None) -> int:
+        """Write batches with what names each row; returns how many rows there were."""
+        count, writer = 0, None
+        try:
+            for batch in batches:
+                numbers = pa.array(range(count + 1, count + len(batch) + 1), pa.int64())
+                columns = {
+                    "upload_id": pa.repeat(self.upload.upload_id, len(batch)),
+                    "row_number": numbers,
+                    "ingested_at": pa.repeat(pa.scalar(self.ingested_at, _MOMENT), len(batch)),
+                }
+                if header_line is not None:
+                    columns["line_number"] = pc.add(numbers, header_line)
+                columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
+                table = pa.table(columns)
+                writer = writer or pq.ParquetWriter(path, table.schema)
+                writer.write_table(table)
+                count += len(batch)
+        finally:
+            if writer:
+                writer.close()
+        return count
 
     def ledger_row(self) -> dict[str, Any]:
         """The upload's row of the ledger."""
@@ -153,27 +193,18 @@ def _ingest(
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     taken: list[_Taken] = []
-    places: dict[Layout, Path] = {}
     for position, upload in enumerate(new):
         context.log.info(f"upload {position + 1} of {len(new)}: {upload.uri} ({upload.size_bytes:,} bytes)")
         entry = _Taken(upload, first + timedelta(microseconds=position))
-        try:
-            layout, rows = read_rows(upload.path)
-        except RefusedError as refused:
-            entry.refusal = str(refused)
-            context.log.warning(f"{upload.uri} was refused: {refused}.")
-        else:
-            place = places.setdefault(layout, staging.scratch / "rows" / str(len(places)))
-            place.mkdir(parents=True, exist_ok=True)
-            entry.rows_read = _write_rows(place / f"{position}.parquet", entry, rows)
-        if upload.is_unchanged():
-            taken.append(entry)
-        else:
+        entry.store(staging.scratch / "rows" / str(position))
+        if not upload.is_unchanged():
             context.log.warning(f"{upload.uri} changed while it was read; a later run takes it in.")
-            for path in (staging.scratch / "rows").glob(f"*/{position}.parquet"):
-                path.unlink()
+            continue
+        if entry.refusal:
+            context.log.warning(f"{upload.uri} was refused: {entry.refusal}.")
+        taken.append(entry)
 
-    cells = _cells(staging.lake, {layout: place for layout, place in places.items() if any(place.iterdir())})
+    cells = _cells(staging.lake, taken)
     frames = {LOGGED_DAYS.key: _write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None)}
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
     misfits = rows_read - (staging.audits[LOGGED_DAYS.key].rows - before)
@@ -193,30 +224,20 @@ def _ingest(
     return frames | {FOUND: _of(frames[UPLOADS.key], found)}
 
 
-def _write_rows(path: Path, entry: _Taken, rows: Iterator[Row]) -> int:
-    """Store the rows of an upload as text for Spark, in batches; returns how many there were."""
-    count = 0
-    with pq.ParquetWriter(path, _ROWS_SCHEMA) as writer:
-        while batch := list(islice(rows, _BATCH)):
-            columns = [
-                pa.repeat(entry.upload.upload_id, len(batch)),
-                [row.row_number for row in batch],
-                [row.line_number for row in batch],
-                [row.text for row in batch],
-                pa.repeat(pa.scalar(entry.ingested_at, _ROWS_SCHEMA.field("ingested_at").type), len(batch)),
-            ]
-            writer.write_table(pa.table(columns, schema=_ROWS_SCHEMA))
-            count += len(batch)
-    return count
-
-
-def _cells(lake: Lake, places: dict[Layout, Path]) -> DataFrame | None:
-    """The stored rows of all uploads as cells; uploads of one layout are read as one."""
-    parsed = [
-        transforms.typed(transforms.parse(lake.spark.read.schema(_STORED).parquet(str(place)), layout))
-        for layout, place in places.items()
-    ]
-    return reduce(DataFrame.unionByName, parsed) if parsed else None
+def _cells(lake: Lake, taken: Sequence[_Taken]) -> DataFrame | None:
+    """The stored rows of all uploads as typed cells; uploads of one kind are read as one."""
+    kinds: dict[tuple[Layout, bool], list[str]] = {}
+    for entry in taken:
+        if entry.layout and entry.rows_read:
+            kinds.setdefault((entry.layout, entry.is_regular), []).append(str(entry.stored))
+    frames = []
+    for (layout, is_regular), paths in kinds.items():
+        names = [f"c{position}" for position in range(len(layout.names))] if is_regular else ["text"]
+        schema = ", ".join([_STORED, *(f"{name} STRING" for name in names)])
+        rows = lake.spark.read.schema(schema).parquet(*paths)
+        cells = transforms.assemble(rows, layout) if is_regular else transforms.parse(rows, layout)
+        frames.append(transforms.typed(cells))
+    return reduce(DataFrame.unionByName, frames) if frames else None
 
 
 def _write(staging: Staging, table: Table, frame: DataFrame | None) -> DataFrame:

@@ -8,14 +8,16 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS
-from fitness_assets.bronze.uploads import Layout
+from fitness_assets.bronze.uploads import Layout, open_quote
 from fitness_assets.dictionary import Column
 
 _RAW_NAMES = [column.name for column in RAW_COLUMNS]
 _MALFORMED = "_malformed"
 _FITS = "_fits"
 _INFINITY = float("inf")
-_INT_MAX = 2_147_483_647
+_NUMBERS = [column for column in RAW_COLUMNS if column.type in ("int", "double")]
+# Java's parser also takes 8000d and 0x1p3; digits, sign, point and exponent are all that a number here may have.
+_NUMBER_PATTERN = "^[-+0-9.eE]*$"
 _SHOWN = 60  # characters of a cell in a reason
 
 
@@ -30,8 +32,7 @@ def parse(rows: DataFrame, layout: Layout) -> DataFrame:
         ``rows`` plus one text column for each raw column (null where empty or absent), ``extra`` and a flag for rows
         whose cells are not as many as the names.
     """
-    names = layout.names
-    positions = [f"c{position}" for position in range(len(names))]
+    positions = [f"c{position}" for position in range(len(layout.names))]
     cells = F.from_csv(
         "text",
         ", ".join(f"{cell} STRING" for cell in [*positions, _MALFORMED]),
@@ -44,20 +45,32 @@ def parse(rows: DataFrame, layout: Layout) -> DataFrame:
             "columnNameOfCorruptRecord": _MALFORMED,
         },
     )
-    position_of = dict(zip(names, positions, strict=True))
+    cut = rows.select("*", cells.alias("_cells")).select(*rows.columns, "_cells.*")
+    # Spark notices a quote left open only if cells are missing behind it.
+    malformed = F.col(_MALFORMED).isNotNull() | F.col("text").rlike(open_quote(layout.delimiter))
+    return _named(cut.withColumn(_MALFORMED, malformed), layout)
+
+
+def assemble(cells: DataFrame, layout: Layout) -> DataFrame:
+    """The same from cells that were cut already: columns ``c0``, ``c1``, …, as they stood between the delimiters."""
+    text = F.concat_ws(layout.delimiter, *(f"c{position}" for position in range(len(layout.names))))
+    return _named(cells.withColumns({"text": text, _MALFORMED: F.lit(False)}), layout)
+
+
+def _named(cells: DataFrame, layout: Layout) -> DataFrame:
+    position_of = {name: f"c{position}" for position, name in enumerate(layout.names)}
 
     def cell(name: str) -> SparkColumn:
-        return F.nullif(F.trim(F.col(f"_cells.{position_of[name]}")), F.lit(""))
+        return F.nullif(F.trim(position_of[name]), F.lit(""))
 
-    beyond = [name for name in names if name not in _RAW_NAMES]
+    beyond = [name for name in layout.names if name not in _RAW_NAMES]
     extra = F.lit(None).cast("string")
     if beyond:
         pairs = [part for name in beyond for part in (F.lit(name), cell(name))]
         filled = F.map_filter(F.create_map(*pairs), lambda _, value: value.isNotNull())
         extra = F.when(F.size(filled) > 0, F.to_json(filled))
-    return rows.withColumn("_cells", cells).select(
-        *rows.columns,
-        F.col(f"_cells.{_MALFORMED}").isNotNull().alias(_MALFORMED),
+    return cells.select(
+        *(name for name in cells.columns if name not in position_of.values()),
         *((cell(name) if name in position_of else F.lit(None).cast("string")).alias(name) for name in _RAW_NAMES),
         extra.alias("extra"),
     )
@@ -71,8 +84,13 @@ def typed(cells: DataFrame) -> DataFrame:
     """
     texts = {_text(column): F.col(column.name) for column in RAW_COLUMNS}
     values = {column.name: _value(column) for column in RAW_COLUMNS}
-    misfits = (_is_misfit(column) for column in RAW_COLUMNS)
-    return cells.withColumns(texts).withColumns(values).withColumn(_FITS, ~reduce(or_, misfits, F.col(_MALFORMED)))
+    empty = (_has_no_value(column) for column in RAW_COLUMNS)
+    # One pattern over all numbers of a row and one comparison for all doubles: asked cell by cell, the code that Spark
+    # generates grows past what the JVM compiles.
+    numbers = F.concat_ws("", *(_text(column) for column in _NUMBERS))
+    largest = F.greatest(*(F.abs(column.name) for column in _NUMBERS if column.type == "double"))
+    misfit = reduce(or_, empty, F.col(_MALFORMED)) | ~numbers.rlike(_NUMBER_PATTERN) | (largest == _INFINITY)
+    return cells.withColumns(texts).withColumns(values).withColumn(_FITS, ~F.coalesce(misfit, F.col(_MALFORMED)))
 
 
 def logged_days(typed: DataFrame) -> DataFrame:
@@ -83,7 +101,7 @@ def logged_days(typed: DataFrame) -> DataFrame:
 def quarantine(typed: DataFrame) -> DataFrame:
     """The rows that do not fit the raw contract, with every reason."""
     malformed = F.when(F.col(_MALFORMED), F.lit("the row has not as many cells as the header, or an open quote"))
-    reasons = F.array(malformed, *(F.when(_is_misfit(column), _reason(column)) for column in RAW_COLUMNS))
+    reasons = F.array(malformed, *(_reason(column) for column in RAW_COLUMNS))
     return (
         typed.where(~F.col(_FITS))
         .withColumn("reasons", F.array_compact(reasons).cast("array<string>"))
@@ -95,13 +113,8 @@ def _text(column: Column) -> str:
     return f"_text_{column.name}"
 
 
-def _number(text: SparkColumn) -> SparkColumn:
-    # Java's parser also takes 8000d and 0x1p3; digits, sign, point and exponent are all that a number here may have.
-    return F.when(text.rlike("^[-+0-9.eE]+$"), text.try_cast("double"))
-
-
 def _value(column: Column) -> SparkColumn:
-    """A typed cell; null for an empty cell and for one that does not fit."""
+    """A typed cell; null for an empty cell and for most that do not fit (the pattern of numbers is asked apart)."""
     text = F.col(_text(column))
     match column.type:
         case "string" if column.allowed:
@@ -111,40 +124,38 @@ def _value(column: Column) -> SparkColumn:
         case "date":
             return F.when(text.rlike(r"^\d{4}-\d{2}-\d{2}$"), text.try_cast("date"))
         case "int":  # by way of double, because 8000.0 is a whole number and a cast to int would make it null
-            number = _number(text)
+            number = text.try_cast("double")
             return F.when(number % 1 == 0, number.try_cast("int"))
         case _:
-            number = _number(text)
-            return F.when(F.abs(number) < _INFINITY, number)
+            return text.try_cast("double")
 
 
-def _is_misfit(column: Column) -> SparkColumn:
+def _has_no_value(column: Column) -> SparkColumn:
     no_value = F.col(column.name).isNull()
     return no_value & F.col(_text(column)).isNotNull() if column.nullable else no_value
 
 
 def _reason(column: Column) -> SparkColumn:
-    """Why a cell does not fit, as a sentence for a person."""
-    text = F.col(_text(column))
+    """Why a cell does not fit, as a sentence for a person; null if it fits."""
+    text, value = F.col(_text(column)), F.col(column.name)
     shown = F.when(F.length(text) > _SHOWN, F.concat(F.left(text, F.lit(_SHOWN)), F.lit("…"))).otherwise(text)
 
     def says(what: str) -> SparkColumn:
         return F.concat(F.lit(f"{column.name}: '"), shown, F.lit(f"' {what}"))
 
-    empty = F.when(text.isNull(), F.lit(f"{column.name}: is empty, but required"))
+    empty = None if column.nullable else f"{column.name}: is empty, but required"
+    reason = F.when(text.isNull(), F.lit(empty).cast("string"))
     match column.type:
         case "string":
-            return empty.otherwise(says(f"is not one of {', '.join(column.allowed)}"))
+            return reason.when(value.isNull(), says(f"is not one of {', '.join(column.allowed)}"))
         case "date":
-            return empty.otherwise(says("is not a day written as YYYY-MM-DD"))
-    number = _number(text)
+            return reason.when(value.isNull(), says("is not a day written as YYYY-MM-DD"))
+    number = text.try_cast("double")
     reason = (
-        empty.when(text.rlike(r"(?i)^[-+]?(nan|inf|infinity)$"), says("is not finite"))
-        .when(number.isNull(), says("is not a number"))
+        reason.when(text.rlike(r"(?i)^[-+]?(nan|inf|infinity)$"), says("is not finite"))
+        .when(number.isNull() | ~text.rlike(_NUMBER_PATTERN), says("is not a number"))
         .when(F.abs(number) == _INFINITY, says("overflows"))
     )
     if column.type == "int":
-        reason = reason.when(F.abs(number) > _INT_MAX, says("overflows")).when(
-            number % 1 != 0, says("is not a whole number")
-        )
+        reason = reason.when(number % 1 != 0, says("is not a whole number")).when(value.isNull(), says("overflows"))
     return reason

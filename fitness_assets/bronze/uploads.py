@@ -6,19 +6,24 @@ never more than a label.
 """
 
 import codecs
-import csv
+import csv as text_csv
 import gzip
 import hashlib
 import re
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import TextIOWrapper
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import IO, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
 
@@ -27,12 +32,17 @@ _KNOWN_NAMES = {column.name for column in RAW_COLUMNS}
 _REQUIRED_NAMES = [column.name for column in RAW_COLUMNS if not column.nullable]
 _UNFINISHED = re.compile(r"^[._~]|\.(tmp|part|partial|crdownload|swp)$", re.IGNORECASE)
 _CHUNK = 1 << 20
+_BLOCK = 4 << 20
+_BATCH = 50_000  # rows
 _QUOTED_LINES = 1_000  # a quoted field over more lines than this is taken for a stray quote
-_OPEN_QUOTE = re.compile(rf'(?:^|[{_DELIMITERS}])\s*"(?:[^"]|"")*$')  # a quote opens a field only at its start
 
 
 class RefusedError(Exception):
     """The upload as a whole cannot be taken in; the message says why in one sentence."""
+
+
+class IrregularError(Exception):
+    """The file cannot be cut into cells line by line; `read_rows` can read it."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +88,22 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of text: its position below the header, the line on which it starts, and the text itself."""
+class Dialect:
+    """What has to be known of a file to read it.
 
-    row_number: int
-    line_number: int
-    text: str
+    Attributes:
+        encoding: a Python codec.
+        layout: delimiter and names.
+        header_line: the line on which the header stands; the first line is 1.
+        rows_above: rows down to the header, itself included.
+        has_quotes: whether a double quote occurs anywhere.
+    """
+
+    encoding: str
+    layout: Layout
+    header_line: int
+    rows_above: int
+    has_quotes: bool
 
 
 def find_uploads(place: Path) -> list[Path]:
@@ -111,26 +131,59 @@ def identify(paths: Sequence[Path]) -> list[Upload]:
     return list(uploads.values())
 
 
-def read_rows(path: Path) -> tuple[Layout, Iterator[Row]]:
-    """Tell the layout of an upload and stream its rows.
+def tell_dialect(path: Path) -> Dialect:
+    """Tell how an upload is to be read, from all of its bytes and its first rows.
 
     Args:
         path: CSV text, plain or gzipped.
 
-    Returns:
-        The layout, and the rows below the header in order; blank lines are no rows.
-
     Raises:
-        RefusedError: if the file as a whole is no upload; its bytes are all looked at before the first row.
+        RefusedError: if the file as a whole is no upload.
     """
     if not re.search(r"\.csv(\.gz)?$", path.name, re.IGNORECASE):
         raise RefusedError("the name ends neither in .csv nor in .csv.gz")
-    encoding = _encoding(path)
-    rows = _rows(path, encoding)
-    head = list(islice(rows, 2))
+    encoding, has_quotes = _encoding(path)
+    head = list(islice(_rows(path, encoding, _DELIMITERS), 2))
     layout, rows_above = _layout([text for _, text in head])
-    below = chain(head[rows_above:], rows)
-    return layout, (Row(number, line, text) for number, (line, text) in enumerate(below, start=1))
+    return Dialect(encoding, layout, head[rows_above - 1][0], rows_above, has_quotes)
+
+
+def read_rows(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
+    """Stream the rows below the header, ``text`` with the ``line_number`` it starts on; blank lines are no rows."""
+    below = islice(_rows(path, dialect.encoding, dialect.layout.delimiter), dialect.rows_above, None)
+    while batch := list(islice(below, _BATCH)):
+        yield pa.record_batch(dict(zip(("line_number", "text"), map(list, zip(*batch, strict=True)), strict=True)))
+
+
+def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
+    """Stream the cells below the header, a text column ``c0``, ``c1``, … for each name; ten times as fast as rows.
+
+    Only for files in which every line is a row with as many cells as the header, and no cell is quoted.
+
+    Raises:
+        IrregularError: if the file is not one of these, at any time before its end.
+    """
+    if dialect.has_quotes or dialect.encoding != "utf-8-sig":
+        raise IrregularError
+    columns = [f"c{position}" for position in range(len(dialect.layout.names))]
+    try:
+        with _open(path) as file:
+            for batch in csv.open_csv(
+                file,
+                csv.ReadOptions(column_names=columns, skip_rows=dialect.header_line, block_size=_BLOCK),
+                csv.ParseOptions(delimiter=dialect.layout.delimiter, quote_char=False, ignore_empty_lines=False),
+                csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
+            ):
+                if pc.any(pc.equal(batch.column(0), "")).as_py():
+                    raise IrregularError  # a blank line looks like this, and it is no row
+                yield batch
+    except pa.ArrowInvalid as error:
+        raise IrregularError from error
+
+
+def open_quote(delimiters: str) -> str:
+    """A pattern, for Python and Java alike, for text that ends inside a quoted field; only at its start one opens."""
+    return rf'(?:^|[{delimiters}])[ \t]*"[^"]*+(?:""[^"]*+)*+\Z'
 
 
 def _stamp(path: Path) -> tuple[int, datetime]:
@@ -144,53 +197,57 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip else path.open("rb")
 
 
-def _encoding(path: Path) -> str:
-    """Read the whole file once to tell its encoding, and that it is text at all."""
-    utf8, is_utf8 = codecs.getincrementaldecoder("utf-8")(), True
-    with _open(path) as file:
-        try:
-            start = file.read(_CHUNK)
-            if not start.strip():
-                raise RefusedError("the file is empty")
-            if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return _checked(path, "utf-16")
-            if start[:4].count(0) == 2:  # two ASCII characters, as a header starts, in UTF-16 without a mark
-                return _checked(path, "utf-16-be" if start[0] == 0 else "utf-16-le")
-            chunk = start
-            while chunk:
-                if b"\0" in chunk or (len(chunk) == _CHUNK and not re.search(rb"[\r\n]", chunk)):
-                    raise RefusedError("the file is not CSV text: it has null bytes or no line ends")
-                if is_utf8:
-                    try:
-                        utf8.decode(chunk)
-                    except UnicodeDecodeError:
-                        is_utf8 = False
-                chunk = file.read(_CHUNK)
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise RefusedError("the file is gzip, but damaged or cut off") from None
+def _encoding(path: Path) -> tuple[str, bool]:
+    """Read the whole file once to tell its encoding, that it is text at all, and whether it has a double quote."""
+    utf8, is_utf8, has_quotes = codecs.getincrementaldecoder("utf-8")(), True, False
+    with _open(path) as file, _plain_gzip_errors():
+        chunk = file.read(_CHUNK)
+        if not chunk.strip():
+            raise RefusedError("the file is empty")
+        if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return _checked(path, "utf-16"), True
+        if chunk[:4].count(0) == 2:  # two ASCII characters, as a header starts, in UTF-16 without a mark
+            return _checked(path, "utf-16-be" if chunk[0] == 0 else "utf-16-le"), True
+        while chunk:
+            if b"\0" in chunk or (len(chunk) == _CHUNK and not re.search(rb"[\r\n]", chunk)):
+                raise RefusedError("the file is not CSV text: it has null bytes or no line ends")
+            has_quotes = has_quotes or b'"' in chunk
+            if is_utf8:
+                try:
+                    utf8.decode(chunk)
+                except UnicodeDecodeError:
+                    is_utf8 = False
+            chunk = file.read(_CHUNK)
     # A file cut inside its last character is not whole UTF-8, and the older encoding has a character for any byte.
     if is_utf8 and not utf8.getstate()[0]:
-        return "utf-8-sig"
-    return _checked(path, "cp1252")
+        return "utf-8-sig", has_quotes
+    return _checked(path, "cp1252"), has_quotes
+
+
+@contextmanager
+def _plain_gzip_errors() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise RefusedError("the file is gzip, but damaged or cut off") from None
 
 
 def _checked(path: Path, encoding: str) -> str:
     """Decode all of the file, so that a row further down cannot fail later."""
     decoder = codecs.getincrementaldecoder(encoding)()
-    with _open(path) as file:
+    with _open(path) as file, _plain_gzip_errors():
         try:
             while chunk := file.read(_CHUNK):
                 decoder.decode(chunk)
             decoder.decode(b"", final=True)
         except UnicodeError:
             raise RefusedError("the file is not text in UTF-8, UTF-16 or Windows-1252") from None
-        except (EOFError, zlib.error, gzip.BadGzipFile):
-            raise RefusedError("the file is gzip, but damaged or cut off") from None
     return encoding
 
 
-def _rows(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+def _rows(path: Path, encoding: str, delimiters: str) -> Iterator[tuple[int, str]]:
     """Cut a file into rows of text with the line on which each starts; a quoted field may span lines."""
+    still_open = re.compile(open_quote(delimiters))
     # newline="" keeps line breaks inside quoted fields as they were; every kind of line end still ends a line.
     with TextIOWrapper(_open(path), encoding=encoding, newline="") as file:
         lines = enumerate(file, start=1)
@@ -199,7 +256,7 @@ def _rows(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
             number, line = pending.popleft() if pending else next(lines, (0, ""))
             if not line:
                 return
-            if line.count('"') % 2 and _OPEN_QUOTE.search(line.rstrip("\r\n")):
+            if line.count('"') % 2 and still_open.search(line.rstrip("\r\n")):
                 rest = _closing_lines(pending, lines)
                 line += "".join(text for _, text in rest)
             if line.strip():
@@ -228,8 +285,8 @@ def _layout(head: Sequence[str]) -> tuple[Layout, int]:
     for above, text in enumerate(head, start=1):
         for delimiter in _DELIMITERS:
             try:
-                cells = next(csv.reader([text], delimiter=delimiter))
-            except csv.Error:
+                cells = next(text_csv.reader([text], delimiter=delimiter))
+            except text_csv.Error:
                 continue
             names = tuple(_normalised(cell) or f"column_{n}" for n, cell in enumerate(cells, start=1))
             known = len(_KNOWN_NAMES.intersection(names))

@@ -26,7 +26,7 @@ def dim_user(clean_days: DataFrame) -> DataFrame:
 
 def dim_date(clean_days: DataFrame) -> DataFrame:
     """Every calendar day from the first clean day to the last; no row if there is no clean day."""
-    days = clean_days.agg(F.min("date").alias("first"), F.max("date").alias("last")).where("first IS NOT NULL")
+    days = clean_days.agg(F.min("date").alias("first"), F.max("date").alias("last"))
     dates = days.select(F.explode(F.sequence("first", "last")).alias("date"))
     return dates.withColumns({**of_the_calendar(), "date_key": F.expr(_DATE_KEY)}).select(*_names(DIM_DATE))
 

@@ -43,7 +43,7 @@ def judge(logged_days: DataFrame) -> DataFrame:
     repeats = (F.lag("upload_id").over(alike) == F.col("upload_id")) & (F.lag("_hash").over(alike) == F.col("_hash"))
     return (
         _with_broken_rules(logged_days)
-        .withColumns({_DAY: F.unix_date("date"), "_hash": F.xxhash64(*_RAW_NAMES, "extra")})
+        .withColumns({_DAY: F.unix_date("date"), "_hash": _row_hash()})
         .repartition("user_id")
         .withColumn("_repeats", F.coalesce(repeats, F.lit(False)))
         .withColumn("_winner", F.max(F.when((F.size(_REASONS) == 0) & ~F.col("_repeats"), order)).over(same_day))
@@ -55,6 +55,12 @@ def judge(logged_days: DataFrame) -> DataFrame:
         )
         .drop("_hash", "_repeats", "_winner")
     )
+
+
+def _row_hash() -> SparkColumn:
+    """A hash of all that was logged. Spark's leaves nulls out, so which cells are empty is hashed beside them."""
+    names = [*_RAW_NAMES, "extra"]
+    return F.xxhash64(*names, *(F.isnull(name) for name in names))
 
 
 def _with_broken_rules(logged_days: DataFrame) -> DataFrame:
