@@ -9,7 +9,6 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import Field
 from pyspark.sql import DataFrame
@@ -93,14 +92,14 @@ class _Taken:
         count, writer = 0, None
         try:
             for batch in batches:
-                numbers = pa.array(range(count + 1, count + len(batch) + 1), pa.int64())
+                numbers = range(count + 1, count + len(batch) + 1)
                 columns = {
                     "upload_id": pa.repeat(self.upload.upload_id, len(batch)),
-                    "row_number": numbers,
+                    "row_number": pa.array(numbers, pa.int64()),
                     "ingested_at": pa.repeat(pa.scalar(self.ingested_at, _MOMENT), len(batch)),
                 }
                 if header_line is not None:
-                    columns["line_number"] = pc.add(numbers, header_line)
+                    columns["line_number"] = pa.array([header_line + number for number in numbers], pa.int64())
                 columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
                 table = pa.table(columns)
                 writer = writer or pq.ParquetWriter(path, table.schema)

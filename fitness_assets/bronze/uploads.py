@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, cast
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyarrow import csv
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
@@ -174,7 +173,7 @@ def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
                 csv.ParseOptions(delimiter=dialect.layout.delimiter, quote_char=False, ignore_empty_lines=False),
                 csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
             ):
-                if pc.any(pc.equal(batch.column(0), "")).as_py():
+                if batch.column(0).index("").as_py() >= 0:
                     raise IrregularError  # a blank line looks like this, and it is no row
                 yield batch
     except pa.ArrowInvalid as error:
