@@ -212,7 +212,7 @@ class Lake:
                 for key, used in audit.inputs.items()
                 if used not in (self._link_target(key), used_by_current.get(key, used))
             ]
-            if current != audit.parent:
+            if current not in (audit.parent, audit.version):
                 moved.append(last.key)
             if moved:
                 raise VersionConflictError(
@@ -380,7 +380,7 @@ class Staging:
 
     def publish(self) -> None:
         """Make this version the current one; see `Lake.publish`. Publishing twice is publishing once."""
-        if self.lake.current(self.tables[-1]) != self.version:
+        if any(self.lake.current(table) != self.version for table in self.tables):
             self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
             self.lake.collect_garbage(self.tables)
 

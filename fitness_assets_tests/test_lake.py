@@ -168,6 +168,20 @@ def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mend
     assert sorted(pd.read_parquet(lake.link(UPLOADS))["uri"]) == ["first", "second"]
 
 
+def test_a_table_that_ran_ahead_of_its_step_is_set_back_when_the_step_is_reported_again(lake):
+    tables = [DIM_DATE, DIM_USER]
+    for _ in range(2):
+        staging = lake.stage(tables, {}, "run")
+        for table in tables:
+            staging.write(table, frame_of(lake.spark, table, [{}]))
+        staging.seal()
+        if lake.current(DIM_USER) is None:
+            staging.publish()
+    lake._point(DIM_DATE, staging.version)  # killed before the second link
+    lake.reopen(tables).publish()
+    assert lake.current(DIM_DATE) == lake.current(DIM_USER) == "000001"
+
+
 def test_a_version_that_failed_a_blocking_rule_can_be_looked_at_but_not_made_current(lake):
     good = publish(lake, "good")
     staging = lake.stage([DIM_USER], {}, "run")
