@@ -6,8 +6,9 @@ import click
 
 from fitness_assets.catalogue import group_of, page
 from fitness_assets.dictionary import Table
-from fitness_assets.lake import Lake, LakeError
+from fitness_assets.lake import Lake
 from fitness_assets.settings import load_settings
+from fitness_assets.versions import LakeError
 
 
 class _Group(click.ParamType):

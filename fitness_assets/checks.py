@@ -1,7 +1,7 @@
 """What is checked of a table, made from its dictionary entry: verdicts, Dagster's check specs and check results.
 
 Here belongs how rules become counts, samples and checks; no rule of any one table stands here. Row rules were counted
-in the pass that wrote the table (`Staging.write`); rules about rows together are asked of the staged files in one job.
+in the pass that wrote the table (`Staging.write`); rules about rows together are asked of the staged files.
 """
 
 import json
@@ -14,8 +14,9 @@ import dagster as dg
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fitness_assets.dictionary import Frames, Rule, SetRule, Severity, Table
-from fitness_assets.lake import Audit, Staging, Verdict
+from fitness_assets.dictionary import Frames, KeyRule, Rule, SetRule, Severity, Table, count_rows
+from fitness_assets.staging import Staging
+from fitness_assets.versions import Audit, Verdict
 
 CONTRACT = "contract"
 _AT_ONCE = 4  # planning and compiling a query keeps one core busy and leaves the others to the queries beside it
@@ -72,14 +73,19 @@ def audit(staging: Staging, frames: Frames) -> None:
         staging: with every table written.
         frames: the staged tables by key, and whatever else their rules ask for.
     """
-    set_rules = [(table, rule) for table in staging.tables for rule in table.set_rules]
-    failed = _count({_label(table, rule): rule.violations(frames) for table, rule in set_rules})
+    set_rules = {_label(table, rule): rule for table in staging.tables for rule in table.set_rules}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        suspects = pool.submit(_suspects, {name: r for name, r in set_rules.items() if isinstance(r, KeyRule)}, frames)
+        offending = {name: r.violations(frames) for name, r in set_rules.items() if isinstance(r, SetRule)}
+        offending |= {name: set_rules[name].violations(frames) for name in suspects.result()}
+        failed = dict(zip(offending, pool.map(DataFrame.count, offending.values()), strict=True))
     for table in staging.tables:
         failed |= {_label(table, rule): staging.audits[table.key].failed_rows[rule.name] for rule in table.rules}
-    offending: dict[str, DataFrame] = {}
-    for table in staging.tables:
-        offending |= {_label(table, rule): frames[table.key].where(rule.violated) for rule in table.rules}
-    offending |= {_label(table, rule): rule.violations(frames) for table, rule in set_rules}
+        offending |= {
+            _label(table, rule): frames[table.key].where(rule.violated)
+            for rule in table.rules
+            if failed[_label(table, rule)]
+        }
     samples = _sample({label: frame for label, frame in offending.items() if failed[label]})
     for table in staging.tables:
         staging.audits[table.key].verdicts = [
@@ -106,13 +112,29 @@ def _rules(table: Table) -> list[tuple[str, str, Severity]]:
     return [contract, *((rule.name, rule.description, rule.severity) for rule in (*table.rules, *table.set_rules))]
 
 
-def _label(table: Table, rule: Rule | SetRule) -> str:
+def _label(table: Table, rule: Rule | SetRule | KeyRule) -> str:
     return f"{table.key} {rule.name}"
 
 
-def _count(violations: Mapping[str, DataFrame]) -> dict[str, int]:
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return dict(zip(violations, pool.map(DataFrame.count, violations.values()), strict=True))
+def _suspects(rules: Mapping[str, KeyRule], frames: Frames) -> list[str]:
+    """The key rules that may be broken, found by counting the rows of every table by a hash of their keys, once.
+
+    A rule that is found here is counted again by the keys themselves, since two keys may share a hash. That such a
+    pair hides a missing reference has a chance of one in 2⁶⁴ for each two keys.
+    """
+    tables = list(dict.fromkeys(key for rule in rules.values() for key in rule.tables))
+    keys = list(dict.fromkeys(rule.columns for rule in rules.values()))
+    hashes = dict.fromkeys((key, rule.columns) for rule in rules.values() for key in rule.tables)
+    rows = [
+        (key, frames[key].select(F.lit(keys.index(columns)).alias("_key"), F.xxhash64(*columns).alias("_hash")))
+        for key, columns in hashes
+    ]
+    broken = {
+        label: F.count_if((F.col("_key") == keys.index(rule.columns)) & F.expr(rule.violated)).alias(label)
+        for label, rule in rules.items()
+    }
+    counts = count_rows(rows, ["_key", "_hash"], tables).agg(*broken.values()).collect()[0]
+    return [label for label in rules if counts[label]]
 
 
 def _sample(offending: Mapping[str, DataFrame]) -> dict[str, list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ from fitness_assets.catalogue import TABLES
 from fitness_assets.gold.assets import ASSETS as GOLD_ASSETS
 from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.lake import Lake
+from fitness_assets.predictions.assets import prediction_assets
 from fitness_assets.resources import require_java, spark_resource
 from fitness_assets.settings import Settings, load_settings
 from fitness_assets.silver.assets import ASSETS as SILVER_ASSETS
@@ -25,7 +26,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     lake = resources.get("lake") or Lake(settings.local_root, lambda: spark.spark_session)
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, TABLES)}
     return dg.Definitions(
-        assets=[bronze_assets(settings.raw), SILVER_ASSETS, GOLD_ASSETS],
+        assets=[bronze_assets(settings.raw), SILVER_ASSETS, GOLD_ASSETS, prediction_assets(settings.training_rows)],
         resources=made | resources,
         # A process for each step would start a JVM for each step.
         executor=dg.in_process_executor,

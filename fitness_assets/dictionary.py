@@ -5,8 +5,9 @@ schema and lineage, one-pass counts of rule failures. Not here: any one table (`
 of them and their page for analysts (``catalogue.py``), or what is done when a rule fails (``checks.py``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyspark.sql import Column as SparkColumn
@@ -16,6 +17,7 @@ from pyspark.sql import types as T
 
 if TYPE_CHECKING:
     import dagster as dg
+    import pyarrow as pa
     from pandera.pyspark import DataFrameSchema
 
 Severity = Literal["blocking", "error", "warning"]
@@ -89,7 +91,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class SetRule:
-    """A rule about rows together (keys, references, sums); asked of the staged files before they are published.
+    """A rule about rows together that needs a query of its own; asked of the staged files before they are published.
 
     Attributes:
         name: snake_case, unique in its table.
@@ -105,23 +107,66 @@ class SetRule:
 
 
 @dataclass(frozen=True)
+class KeyRule:
+    """A rule about how many rows each table has for one key; all those of a step are asked in one job.
+
+    Attributes:
+        name: snake_case, unique in its table.
+        description: the rule as a sentence about good data.
+        columns: the columns that make up the key; each of the tables has them.
+        tables: whose rows are counted, by key.
+        violated: a Spark SQL condition on the numbers of rows with one key, each named as its table.
+        severity: what a failure means.
+    """
+
+    name: str
+    description: str
+    columns: tuple[str, ...]
+    tables: tuple[str, ...]
+    violated: str
+    severity: Severity = "blocking"
+
+    def violations(self, frames: Frames) -> DataFrame:
+        """One row for each key that breaks the rule, with its numbers of rows."""
+        rows = {key: frames[key].select(*self.columns) for key in self.tables}
+        return count_rows(rows.items(), self.columns, self.tables).where(self.violated)
+
+
+def count_rows(frames: Iterable[tuple[str, DataFrame]], columns: Sequence[str], tables: Sequence[str]) -> DataFrame:
+    """Count the rows of several tables by common columns.
+
+    Args:
+        frames: pairs of a table's key and a frame of the common columns alone.
+        columns: the names of these.
+        tables: the keys of all tables; the counts are columns named as these are without their layer.
+    """
+    names = [_name(key) for key in tables]
+    marked = (
+        frame.select(*columns, *(F.lit(int(name == _name(key))).alias(name) for name in names)) for key, frame in frames
+    )
+    return reduce(DataFrame.unionAll, marked).groupBy(*columns).agg(*(F.sum(name).alias(name) for name in names))
+
+
+def _name(key: str) -> str:
+    return key.partition("/")[2]
+
+
+@dataclass(frozen=True)
 class ForeignKey:
     """Every value of ``columns`` has a row in the table ``references``, whose primary key has the same names."""
 
     columns: tuple[str, ...]
     references: str
 
-    def rule(self, key: str) -> SetRule:
+    def rule(self, key: str) -> KeyRule:
         """The reference as a rule of the table ``key``."""
-        target = self.references.partition("/")[2]
-        return SetRule(
+        target = _name(self.references)
+        return KeyRule(
             f"{target}_exists",
             f"Every {' and '.join(self.columns)} has its row in {self.references}.",
-            lambda frames: (
-                frames[key]
-                .join(frames[self.references].select(*self.columns), list(self.columns), "left_anti")
-                .select(*self.columns)
-            ),
+            self.columns,
+            (key, self.references),
+            f"{_name(key)} > 0 AND {target} = 0",
         )
 
 
@@ -139,6 +184,7 @@ class Table:
         own_rules: rules beyond those that follow from columns and keys.
         range_severity: what a value outside its column's range means in this table.
         stale_after_days: after so many days without a new version the UI calls the table stale; None: never.
+        kinds: what it is made with and stored as, for the UI.
     """
 
     key: str
@@ -147,9 +193,10 @@ class Table:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
     foreign_keys: tuple[ForeignKey, ...] = ()
-    own_rules: tuple[Rule | SetRule, ...] = ()
+    own_rules: tuple[Rule | SetRule | KeyRule, ...] = ()
     range_severity: Severity = "blocking"
     stale_after_days: int | None = None
+    kinds: tuple[str, ...] = ("pyspark", "parquet")
 
     @property
     def layer(self) -> str:
@@ -159,12 +206,12 @@ class Table:
     @property
     def name(self) -> str:
         """The part of the key after the slash."""
-        return self.key.partition("/")[2]
+        return _name(self.key)
 
     def __getitem__(self, column: str) -> Column:
         return next(c for c in self.columns if c.name == column)
 
-    @property
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         """Every rule about single rows: required values, ranges, allowed values, then the table's own."""
         required = [c.name for c in self.columns if not c.nullable]
@@ -180,23 +227,40 @@ class Table:
         made += [_allowed_rule(c) for c in self.columns if c.allowed]
         return (*made, *(rule for rule in self.own_rules if isinstance(rule, Rule)))
 
-    @property
-    def set_rules(self) -> tuple[SetRule, ...]:
+    @cached_property
+    def set_rules(self) -> tuple[SetRule | KeyRule, ...]:
         """Every rule about rows together: the primary key, the references, then the table's own."""
-        unique = SetRule(
+        unique = KeyRule(
             "primary_key",
             f"No two rows have the same {' and '.join(self.primary_key)}.",
-            lambda frames: (
-                frames[self.key].groupBy(*self.primary_key).agg(F.count("*").alias("rows")).where("rows > 1")
-            ),
+            self.primary_key,
+            (self.key,),
+            f"{self.name} > 1",
         )
         references = (foreign_key.rule(self.key) for foreign_key in self.foreign_keys)
-        return (unique, *references, *(rule for rule in self.own_rules if isinstance(rule, SetRule)))
+        return (unique, *references, *(rule for rule in self.own_rules if not isinstance(rule, Rule)))
 
     @property
     def spark_schema(self) -> T.StructType:
         """The schema for reading and writing with Spark; Parquet columns are always nullable there."""
         return T.StructType([T.StructField(c.name, _SPARK_TYPES[c.type], True) for c in self.columns])
+
+    @property
+    def arrow_schema(self) -> "pa.Schema":
+        """The schema for rows that are made in Python."""
+        import pyarrow as pa
+
+        types = {
+            "string": pa.string(),
+            "int": pa.int32(),
+            "bigint": pa.int64(),
+            "double": pa.float64(),
+            "boolean": pa.bool_(),
+            "date": pa.date32(),
+            "timestamp": pa.timestamp("us", tz="UTC"),
+            "array<string>": pa.list_(pa.string()),
+        }
+        return pa.schema([(c.name, types[c.type]) for c in self.columns])
 
     def pass_counts(self) -> list[SparkColumn]:
         """Aggregates for the pass that writes the table.

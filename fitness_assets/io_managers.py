@@ -16,7 +16,9 @@ from pyspark.sql import DataFrame
 
 from fitness_assets.checks import CONTRACT, audit, check_result, check_specs, contract_errors, records
 from fitness_assets.dictionary import Frames, Table
-from fitness_assets.lake import Lake, LakeError, Staging, Verdict, VersionConflictError
+from fitness_assets.lake import Lake
+from fitness_assets.staging import Staging
+from fitness_assets.versions import LakeError, Verdict, VersionConflictError
 
 IO_MANAGER_KEY = "spark_io_manager"
 _OWNER = "team:fitness-data"
@@ -87,7 +89,7 @@ def step_definition(tables: Sequence[Table]) -> dict[str, Any]:
                 key=table.key.split("/"),
                 description=f"{table.description}\n\nGrain: {table.grain}.",
                 group_name=table.layer,
-                kinds={table.layer, "pyspark", "parquet"},
+                kinds={table.layer, *table.kinds},
                 owners=[_OWNER],
                 metadata={"dagster/column_schema": table.column_schema()},
                 io_manager_key=IO_MANAGER_KEY,
@@ -212,6 +214,7 @@ def _selected(
 def _materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
     audit = staging.audits[table.key]
     preview = staging.lake.preview(table, staging.version)
+    attached = staging.lake.attachments(table, staging.version)
     return {
         "dagster/row_count": audit.rows,
         "dagster/column_lineage": table.column_lineage(),
@@ -220,4 +223,6 @@ def _materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
         "made_from": dg.MetadataValue.json(audit.inputs),
         "path": dg.MetadataValue.path(str(staging.lake.link(table))),
         **({"preview": records(preview)} if preview else {}),
+        **{path.suffix[1:]: dg.MetadataValue.path(str(path)) for path in attached},
+        **{path.stem: dg.MetadataValue.md(path.read_text()) for path in attached if path.suffix == ".md"},
     }

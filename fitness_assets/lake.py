@@ -1,27 +1,26 @@
-"""Where tables live, and how a version is staged, published, read and rolled back.
+"""Where tables live, and how a version is numbered, published, read and rolled back.
 
 Layout below the root of a local lake::
 
     <layer>/<table>                            link to the current version: Parquet files and nothing else
     _versions/<layer>/<table>/<version>/       one folder for each version, written once
     _versions/<layer>/<table>/<version>.json   its audit: rows, verdict of every rule, what it was made from
+    _versions/<layer>/<table>/<version>.*      what else belongs to it: a fitted model, its card
     _versions/.staging/                        where Spark writes; nobody reads there
     _versions/.lock                            held for the moment of numbering or publishing
 
 A version becomes visible by the atomic renaming of one link, so a reader finds the old files or the new ones, and a
 process that is killed leaves at most files that nobody points to. Tables written by one step share a version number and
-are published together, the last one of them sealing the step. Here belongs no rule (``checks.py``) and no Dagster.
+are published together, the last one of them sealing the step. Here belongs no rule (``checks.py``) and no Dagster;
+how a version is written stands in ``staging.py``.
 """
 
 import fcntl
 import json
-import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock, Thread
@@ -29,10 +28,11 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
-from pyspark.sql import DataFrame, Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
 
-from fitness_assets.dictionary import Severity, Table
+from fitness_assets.dictionary import Table
+from fitness_assets.staging import Staging
+from fitness_assets.versions import Audit, LakeError, TableMissingError, Verdict, VersionConflictError
 
 KEEP_VERSIONS = 5
 """So many good versions of a table stay, and so many of those that came last, good or not."""
@@ -42,50 +42,6 @@ KEEP_SECONDS = 3_600
 
 KEEP_UNFINISHED_SECONDS = 86_400
 """What was never finished is removed at this age: whoever was writing it is dead by then."""
-
-
-class LakeError(Exception):
-    """The lake cannot do what was asked; the message is one sentence for a person."""
-
-
-class TableMissingError(LakeError):
-    """A table was asked for that was never published."""
-
-
-class VersionConflictError(LakeError):
-    """Somebody else published meanwhile; what was staged was made from what is no longer current."""
-
-
-@dataclass
-class Verdict:
-    """What one rule says of one version: how many rows (or sets of rows) fail, and some of them."""
-
-    rule: str
-    severity: Severity
-    description: str
-    failed: int
-    sample: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def blocks(self) -> bool:
-        """Whether the version must not be published."""
-        return self.failed > 0 and self.severity == "blocking"
-
-
-@dataclass
-class Audit:
-    """What is known of a version without reading it; stored as JSON beside its folder."""
-
-    table: str
-    version: str
-    parent: str | None
-    inputs: dict[str, str]
-    run_id: str
-    created_at: str
-    rows: int = 0
-    size_bytes: int = 0
-    failed_rows: dict[str, int] = field(default_factory=dict)
-    verdicts: list[Verdict] = field(default_factory=list)
 
 
 class Lake:
@@ -160,18 +116,22 @@ class Lake:
             LakeError: if there is no such version.
         """
         try:
-            content = json.loads(self._audit_path(table, version).read_text())
+            content = json.loads(self.audit_path(table, version).read_text())
         except FileNotFoundError:
             raise LakeError(
                 f"{table.key} has no version {version}; it has {', '.join(self.versions(table)) or 'none'}."
             ) from None
         return Audit(**content | {"verdicts": [Verdict(**verdict) for verdict in content["verdicts"]]})
 
+    def attachments(self, table: Table, version: str) -> list[Path]:
+        """What was attached to a version."""
+        return sorted(p for p in self.folder(table, "").glob(f"{version}.*") if p != self.audit_path(table, version))
+
     def versions(self, table: Table) -> list[str]:
         """All versions that were written to their end, oldest first; the current one among them."""
         return sorted(path.stem for path in self.folder(table, "").glob("*.json"))
 
-    def stage(self, tables: Sequence[Table], inputs: Mapping[str, str], run_id: str) -> "Staging":
+    def stage(self, tables: Sequence[Table], inputs: Mapping[str, str], run_id: str) -> Staging:
         """Open a new version of some tables that are published together, the last one sealing them.
 
         Args:
@@ -250,7 +210,8 @@ class Lake:
                 for folder in self.folder(table, "").glob("[0-9]*[0-9]/"):
                     patience = KEEP_SECONDS if folder.name in complete else KEEP_UNFINISHED_SECONDS
                     if folder.name not in keep and folder.stat().st_mtime < now - patience:
-                        self._audit_path(table, folder.name).unlink(missing_ok=True)
+                        for path in [self.audit_path(table, folder.name), *self.attachments(table, folder.name)]:
+                            path.unlink(missing_ok=True)
                         removed.append(folder)
         removed += [path for path in self.staging.glob("*") if path.stat().st_mtime < now - KEEP_UNFINISHED_SECONDS]
         for path in removed:
@@ -263,7 +224,7 @@ class Lake:
 
         return dataset(self.folder(table, version)).head(rows).to_pylist()
 
-    def reopen(self, tables: Sequence[Table]) -> "Staging":
+    def reopen(self, tables: Sequence[Table]) -> Staging:
         """The current version of some tables with its audits as they were stored, to report on it again.
 
         Raises:
@@ -279,7 +240,8 @@ class Lake:
         """Where unfinished work lies."""
         return self.root / "_versions" / ".staging"
 
-    def _audit_path(self, table: Table, version: str) -> Path:
+    def audit_path(self, table: Table, version: str) -> Path:
+        """Where the audit of a version is kept."""
         return self.folder(table, f"{version}.json")
 
     def _link_target(self, key: str) -> str:
@@ -300,92 +262,3 @@ class Lake:
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-class Staging:
-    """A version in the making. Written table by table, then audited, then published as one."""
-
-    def __init__(self, lake: Lake, tables: Sequence[Table], version: str, audits: dict[str, Audit]) -> None:
-        self.lake = lake
-        self.tables = tables
-        self.version = version
-        self.audits = audits
-        self.scratch = lake.staging / f"{tables[-1].key.replace('/', '-')}-{version}-{uuid4().hex}"
-
-    @property
-    def parent(self) -> str | None:
-        """The version that was current when this one was begun."""
-        return self.audits[self.tables[-1].key].parent
-
-    def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> DataFrame:
-        """Write the rows of one table, counting rows and failures of its row rules in the same pass.
-
-        Args:
-            table: one of those that were staged.
-            frame: the rows, with the columns of the dictionary; None for no rows (only with ``append``).
-            append: take over the files of the parent version as they are and add to them.
-
-        Returns:
-            The version as written.
-
-        Raises:
-            LakeError: if this version of the table has been written before, so that no job can write what it reads.
-        """
-        audit, folder = self.audits[table.key], self.lake.folder(table, self.version)
-        if any(folder.iterdir()):
-            raise LakeError(f"{table.key} version {self.version} is written already, and a version is written once.")
-        counts = Counter(rows=0)
-        if append and self.parent:
-            for path in self.lake.folder(table, self.parent).iterdir():
-                (folder / path.name).hardlink_to(path)
-            parent = self.lake.audit(table, self.parent)
-            counts.update(parent.failed_rows | {"rows": parent.rows})
-        if frame is None and not any(folder.iterdir()):  # a table without rows is a table all the same
-            nothing = [F.lit(None).cast(column.type).alias(column.name) for column in table.columns]
-            frame = self.lake.spark.range(0).coalesce(1).select(*nothing)
-        if frame is not None:
-            counts.update(self._write_and_count(table, frame, folder))
-        audit.rows = counts["rows"]
-        audit.failed_rows = {rule.name: counts[rule.name] for rule in table.rules}
-        audit.size_bytes = sum(path.stat().st_size for path in folder.iterdir())
-        return self.lake.read(table, self.version)
-
-    def _write_and_count(self, table: Table, frame: DataFrame, folder: Path) -> dict[str, int]:
-        observation, written = Observation(), str(self.scratch / table.name)
-        frame.observe(observation, *table.pass_counts()).write.parquet(written)
-        counts = observation.get
-        if counts["blocking"]:
-            again = self.lake.spark.read.schema(table.spark_schema).parquet(written)
-            counts |= again.select(*table.blocking_counts()).collect()[0].asDict()
-        for path in Path(written).glob("*.parquet"):
-            _flush(path)
-            path.rename(folder / path.name)
-        return counts
-
-    def seal(self) -> None:
-        """Store the audits; from here on the version can be looked at and published."""
-        for table in self.tables:
-            path = self.lake._audit_path(table, self.version)
-            draft = path.with_name(f".{path.name}")
-            draft.write_text(json.dumps(asdict(self.audits[table.key]), indent=1, default=str))
-            _flush(draft)
-            draft.replace(path)
-
-    def clean_up(self) -> None:
-        """Remove what was needed only for writing; and, if the version was not sealed, the version."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        for table in self.tables:
-            if self.version not in self.lake.versions(table):
-                shutil.rmtree(self.lake.folder(table, self.version), ignore_errors=True)
-
-    def publish(self) -> None:
-        """Make this version the current one; see `Lake.publish`. Publishing twice is publishing once."""
-        if any(self.lake.current(table) != self.version for table in self.tables):
-            self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
-            self.lake.collect_garbage(self.tables)
-
-
-def _flush(path: Path) -> None:
-    """Put a file on the disk itself, so that a power cut after publishing cannot empty it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -8,8 +8,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake, LakeError, TableMissingError, Verdict
-from fitness_assets.lake import VersionConflictError as Conflict
+from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
+from fitness_assets.versions import LakeError, TableMissingError, Verdict
+from fitness_assets.versions import VersionConflictError as Conflict
 from fitness_assets_tests.conftest import frame_of, table_of
 
 UPLOADS, LOGGED, QUARANTINE = (table_of(f"bronze/{name}") for name in ("uploads", "logged_days", "quarantine"))

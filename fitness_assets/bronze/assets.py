@@ -30,25 +30,12 @@ from fitness_assets.bronze.uploads import (
 from fitness_assets.checks import audit
 from fitness_assets.dictionary import Frames, Table
 from fitness_assets.io_managers import keep_contract, plain_failures, report, run_step, step_definition
-from fitness_assets.lake import Lake, LakeError, Staging, VersionConflictError
+from fitness_assets.lake import Lake
+from fitness_assets.staging import Staging
+from fitness_assets.versions import LakeError, VersionConflictError
 
 _MOMENT = pa.timestamp("us", tz="UTC")
 _STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
-_LEDGER_SCHEMA = pa.schema(
-    [
-        ("upload_id", pa.string()),
-        ("content_sha256", pa.string()),
-        ("uri", pa.string()),
-        ("size_bytes", pa.int64()),
-        ("modified_at", _MOMENT),
-        ("status", pa.string()),
-        ("refusal", pa.string()),
-        ("rows_read", pa.int64()),
-        ("rows_typed", pa.int64()),
-        ("rows_quarantined", pa.int64()),
-        ("ingested_at", _MOMENT),
-    ]
-)
 
 
 class BronzeConfig(dg.Config):
@@ -215,10 +202,7 @@ def _ingest(
             entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
     for entry in taken:
         context.log.info(f"{entry.upload.uri}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined")
-    ledger = staging.scratch / "ledger.parquet"
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist([entry.ledger_row() for entry in taken], _LEDGER_SCHEMA), ledger)
-    rows = staging.lake.spark.read.schema(UPLOADS.spark_schema).parquet(str(ledger))
+    rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
     frames[UPLOADS.key] = _write(staging, UPLOADS, rows)
     return frames | {FOUND: _of(frames[UPLOADS.key], found)}
 

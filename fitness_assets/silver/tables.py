@@ -4,11 +4,8 @@ The cleaning rules are data: `REJECTIONS` is what a row must not break to become
 checked on ``silver/clean_days`` itself.
 """
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
-from fitness_assets.dictionary import Column, Frames, Rule, SetRule, Table, range_rule
+from fitness_assets.dictionary import Column, KeyRule, Rule, Table, range_rule
 
 LEVELS = ("sedentary", "light", "moderate", "active")
 QUALITIES = ("poor", "fair", "good", "excellent")
@@ -28,6 +25,9 @@ SUPERSEDED = "superseded"
 
 REJECTIONS = (*(range_rule(column) for column in RAW_COLUMNS if column.range), ZERO_STEPS)
 """The second and third cleaning rule. Each is also the reason under which a rejected row is kept."""
+
+REASONS = (*(rule.name for rule in REJECTIONS), DUPLICATE, SUPERSEDED)
+"""Every reason that a rejected row can have."""
 
 
 def _from_logged(*names: str) -> tuple[str, ...]:
@@ -177,37 +177,6 @@ OVER_TIME = (
 )
 
 
-def _unaccounted(frames: Frames) -> DataFrame:
-    """Uploads whose logged rows are not exactly its clean and its rejected rows.
-
-    Compares the number of rows and an exclusive-or over hashes of their keys, so that a lost and a doubled row do not
-    make up for one another; one scan of two columns and no shuffle of rows.
-    """
-
-    def fingerprint(key: str, name: str) -> DataFrame:
-        return frames[key].select(
-            "upload_id", F.xxhash64("upload_id", "row_number").alias("hash"), F.lit(name).alias("side")
-        )
-
-    sides = fingerprint(_LOGGED, "logged").unionAll(fingerprint(CLEAN_DAYS.key, "kept"))
-    sides = sides.unionAll(fingerprint(REJECTED_DAYS.key, "kept"))
-
-    def of(side: str, what: str) -> str:
-        return f"{what} FILTER (WHERE side = '{side}')"
-
-    return (
-        sides.groupBy("upload_id")
-        .agg(
-            F.expr(of("logged", "count(*)")).alias("logged"),
-            F.expr(of("kept", "count(*)")).alias("clean_and_rejected"),
-            F.expr(f"coalesce({of('logged', 'bit_xor(hash)')}, 0) = coalesce({of('kept', 'bit_xor(hash)')}, 0)").alias(
-                "same_rows"
-            ),
-        )
-        .where("logged != clean_and_rejected OR NOT same_rows")
-    )
-
-
 CLEAN_DAYS = Table(
     "silver/clean_days",
     "Clean days: negatives set to 0, impossible values and zero-step days left out, one row for each user and day, "
@@ -259,13 +228,15 @@ REJECTED_DAYS = Table(
         Rule(
             "reasons_known",
             "Reasons are names of cleaning rules.",
-            "cardinality(array_except(reasons, array("
-            + ", ".join(f"'{name}'" for name in (*(rule.name for rule in REJECTIONS), DUPLICATE, SUPERSEDED))
-            + "))) > 0",
+            "cardinality(array_except(reasons, array(" + ", ".join(f"'{name}'" for name in REASONS) + "))) > 0",
             {"reasons": ["no such rule"]},
         ),
-        SetRule(
-            "rows_reconcile", "For every upload, logged rows = clean rows + rejected rows, row by row.", _unaccounted
+        KeyRule(
+            "rows_reconcile",
+            "Every logged row is a clean row or a rejected row, once.",
+            ("upload_id", "row_number"),
+            (_LOGGED, CLEAN_DAYS.key, "silver/rejected_days"),
+            "logged_days != clean_days + rejected_days",
         ),
     ),
 )

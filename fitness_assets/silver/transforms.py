@@ -17,6 +17,7 @@ from fitness_assets.silver.tables import (
     LEVELS,
     NEGATIVE_TO_ZERO,
     QUALITIES,
+    REASONS,
     REJECTED_DAYS,
     REJECTIONS,
     SUPERSEDED,
@@ -25,7 +26,8 @@ from fitness_assets.silver.tables import (
 
 _RAW_NAMES = [column.name for column in RAW_COLUMNS]
 _DAY = "_day"  # days since 1970-01-01
-_REASONS = "_reasons"
+_BROKEN = "_broken"  # the reasons for rejection as the bits of a number, which is quicker to carry than a list
+_REASON_BITS = {name: 1 << bit for bit, name in enumerate(REASONS)}
 
 
 def judge(logged_days: DataFrame) -> DataFrame:
@@ -35,7 +37,7 @@ def judge(logged_days: DataFrame) -> DataFrame:
         logged_days: ``bronze/logged_days``.
 
     Returns:
-        The same rows, distributed by user, plus ``_day`` and ``_reasons`` (empty for the row that wins its day).
+        The same rows, distributed by user, plus ``_day`` and ``_broken`` (0 for the row that wins its day).
     """
     order = F.struct("ingested_at", "row_number")
     alike = Window.partitionBy("user_id", _DAY).orderBy("upload_id", "_hash", "row_number")
@@ -46,12 +48,12 @@ def judge(logged_days: DataFrame) -> DataFrame:
         .withColumns({_DAY: F.unix_date("date"), "_hash": _row_hash()})
         .repartition("user_id")
         .withColumn("_repeats", F.coalesce(repeats, F.lit(False)))
-        .withColumn("_winner", F.max(F.when((F.size(_REASONS) == 0) & ~F.col("_repeats"), order)).over(same_day))
+        .withColumn("_winner", F.max(F.when((F.col(_BROKEN) == 0) & ~F.col("_repeats"), order)).over(same_day))
         .withColumn(
-            _REASONS,
-            F.when(F.col("_repeats"), F.array_append(_REASONS, F.lit(DUPLICATE)))
-            .when(F.col("_winner") > order, F.array_append(_REASONS, F.lit(SUPERSEDED)))
-            .otherwise(F.col(_REASONS)),
+            _BROKEN,
+            F.when(F.col("_repeats"), F.col(_BROKEN) + _REASON_BITS[DUPLICATE])
+            .when(F.col("_winner") > order, F.col(_BROKEN) + _REASON_BITS[SUPERSEDED])
+            .otherwise(F.col(_BROKEN)),
         )
         .drop("_hash", "_repeats", "_winner")
     )
@@ -65,26 +67,26 @@ def _row_hash() -> SparkColumn:
 
 def _with_broken_rules(logged_days: DataFrame) -> DataFrame:
     """The rows as they were, plus the cleaning rules that each breaks once negatives are set to 0."""
-    broken = F.array_compact(F.array(*(F.when(F.expr(rule.violated), F.lit(rule.name)) for rule in REJECTIONS)))
+    bits = (F.when(F.expr(rule.violated), _REASON_BITS[rule.name]).otherwise(0) for rule in REJECTIONS)
     others = [name for name in logged_days.columns if name not in _RAW_NAMES]
     return (
         logged_days.withColumn("_raw", F.struct(*_RAW_NAMES))
         .withColumns({name: _zero_if_negative(name) for name in NEGATIVE_TO_ZERO})
-        .select(*others, "_raw.*", broken.cast("array<string>").alias(_REASONS))
+        .select(*others, "_raw.*", reduce(SparkColumn.__add__, bits).alias(_BROKEN))
     )
 
 
 def rejected_days(judged: DataFrame) -> DataFrame:
     """The rows that were left out, as they were, with their reasons."""
-    rejected = judged.where(F.size(_REASONS) > 0).withColumnRenamed(_REASONS, "reasons")
+    reasons = (F.when(F.col(_BROKEN).bitwiseAND(bit) != 0, F.lit(name)) for name, bit in _REASON_BITS.items())
+    rejected = judged.where(F.col(_BROKEN) != 0)
+    rejected = rejected.withColumn("reasons", F.array_compact(F.array(*reasons)).cast("array<string>"))
     return rejected.select(*(column.name for column in REJECTED_DAYS.columns))
 
 
 def clean_days(judged: DataFrame) -> DataFrame:
     """The days that were kept, cleaned and enriched."""
-    clean = judged.where(F.size(_REASONS) == 0).withColumns(
-        {name: _zero_if_negative(name) for name in NEGATIVE_TO_ZERO}
-    )
+    clean = judged.where(F.col(_BROKEN) == 0).withColumns({name: _zero_if_negative(name) for name in NEGATIVE_TO_ZERO})
     enriched = _over_time(_of_the_day(clean))
     return enriched.select(*(column.name for column in CLEAN_DAYS.columns))
 

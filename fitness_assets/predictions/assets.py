@@ -1,0 +1,78 @@
+"""When and where predictions are made: one step learns, judges, and scores every day of gold."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import dagster as dg
+from pyspark.sql import DataFrame
+
+from fitness_assets.dictionary import Frames
+from fitness_assets.gold.tables import FACT_DAILY
+from fitness_assets.io_managers import keep_contract, run_step, step_definition
+from fitness_assets.lake import Lake
+from fitness_assets.predictions import transforms
+from fitness_assets.predictions.tables import FACT_PREDICTIONS, MODELS, TABLES, TARGETS
+from fitness_assets.staging import Staging
+
+
+def prediction_assets(training_rows: int) -> dg.AssetsDefinition:
+    """The assets of this layer.
+
+    Args:
+        training_rows: of about so many days, whole persons each, the models learn and are tested; the rest is scored.
+    """
+
+    @dg.multi_asset(
+        **step_definition(TABLES),
+        ins={FACT_DAILY.name: dg.AssetIn(FACT_DAILY.key.split("/"))},
+        internal_asset_deps={
+            FACT_PREDICTIONS.name: {dg.AssetKey(t.key.split("/")) for t in (FACT_DAILY, *MODELS.values())},
+            **{table.name: {dg.AssetKey(FACT_DAILY.key.split("/"))} for table in MODELS.values()},
+        },
+    )
+    def step(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], fact_daily: DataFrame) -> Iterator[Any]:
+        inputs = lake.versions_of([fact_daily])
+
+        def write(staging: Staging) -> Frames:
+            # Imported here, because scikit-learn takes over a second that whoever loads the graph can do without.
+            from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
+
+            rows = lake.audit(FACT_DAILY, inputs[FACT_DAILY.key]).rows
+            chosen = transforms.sample_users(fact_daily, rows, training_rows)
+            days = transforms.features(chosen).toArrow().to_pandas()
+            train_until = last_training_day(days)
+            context.log.info(f"learning from {len(days):,} of {rows:,} days")
+            evaluations = []
+            for target in TARGETS:
+                evaluations.append(evaluate(target, days, train_until))
+                context.log.info(f"{target.name}: {evaluations[-1].verdict}, predicted by {evaluations[-1].predictor}")
+            scored = transforms.fact_predictions(
+                transforms.features(fact_daily), train_until, Scorer(evaluations, staging.version)
+            )
+            keep_contract(FACT_PREDICTIONS, scored)
+            with ThreadPoolExecutor(1) as pool:  # Spark scores while the cards are drawn
+                written = pool.submit(staging.write, FACT_PREDICTIONS, scored)
+                frames = {MODELS[e.target.name].key: _keep(staging, e, inputs) for e in evaluations}
+                return {FACT_DAILY.key: fact_daily, **frames, FACT_PREDICTIONS.key: written.result()}
+
+        yield from run_step(context, lake, TABLES, inputs, write)
+
+    return step
+
+
+def _keep(staging: Staging, evaluation: Any, inputs: dict[str, str]) -> DataFrame:
+    """Write what came out of one model; the model itself and its card beside it."""
+    import skops.io
+
+    from fitness_assets.predictions.cards import card
+    from fitness_assets.predictions.tables import MODEL
+
+    table = MODELS[evaluation.target.name]
+    if evaluation.estimators:
+        staging.attach(table, "skops", skops.io.dumps(evaluation.estimators[MODEL]))
+    staging.attach(table, "md", card(evaluation, staging.version, inputs).encode())
+    rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
+    frame = staging.frame(table, rows)
+    keep_contract(table, frame)
+    return staging.write(table, frame)

@@ -1,0 +1,147 @@
+"""How days become features and targets, and models' answers become a table.
+
+A feature of day t is known on day t: every window ends there. Only the targets look ahead.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+from pyspark.sql import Column as SparkColumn
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from fitness_assets.predictions.tables import (
+    EMBARGO_DAYS,
+    FACT_PREDICTIONS,
+    HORIZON_DAYS,
+    STRESS_CHANGES,
+    STRESS_STEP,
+    TARGETS,
+    WEIGHT_LIMIT,
+)
+from fitness_assets.silver.tables import QUALITIES, WEEKDAYS
+
+KEYS = ("user_id", "date_key")
+DAY = "_day"
+"""Days since 1970-01-01."""
+
+_LEVELS = (
+    "age",
+    "sleep_hours",
+    "heart_rate_avg",
+    "stress_level",
+    "steps",
+    "exercise_minutes",
+    "calories_burned",
+    "weight_kg",
+    "bmi",
+    "height_cm",
+    "bmr",
+    "caloric_balance",
+    "ra30_steps",
+    "ra30_calories",
+    "ra30_ex_minutes",
+    "ra30_stress",
+    "ra30_days",
+    "weight_change_30d",
+    "stress_change_30d",
+    "yesterday_stress",
+    "yesterday_sleep",
+)
+_MEANS = ("sleep_hours", "weight_kg", "heart_rate_avg", "caloric_balance")
+_SPREADS = ("stress_level", "sleep_hours", "weight_kg", "steps")
+_USUAL = ("stress_to_usual", "usual_sleep_hours", "weight_to_usual")
+
+FEATURES = (
+    *_LEVELS,
+    *(f"mean30_{name}" for name in _MEANS),
+    *(f"spread30_{name}" for name in _SPREADS),
+    *(f"days30_{name}" for name in _SPREADS),
+    *_USUAL,
+    "is_male",
+    *(f"is_{weekday.lower()}" for weekday in WEEKDAYS[1:]),
+)
+"""What the models may use, all of it numbers; empty where it was not measured."""
+
+INPUTS = (*FEATURES, "sleep_quality_today")
+"""And what the rules that they have to beat use besides: the label of today, by its position."""
+
+ACTUALS = tuple(target.actual for target in TARGETS)
+
+
+def features(fact_daily: DataFrame) -> DataFrame:
+    """Features and targets of every day.
+
+    Args:
+        fact_daily: ``gold/fact_daily``.
+
+    Returns:
+        The same days: keys, ``_day``, `INPUTS` as doubles, `ACTUALS` (empty where there is no such day).
+    """
+    by_day = Window.partitionBy("user_id").orderBy(DAY)
+    last_30, so_far = by_day.rangeBetween(-29, 0), by_day.rangeBetween(Window.unboundedPreceding, 0)
+    tomorrow, in_30 = by_day.rangeBetween(1, 1), by_day.rangeBetween(HORIZON_DAYS, HORIZON_DAYS)
+    stress, weight = F.col("stress_level"), F.col("weight_kg")
+    stress_change = F.first("stress_level").over(in_30) - stress
+    weight_change = F.first("weight_kg").over(in_30) - weight
+    made = {
+        **{f"mean30_{name}": F.avg(name).over(last_30) for name in _MEANS},
+        **{f"spread30_{name}": F.stddev_pop(name).over(last_30) for name in _SPREADS},
+        **{f"days30_{name}": F.count(name).over(last_30) for name in _SPREADS},
+        "stress_to_usual": F.avg(stress).over(so_far) - stress,
+        "usual_sleep_hours": F.avg("sleep_hours").over(so_far),
+        "weight_to_usual": F.avg(weight).over(so_far) - weight,
+        "is_male": (F.col("gender") == "M"),
+        **{f"is_{weekday.lower()}": F.col("weekday") == weekday for weekday in WEEKDAYS[1:]},
+        "sleep_quality_today": F.array_position(F.array(*map(F.lit, QUALITIES)), F.col("sleep_quality")),
+        "actual_stress_change": F.when(stress_change <= -STRESS_STEP, STRESS_CHANGES[0])
+        .when(stress_change < STRESS_STEP, STRESS_CHANGES[1])
+        .when(stress_change.isNotNull(), STRESS_CHANGES[2]),
+        "actual_sleep_quality": F.first("sleep_quality").over(tomorrow),
+        "actual_weight_change_30d": F.rint(
+            F.when(
+                weight_change.isNotNull(), F.greatest(F.lit(-WEIGHT_LIMIT), F.least(F.lit(WEIGHT_LIMIT), weight_change))
+            )
+            * 1000
+        )
+        / 1000,
+    }
+    numbers = (F.col(name).cast("double").alias(name) for name in INPUTS)
+    return (
+        fact_daily.withColumn(DAY, F.unix_date(F.make_date("year", "month", "day")))
+        .withColumns(made)
+        .select(*KEYS, DAY, *numbers, *ACTUALS)
+    )
+
+
+def sample_users(fact_daily: DataFrame, rows: int, limit: int) -> DataFrame:
+    """All days of so many people, always the same ones, that there are about ``limit`` rows of ``rows``."""
+    buckets = 1_000_000_000
+    if rows <= limit:
+        return fact_daily
+    return fact_daily.where(F.pmod(F.xxhash64("user_id"), F.lit(buckets)) < F.lit(limit / rows * buckets))
+
+
+def split(train_until: int | None) -> SparkColumn:
+    """Which side of the evaluation a day is on.
+
+    Args:
+        train_until: the last day that is learned from; None if nothing is learned.
+    """
+    labelled = F.coalesce(*(F.col(name).cast("string") for name in ACTUALS)).isNotNull()
+    is_test = F.lit(False) if train_until is None else F.col(DAY) > train_until + HORIZON_DAYS + EMBARGO_DAYS
+    return F.when(~labelled, "unlabelled").when(is_test, "test").otherwise("train").alias("split")
+
+
+def fact_predictions(
+    days: DataFrame, train_until: int | None, score: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+) -> DataFrame:
+    """Score every day, batch by batch, where the days are.
+
+    Args:
+        days: as `features` makes them.
+        train_until: the last day that was learned from.
+        score: from batches of keys, split, inputs and actuals to batches of ``gold/fact_predictions``.
+    """
+    asked = days.select(*KEYS, split(train_until), *INPUTS, *ACTUALS)
+    return asked.mapInArrow(score, FACT_PREDICTIONS.spark_schema)
