@@ -1,24 +1,29 @@
 """What a run needs from outside: Java and a Spark session. Both are plain functions of the settings."""
 
+import hashlib
 import logging
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyspark
 from dagster_pyspark import LazyPySparkResource
 
 from fitness_assets.settings import Settings, SettingsError
 
 JAVA_MINIMUM = 17
 
+_ARCHIVE_MAGIC = bytes.fromhex("a8ab0bf0")
+_QUIET = "-Xlog:disable -Xlog:all=error:stderr"  # Java would list every class that it leaves out of the archive
+
 _SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
 _EMBEDDED = {
     "spark.app.name": "fitness-assets",
     "spark.driver.memory": "4g",
-    "spark.driver.extraJavaOptions": "-XX:+UseParallelGC",
     "spark.sql.adaptive.enabled": "false",
     "spark.log.level": "ERROR",
     "spark.sql.shuffle.partitions": "4",
@@ -39,7 +44,8 @@ def spark_resource(settings: Settings) -> LazyPySparkResource:
     if settings.spark_remote:
         where = {"spark.remote": settings.spark_remote}
     else:
-        where = {"spark.master": settings.spark_master, **_EMBEDDED}
+        java = f"-XX:+UseParallelGC {class_archive()}"
+        where = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java, **_EMBEDDED}
     return LazyPySparkResource(spark_config={**where, **_SESSION, **settings.spark_properties})
 
 
@@ -59,16 +65,49 @@ def require_java(environment: Mapping[str, str] = os.environ) -> None:
         )
 
 
-def _java_version(environment: Mapping[str, str]) -> int | None:
-    """The major version of Java, from the file that a JDK keeps about itself or, failing that, from Java."""
+def class_archive(folder: Path = Path(sys.prefix), environment: Mapping[str, str] = os.environ) -> str:
+    """Java options that take Spark's classes from an archive, or that have one written when Java ends.
+
+    Finding, reading and verifying some 20,000 classes takes seconds of every start. The archive (some 190 MB) lies in
+    the Python environment that it belongs to and goes with it; another Java or PySpark gets another one. Java writes
+    its first bytes last, so one that was left unfinished is known by them.
+
+    Args:
+        folder: the Python environment; where it cannot be written to, there is no archive.
+        environment: tells where Java is.
+    """
+    release = _java_release(environment)
+    if not release or not os.access(folder, os.W_OK):
+        return ""
+    made_for = hashlib.sha256(f"{release}{pyspark.__version__}{pyspark.__file__}".encode()).hexdigest()[:16]
+    archive = folder / "var" / "fitness-assets" / f"spark-classes-{made_for}.jsa"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    if archive.exists() and archive.open("rb").read(len(_ARCHIVE_MAGIC)) == _ARCHIVE_MAGIC:
+        return f"-XX:SharedArchiveFile={archive} {_QUIET}"
+    return f"-XX:ArchiveClassesAtExit={archive} {_QUIET}"
+
+
+def _java(environment: Mapping[str, str]) -> Path | None:
+    """The Java that Spark would start."""
     home = environment.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java", path=environment.get("PATH"))
-    if not java or not Path(java).exists():
+    return Path(java) if java and Path(java).exists() else None
+
+
+def _java_release(environment: Mapping[str, str]) -> str:
+    """What a JDK keeps about itself in a file; empty if there is none."""
+    java = _java(environment)
+    about = java.resolve().parent.parent / "release" if java else None
+    return about.read_text() if about and about.is_file() else ""
+
+
+def _java_version(environment: Mapping[str, str]) -> int | None:
+    """The major version of Java, from what it keeps about itself or, failing that, from Java."""
+    java = _java(environment)
+    if java is None:
         return None
-    about = Path(java).resolve().parent.parent / "release"
-    if about.is_file():
-        text = about.read_text()
-    else:
+    text = _java_release(environment)
+    if not text:
         text = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     # Java 8 and older call themselves 1.8 and so on.
     match = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?(\d+)', text)

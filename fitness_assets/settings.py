@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     )
     raw_path: Path | None = Field(default=None, description="a CSV file or a folder of uploads")
     training_rows: int = Field(
-        default=50_000, ge=1_000, description="a whole number of rows, at least 1000, that models are learned from"
+        default=20_000, ge=1_000, description="a whole number of rows, at least 1000, that models are learned from"
     )
     spark_remote: str | None = Field(
         default=None, pattern=r"^sc://\S+$", description="a Spark Connect URL such as sc://host:15002"

@@ -35,23 +35,25 @@ def prediction_assets(training_rows: int) -> dg.AssetsDefinition:
         inputs = lake.versions_of([fact_daily])
 
         def write(staging: Staging) -> Frames:
-            # Imported here, because scikit-learn takes over a second that whoever loads the graph can do without.
-            from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
-
             rows = lake.audit(FACT_DAILY, inputs[FACT_DAILY.key]).rows
-            chosen = transforms.sample_users(fact_daily, rows, training_rows)
-            days = transforms.features(chosen).toArrow().to_pandas()
-            train_until = last_training_day(days)
-            context.log.info(f"learning from {len(days):,} of {rows:,} days")
-            evaluations = []
-            for target in TARGETS:
-                evaluations.append(evaluate(target, days, train_until))
-                context.log.info(f"{target.name}: {evaluations[-1].verdict}, predicted by {evaluations[-1].predictor}")
-            scored = transforms.fact_predictions(
-                transforms.features(fact_daily), train_until, Scorer(evaluations, staging.version)
-            )
-            keep_contract(FACT_PREDICTIONS, scored)
-            with ThreadPoolExecutor(1) as pool:  # Spark scores while the cards are drawn
+            chosen = transforms.features(transforms.sample_users(fact_daily, rows, training_rows))
+            with ThreadPoolExecutor(1) as pool:  # Spark and scikit-learn each leave a core to the other
+                collected = pool.submit(chosen.toArrow)
+                # Imported here, because it takes over a second that whoever loads the graph can do without.
+                from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
+
+                days = collected.result().to_pandas()
+                context.log.info(f"learning from {len(days):,} of {rows:,} days")
+                train_until = last_training_day(days)
+                evaluations = []
+                for target in TARGETS:
+                    done = evaluate(target, days, train_until)
+                    evaluations.append(done)
+                    context.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
+                scorer = Scorer(evaluations, staging.version)
+                asked = transforms.features(fact_daily, scorer.inputs)
+                scored = transforms.fact_predictions(asked, train_until, scorer)
+                keep_contract(FACT_PREDICTIONS, scored)
                 written = pool.submit(staging.write, FACT_PREDICTIONS, scored)
                 frames = {MODELS[e.target.name].key: _keep(staging, e, inputs) for e in evaluations}
                 return {FACT_DAILY.key: fact_daily, **frames, FACT_PREDICTIONS.key: written.result()}

@@ -36,7 +36,7 @@ from fitness_assets.predictions.tables import (
     Target,
     probability_of,
 )
-from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS
+from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES
 
 FOLDS = 3
 MIN_TEST_USERS = 20
@@ -141,7 +141,7 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
 
 def answer(target: Target, estimator: Any, days: pd.DataFrame) -> np.ndarray:
     """What an estimator says of some days: probabilities by label, shape (days, labels), or numbers, shape (days,)."""
-    inputs = days[list(INPUTS)]
+    inputs: Any = days[list(estimator.feature_names_in_)] if hasattr(estimator, "feature_names_in_") else days
     if not target.classes:
         return np.clip(estimator.predict(inputs), -WEIGHT_LIMIT, WEIGHT_LIMIT)
     probabilities = np.zeros((len(days), len(target.classes)))
@@ -161,12 +161,17 @@ class Scorer:
         self._who = [(e.target, e.verdict, e.predictor, e.estimators.get(e.predictor), e.offsets) for e in evaluations]
         self._version = version
 
+    @property
+    def inputs(self) -> list[str]:
+        """What it has to know of a day."""
+        return sorted({name for target, _, predictor, *_ in self._who for name in inputs_of(target, predictor)})
+
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """From keys, split, inputs and actuals to ``gold/fact_predictions``."""
         schema = FACT_PREDICTIONS.arrow_schema
         for batch in batches:
             columns = {name: batch[name] for name in schema.names if name in batch.schema.names}
-            days = batch.select(list(INPUTS)).to_pandas()
+            days = batch.select(self.inputs).to_pandas()
             for target, verdict, predictor, estimator, offsets in self._who:
                 said = {
                     f"{target.name}_skill": verdict,
@@ -205,8 +210,22 @@ def _folds(target: Target, past: Any, future: Any) -> Iterator[tuple[pd.DataFram
         yield from pairs
 
 
+def inputs_of(target: Target, predictor: str | None) -> tuple[str, ...]:
+    """What a predictor has to know of a day."""
+    match predictor:
+        case "model":
+            return FEATURES
+        case "user_mean":
+            return (target.user_mean,)
+        case "today_level":
+            return (target.level,)
+        case "persistence" if target.persistence:
+            return (target.persistence,)
+    return ()
+
+
 def _fit(target: Target, predictor: str, days: pd.DataFrame) -> Any:
-    return _estimator(target, predictor).fit(days[list(INPUTS)], days[target.actual])
+    return _estimator(target, predictor).fit(days[list(inputs_of(target, predictor))], days[target.actual])
 
 
 def _estimator(target: Target, predictor: str) -> Any:
@@ -218,18 +237,16 @@ def _estimator(target: Target, predictor: str) -> Any:
         case "constant":
             return constant
         case "persistence":
-            return (
-                make_pipeline(ColumnTransformer([_labels(today)]), learner)
-                if (today := target.persistence)
-                else unchanged
-            )
+            steps = [_labels(target.persistence)] if target.persistence else []
         case "user_mean":
-            return make_pipeline(ColumnTransformer([_curve(target.user_mean)]), learner)
+            steps = [_curve(target.user_mean)]
         case "today_level":
-            return make_pipeline(ColumnTransformer([level]), learner)
-    impute = SimpleImputer(keep_empty_features=True, add_indicator=True)
-    lines = ("lines", make_pipeline(impute, StandardScaler()), list(FEATURES))
-    return make_pipeline(ColumnTransformer([lines, level, _curve(target.user_mean)]), learner)
+            steps = [level]
+        case _:
+            impute = SimpleImputer(keep_empty_features=True, add_indicator=True)
+            lines = ("lines", make_pipeline(impute, StandardScaler()), list(FEATURES))
+            steps = [lines, level, _curve(target.user_mean)]
+    return make_pipeline(ColumnTransformer(steps), learner) if steps else unchanged
 
 
 def _labels(name: str) -> tuple[str, Any, list[str]]:
@@ -321,7 +338,7 @@ def _importance(target: Target, model: Any, test: pd.DataFrame) -> dict[str, flo
         return -_losses(target, truth.to_numpy(), answer(target, estimator, inputs)).mean()
 
     drop: Any = permutation_importance(
-        model, days[list(INPUTS)], days[target.actual], scoring=negative_loss, n_repeats=1, random_state=_SEED
+        model, days[list(FEATURES)], days[target.actual], scoring=negative_loss, n_repeats=1, random_state=_SEED
     )
-    grown = dict(zip(INPUTS, drop.importances_mean.tolist(), strict=True))
-    return {name: grown[name] for name in sorted(FEATURES, key=grown.__getitem__, reverse=True)}
+    grown = dict(zip(FEATURES, drop.importances_mean.tolist(), strict=True))
+    return dict(sorted(grown.items(), key=lambda item: item[1], reverse=True))

@@ -3,11 +3,11 @@
 A feature of day t is known on day t: every window ends there. Only the targets look ahead.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 from pyspark.sql import Column as SparkColumn
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from fitness_assets.predictions.tables import (
@@ -69,14 +69,15 @@ INPUTS = (*FEATURES, "sleep_quality_today")
 ACTUALS = tuple(target.actual for target in TARGETS)
 
 
-def features(fact_daily: DataFrame) -> DataFrame:
+def features(fact_daily: DataFrame, inputs: Sequence[str] = INPUTS) -> DataFrame:
     """Features and targets of every day.
 
     Args:
         fact_daily: ``gold/fact_daily``.
+        inputs: which of `INPUTS` are wanted; Spark does not work out the others.
 
     Returns:
-        The same days: keys, ``_day``, `INPUTS` as doubles, `ACTUALS` (empty where there is no such day).
+        The same days: keys, ``_day``, the inputs as doubles, `ACTUALS` (empty where there is no such day).
     """
     by_day = Window.partitionBy("user_id").orderBy(DAY)
     last_30, so_far = by_day.rangeBetween(-29, 0), by_day.rangeBetween(Window.unboundedPreceding, 0)
@@ -85,8 +86,8 @@ def features(fact_daily: DataFrame) -> DataFrame:
     stress_change = F.first("stress_level").over(in_30) - stress
     weight_change = F.first("weight_kg").over(in_30) - weight
     made = {
-        **{f"mean30_{name}": F.avg(name).over(last_30) for name in _MEANS},
-        **{f"spread30_{name}": F.stddev_pop(name).over(last_30) for name in _SPREADS},
+        **{f"mean30_{name}": _mean(F.col(name), last_30) for name in _MEANS},
+        **{f"spread30_{name}": _spread(F.col(name), last_30) for name in _SPREADS},
         **{f"days30_{name}": F.count(name).over(last_30) for name in _SPREADS},
         "stress_to_usual": F.avg(stress).over(so_far) - stress,
         "usual_sleep_hours": F.avg("sleep_hours").over(so_far),
@@ -106,12 +107,24 @@ def features(fact_daily: DataFrame) -> DataFrame:
         )
         / 1000,
     }
-    numbers = (F.col(name).cast("double").alias(name) for name in INPUTS)
+    numbers = (F.col(name).cast("double").alias(name) for name in inputs)
     return (
         fact_daily.withColumn(DAY, F.unix_date(F.make_date("year", "month", "day")))
         .withColumns(made)
         .select(*KEYS, DAY, *numbers, *ACTUALS)
     )
+
+
+def _mean(value: SparkColumn, window: WindowSpec) -> SparkColumn:
+    # Spark works a sliding window out anew for every day; sums and counts, which it can share, take half the time.
+    return F.sum(value).over(window) / F.count(value).over(window)
+
+
+def _spread(value: SparkColumn, window: WindowSpec) -> SparkColumn:
+    """Standard deviation of the population; the mean of the squares less the square of the mean."""
+    value = value.cast("double")
+    variance = _mean(value * value, window) - F.pow(_mean(value, window), 2)
+    return F.when(variance.isNotNull(), F.sqrt(F.greatest(variance, F.lit(0.0))))
 
 
 def sample_users(fact_daily: DataFrame, rows: int, limit: int) -> DataFrame:
@@ -130,7 +143,7 @@ def split(train_until: int | None) -> SparkColumn:
     """
     labelled = F.coalesce(*(F.col(name).cast("string") for name in ACTUALS)).isNotNull()
     is_test = F.lit(False) if train_until is None else F.col(DAY) > train_until + HORIZON_DAYS + EMBARGO_DAYS
-    return F.when(~labelled, "unlabelled").when(is_test, "test").otherwise("train").alias("split")
+    return F.when(~labelled, "unlabelled").when(is_test, "test").otherwise("train")
 
 
 def fact_predictions(
@@ -139,9 +152,8 @@ def fact_predictions(
     """Score every day, batch by batch, where the days are.
 
     Args:
-        days: as `features` makes them.
+        days: as `features` makes them, with the inputs that are asked for.
         train_until: the last day that was learned from.
         score: from batches of keys, split, inputs and actuals to batches of ``gold/fact_predictions``.
     """
-    asked = days.select(*KEYS, split(train_until), *INPUTS, *ACTUALS)
-    return asked.mapInArrow(score, FACT_PREDICTIONS.spark_schema)
+    return days.withColumn("split", split(train_until)).drop(DAY).mapInArrow(score, FACT_PREDICTIONS.spark_schema)
