@@ -171,7 +171,7 @@ class Scorer:
         schema = FACT_PREDICTIONS.arrow_schema
         for batch in batches:
             columns = {name: batch[name] for name in schema.names if name in batch.schema.names}
-            days = batch.select(self.inputs).to_pandas()
+            days = batch.select(self.inputs).to_pandas().reindex(range(len(batch)))  # also where nothing is asked for
             for target, verdict, predictor, estimator, offsets in self._who:
                 said = {
                     f"{target.name}_skill": verdict,
