@@ -11,6 +11,7 @@ from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.lake import Lake
 from fitness_assets.predictions.assets import prediction_assets
 from fitness_assets.resources import require_java, spark_resource
+from fitness_assets.sensors import JOB, message_sensors, uploads_sensor
 from fitness_assets.settings import Settings, load_settings
 from fitness_assets.silver.assets import ASSETS as SILVER_ASSETS
 
@@ -27,10 +28,18 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, TABLES)}
     return dg.Definitions(
         assets=[bronze_assets(settings.raw), SILVER_ASSETS, GOLD_ASSETS, prediction_assets(settings.training_rows)],
+        jobs=[JOB],
+        sensors=[uploads_sensor(settings.raw), *message_sensors(settings.sns_topic_arn, _sns)],
         resources=made | resources,
         # A process for each step would start a JVM for each step.
         executor=dg.in_process_executor,
     )
+
+
+def _sns() -> Any:
+    import boto3  # takes a while, and only messages need it
+
+    return boto3.client("sns")
 
 
 def _defs() -> dg.Definitions:

@@ -129,7 +129,8 @@ class Lake:
 
     def versions(self, table: Table) -> list[str]:
         """All versions that were written to their end, oldest first; the current one among them."""
-        return sorted(path.stem for path in self.folder(table, "").glob("*.json"))
+        audits = self.folder(table, "").glob("*.json")  # and drafts of some, which killed runs left behind
+        return sorted(path.stem for path in audits if path.stem.isdecimal())
 
     def stage(self, tables: Sequence[Table], inputs: Mapping[str, str], run_id: str) -> Staging:
         """Open a new version of some tables that are published together, the last one sealing them.
@@ -223,6 +224,13 @@ class Lake:
         from pyarrow.dataset import dataset  # brings pandas along, which loading the code location can do without
 
         return dataset(self.folder(table, version)).head(rows).to_pylist()
+
+    def rows(self, table: Table) -> list[dict[str, Any]]:
+        """The current rows of a small table, without Spark."""
+        from pyarrow.dataset import dataset
+
+        version = self.current(table)
+        return dataset(self.folder(table, version)).to_table().to_pylist() if version else []
 
     def reopen(self, tables: Sequence[Table]) -> Staging:
         """The current version of some tables with its audits as they were stored, to report on it again.

@@ -83,8 +83,8 @@ def class_archive(folder: Path = Path(sys.prefix), environment: Mapping[str, str
     archive = folder / "var" / "fitness-assets" / f"spark-classes-{made_for}.jsa"
     archive.parent.mkdir(parents=True, exist_ok=True)
     if archive.exists() and archive.open("rb").read(len(_ARCHIVE_MAGIC)) == _ARCHIVE_MAGIC:
-        return f"-XX:SharedArchiveFile={archive} {_QUIET}"
-    return f"-XX:ArchiveClassesAtExit={archive} {_QUIET}"
+        return f'"-XX:SharedArchiveFile={archive}" {_QUIET}'  # quoted, because a path may have blanks
+    return f'"-XX:ArchiveClassesAtExit={archive}" {_QUIET}'
 
 
 def _java(environment: Mapping[str, str]) -> Path | None:

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     training_rows: int = Field(
         default=20_000, ge=1_000, description="a whole number of rows, at least 1000, that models are learned from"
     )
+    sns_topic_arn: str | None = Field(
+        default=None, pattern=r"^arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+$", description="the ARN of an SNS topic"
+    )
     spark_remote: str | None = Field(
         default=None, pattern=r"^sc://\S+$", description="a Spark Connect URL such as sc://host:15002"
     )

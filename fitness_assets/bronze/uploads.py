@@ -73,7 +73,7 @@ class Upload:
     def is_unchanged(self) -> bool:
         """Whether the file is still the one that was hashed, and not one that is being copied in right now."""
         try:
-            return _stamp(self.path) == (self.size_bytes, self.modified_at)
+            return stamp(self.path) == (self.size_bytes, self.modified_at)
         except FileNotFoundError:
             return False
 
@@ -122,7 +122,7 @@ def find_uploads(place: Path) -> list[Path]:
 def identify(paths: Sequence[Path]) -> list[Upload]:
     """The uploads behind some files in the order of ingestion (last changed, then name), each content once."""
     uploads: dict[str, Upload] = {}
-    stamped = [(path, *_stamp(path)) for path in paths]
+    stamped = [(path, *stamp(path)) for path in paths]
     for path, size, modified_at in sorted(stamped, key=lambda item: (item[2], str(item[0]))):
         with path.open("rb") as file:
             content_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -185,7 +185,8 @@ def open_quote(delimiters: str) -> str:
     return rf'(?:^|[{delimiters}])[ \t]*"[^"]*+(?:""[^"]*+)*+\Z'
 
 
-def _stamp(path: Path) -> tuple[int, datetime]:
+def stamp(path: Path) -> tuple[int, datetime]:
+    """Size and time of the last change of a file, as the ledger keeps them."""
     stat = path.stat()
     return stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)
 

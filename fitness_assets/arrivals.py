@@ -1,0 +1,107 @@
+"""When new uploads ask for a run: decided from what lies there, what the ledger knows, and how the last run went.
+
+Plain functions without Dagster, so that every order of events can be tried. What must not happen twice is held back by
+the ledger, which knows contents; here it is decided that nothing is forgotten and nothing is asked for without end.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+Outcome = Literal["running", "succeeded", "failed"]
+
+DELAYS = (60, 600, 3_600)
+"""Seconds before a failed run is asked for again; after the last of them only something new asks again."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What is remembered from one look to the next; small, however many uploads there are.
+
+    Attributes:
+        settled: fingerprint of the listing that a run took in as a whole.
+        asked: fingerprint of the listing that the last run was asked for, while its end is not known.
+        failed: fingerprint of the listing whose run failed.
+        failures: how often it failed.
+        not_before: when it may be asked for again, in seconds since 1970.
+        run_key: key of the run that was asked for last; Dagster starts no second run for a key, so no two are alike.
+    """
+
+    settled: str = ""
+    asked: str = ""
+    failed: str = ""
+    failures: int = 0
+    not_before: float = 0
+    run_key: str = ""
+
+    def to_json(self) -> str:
+        """As text, for a cursor."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> "State":
+        """From the text of a cursor; one that is not ours is a new beginning, since the ledger knows what is in."""
+        try:
+            return cls(**json.loads(text or "{}"))
+        except (TypeError, ValueError):
+            return cls()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do now: uploads to ask a run for, or none and the reason."""
+
+    state: State
+    uris: tuple[str, ...]
+    reason: str
+
+
+def decide(
+    state: State, listing: Mapping[str, str], known: Mapping[str, str], outcome: Outcome | None, now: float
+) -> Decision:
+    """Decide whether a run is to be asked for.
+
+    Args:
+        state: as the last decision left it.
+        listing: every upload that lies there, by its URI, with a stamp that changes when it does.
+        known: URIs and stamps of the ledger.
+        outcome: of the run that was asked for last; None if there is no such run.
+        now: seconds since 1970.
+    """
+    fingerprint = _fingerprint(listing)
+    new = tuple(sorted(uri for uri, stamp in listing.items() if known.get(uri) != stamp))
+    if state.asked:
+        if outcome == "running":
+            waiting = len(new) if fingerprint != state.asked else 0
+            return Decision(state, (), f"A run is under way; {waiting} more uploads wait for its end.")
+        if outcome == "succeeded":
+            state = replace(state, settled=state.asked, asked="", failed="", failures=0)
+        else:  # failed, or never came to be
+            failures = state.failures + 1 if state.failed in ("", state.asked) else 1
+            delay = DELAYS[min(failures, len(DELAYS)) - 1]
+            state = replace(state, failed=state.asked, asked="", failures=failures, not_before=now + delay)
+    if fingerprint == state.settled or not new:
+        return Decision(replace(state, settled=fingerprint), (), f"Nothing new: {len(listing)} uploads, all taken in.")
+    if fingerprint == state.failed:
+        if state.failures > len(DELAYS):
+            return Decision(
+                state,
+                (),
+                f"{len(new)} uploads wait, because their run failed {state.failures} times: mend the cause and "
+                "materialize bronze/uploads; a new upload asks again too.",
+            )
+        if now < state.not_before:
+            return Decision(
+                state, (), f"The run for {len(new)} uploads failed; the next try is in {state.not_before - now:.0f} s."
+            )
+    state = replace(state, asked=fingerprint, run_key=f"uploads-{now:.0f}-{fingerprint}")
+    return Decision(state, new, f"{len(new)} new uploads.")
+
+
+def _fingerprint(listing: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for uri, stamp in sorted(listing.items()):
+        digest.update(f"{uri}\0{stamp}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,113 @@
+"""What people are told of a run: plain text from what the run left in the lake; and how it reaches them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from logging import Logger
+from typing import Any
+
+from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
+from fitness_assets.catalogue import TABLES
+from fitness_assets.lake import Lake
+from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
+from fitness_assets.versions import Audit
+
+_SUBJECT_CHARACTERS = 100  # SNS takes no longer ones
+
+
+@dataclass(frozen=True)
+class Message:
+    """A subject of one line and a text."""
+
+    subject: str
+    text: str
+
+
+def success(lake: Lake, run_id: str, started_at: datetime) -> Message:
+    """What a run took in and published.
+
+    Args:
+        lake: where it did so.
+        run_id: which run.
+        started_at: when it began; uploads of the ledger since then are its own.
+    """
+    audits = [audit for audit in _current(lake) if audit.run_id == run_id]
+    uploads = lake.rows(UPLOADS) if any(audit.table == UPLOADS.key for audit in audits) else []
+    mine = [row for row in uploads if row["ingested_at"] >= started_at]
+    warnings = [f"{a.table} {v.rule}: {v.failed} times" for a in audits for v in a.verdicts if v.failed]
+    refused = [row for row in mine if row["status"] == "refused"]
+    text = [
+        *(f"{_line(row['uri'])}: refused, because {row['refusal']}" for row in refused),
+        *(
+            f"{_line(row['uri'])}: {row['rows_read']:,} rows read, {row['rows_quarantined']:,} quarantined"
+            for row in mine
+            if row not in refused
+        ),
+        *(f"{audit.table}: {audit.rows:,} rows, version {audit.version}" for audit in audits),
+        *(f"Check that failed or warns: {warning}" for warning in warnings),
+        *_rejected(audits),
+        _where(run_id),
+    ]
+    what = f"{len(mine) - len(refused)} uploads ingested, {len(refused)} refused, {len(warnings)} checks to look at"
+    return Message(f"fitness-assets: {what}", "\n".join(text))
+
+
+def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
+    """Which steps of a run failed, and why.
+
+    Args:
+        run_id: which run.
+        steps: names of steps that failed, each with what it said.
+    """
+    names = ", ".join(name for name, _ in steps) or "the run itself"
+    text = [*(f"{name}: {why}" for name, why in steps), "Readers keep the tables that were there.", _where(run_id)]
+    return Message(f"fitness-assets: failed in {names}", "\n".join(text))
+
+
+def send(message: Message, topic: str | None, client: Callable[[], Any], log: Logger) -> bool:
+    """Publish a message to an SNS topic; without a topic, or if that fails, it is logged.
+
+    Args:
+        message: what to say.
+        topic: ARN of the topic, or None.
+        client: makes a boto3 client for SNS.
+        log: for the message, or for why it was not sent.
+
+    Returns:
+        Whether it was sent.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if topic is None:
+        log.info(f"{message.subject}\n{message.text}")
+        return False
+    try:
+        client().publish(TopicArn=topic, Subject=message.subject[:_SUBJECT_CHARACTERS], Message=message.text)
+    except (BotoCoreError, ClientError) as error:
+        log.warning(f"The message was not sent to {topic}: {error}\n{message.subject}\n{message.text}")
+        return False
+    return True
+
+
+def _current(lake: Lake) -> list[Audit]:
+    current = ((table, lake.current(table)) for table in TABLES)
+    return [lake.audit(table, version) for table, version in current if version]
+
+
+def _rejected(audits: Sequence[Audit]) -> list[str]:
+    rows = {audit.table: audit.rows for audit in audits}
+    if not {LOGGED_DAYS.key, CLEAN_DAYS.key, REJECTED_DAYS.key} <= rows.keys():
+        return []
+    return [
+        f"Of {rows[LOGGED_DAYS.key]:,} logged days in all, {rows[CLEAN_DAYS.key]:,} are clean and "
+        f"{rows[REJECTED_DAYS.key]:,} rejected."
+    ]
+
+
+def _line(name: str) -> str:
+    """A name from outside on one line, whatever characters it has."""
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
+def _where(run_id: str) -> str:
+    return f"Look at /runs/{run_id} in the Dagster UI."

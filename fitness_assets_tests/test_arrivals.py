@@ -1,0 +1,136 @@
+"""Whatever order events come in: every content that stays is ingested, once, and nothing is asked for without end."""
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from fitness_assets.arrivals import DELAYS, State, decide
+
+URIS = st.sampled_from(["a.csv", "b.csv", "c/d.csv", "ü '\";\n.csv"])
+CONTENTS = st.integers(0, 5)
+
+
+class Arrivals(RuleBasedStateMachine):
+    """A folder, a ledger of contents like bronze's, and runs that end as they like."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: dict[str, tuple[int, str]] = {}
+        self.ledger: dict[int, tuple[str, str]] = {}
+        self.ingested: list[int] = []
+        self.state = State()
+        self.run: tuple[str, ...] | None = None
+        self.outcome: str | None = None
+        self.clock = 0.0
+        self.stamps = 0
+        self.keys: set[str] = set()
+
+    @rule(uri=URIS, content=CONTENTS)
+    def upload(self, uri: str, content: int) -> None:
+        """A new file, or new bytes under an old name; the stamps do not follow the clock of whoever looks."""
+        self.stamps += 1
+        self.files[uri] = (content, f"{-self.stamps}")
+
+    @rule(uri=URIS)
+    def delete(self, uri: str) -> None:
+        self.files.pop(uri, None)
+
+    @rule(seconds=st.sampled_from([0, 30, 3_600, 86_400]))
+    def look(self, seconds: int) -> None:
+        self.tick(seconds)
+
+    def tick(self, seconds: float) -> tuple[str, ...]:
+        self.clock += seconds + 1
+        listing = {uri: stamp for uri, (_, stamp) in self.files.items()}
+        known = dict(self.ledger.values())
+        decision = decide(self.state, listing, known, self.outcome, self.clock)  # type: ignore[arg-type]
+        if decision.uris:
+            assert self.outcome != "running", "one run at a time"
+            assert set(decision.uris) <= set(listing)
+            assert decision.state.run_key not in self.keys, "Dagster would not start a run for it"
+            self.keys.add(decision.state.run_key)
+            self.run, self.outcome = decision.uris, "running"
+        else:
+            assert decision.reason
+        self.state = decision.state
+        return decision.uris
+
+    @precondition(lambda self: self.outcome == "running")
+    @rule()
+    def succeed(self) -> None:
+        """Bronze reads what lies there now and takes in the contents that the ledger does not know."""
+        for uri in self.run or ():
+            content, stamp = self.files.get(uri, (None, ""))
+            if content is not None and content not in self.ledger:
+                self.ledger[content] = (uri, stamp)
+                self.ingested.append(content)
+        self.outcome = "succeeded"
+
+    @precondition(lambda self: self.outcome == "running")
+    @rule(outcome=st.sampled_from(["failed", None]))
+    def fail(self, outcome: str | None) -> None:
+        """The run fails, or is lost before it begins."""
+        self.outcome = outcome
+
+    @rule(text=st.sampled_from(["", "no cursor of ours", None]))
+    def restart(self, text: str | None) -> None:
+        """The daemon comes back with the cursor as it was, or with one that is of no use."""
+        self.state = State.from_json(self.state.to_json() if text is None else text)
+        if not self.state.asked:
+            self.run, self.outcome = None, None
+
+    @invariant()
+    def nothing_enters_twice(self) -> None:
+        assert len(self.ingested) == len(set(self.ingested))
+
+    def teardown(self) -> None:
+        """Left in peace, every content that lies there is ingested, and then there is rest."""
+        if self.outcome == "running":
+            self.succeed()
+        self.upload("last.csv", 99)
+        for _ in range(3):
+            if self.tick(86_400):
+                self.succeed()
+        assert {content for content, _ in self.files.values()} <= set(self.ingested)
+        assert not self.tick(86_400), "nothing is asked for twice"
+
+
+TestArrivals = Arrivals.TestCase
+TestArrivals.settings = settings(max_examples=1_000, stateful_step_count=25, deadline=None)
+
+
+def test_a_run_that_fails_is_asked_for_again_but_not_for_ever():
+    state, now, asked = State(), 0.0, []
+    for _ in range(10_000):
+        decision = decide(state, {"a.csv": "1"}, {}, "failed", now)
+        state, now = decision.state, now + 30
+        asked += [now] if decision.uris else []
+    assert len(asked) == 1 + len(DELAYS)
+    assert [later - earlier >= delay for earlier, later, delay in zip(asked, asked[1:], DELAYS, strict=False)] == [
+        True
+    ] * 3
+    assert "mend the cause" in decision.reason
+    again = decide(state, {"a.csv": "1", "b.csv": "1"}, {}, None, now)
+    assert again.uris == ("a.csv", "b.csv"), "something new asks for what failed too"
+
+
+def test_a_run_by_hand_that_took_everything_in_ends_the_waiting():
+    state = decide(State(), {"a.csv": "1"}, {}, None, 0).state
+    failed = decide(state, {"a.csv": "1"}, {}, "failed", 1).state
+    assert decide(failed, {"a.csv": "1"}, {"a.csv": "1"}, None, 2).reason.startswith("Nothing new")
+
+
+def test_ten_thousand_uploads_share_one_run_and_a_short_cursor():
+    listing = {f"{number}.csv": "1" for number in range(10_000)}
+    decision = decide(State(), listing, {}, None, 0)
+    assert len(decision.uris) == 10_000
+    assert len(decision.state.to_json()) < 300
+    assert "under way; 1 more" not in decide(decision.state, listing, {}, "running", 1).reason
+
+
+def test_a_file_with_the_bytes_of_another_is_asked_for_once():
+    state = decide(State(), {"a.csv": "1", "copy.csv": "2"}, {}, None, 0).state
+    done = decide(state, {"a.csv": "1", "copy.csv": "2"}, {"a.csv": "1"}, "succeeded", 1)
+    assert done.uris == ()
+    assert decide(done.state, {"a.csv": "1", "copy.csv": "2"}, {"a.csv": "1"}, None, 99).uris == ()
