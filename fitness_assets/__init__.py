@@ -5,8 +5,10 @@ The rooms, in the order in which a row walks through them:
 * ``bronze``: uploads as they came, typed, nothing lost.
 * ``silver``: days cleaned by the analysts' rules and enriched over 30 calendar days.
 * ``gold``: a star schema for queries.
+* ``predictions``: models, what they are worth, and what they say.
 
 Each room is furnished alike: ``tables.py`` (what the data is), ``transforms.py`` (how it is made, pure functions on
 Spark frames), ``assets.py`` (when and where). The plumbing is beside them: ``settings``, ``dictionary``, ``catalogue``,
-``lake``, ``io_managers``, ``checks``, ``resources``, and ``definitions``, where everything is put together.
+``lake`` (with ``staging`` and ``versions``), ``io_managers``, ``checks``, ``resources``, ``sensors`` (with ``arrivals`` and
+``messages``), and ``definitions``, where everything is put together.
 """

@@ -214,7 +214,7 @@ def _selected(
 def _materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
     audit = staging.audits[table.key]
     preview = staging.lake.preview(table, staging.version)
-    attached = staging.lake.attachments(table, staging.version)
+    attached = {path.name.split(".")[1]: path for path in staging.lake.attachments(table, staging.version)}
     return {
         "dagster/row_count": audit.rows,
         "dagster/column_lineage": table.column_lineage(),
@@ -223,6 +223,6 @@ def _materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
         "made_from": dg.MetadataValue.json(audit.inputs),
         "path": dg.MetadataValue.path(str(staging.lake.link(table))),
         **({"preview": records(preview)} if preview else {}),
-        **{path.suffix[1:]: dg.MetadataValue.path(str(path)) for path in attached},
-        **{path.stem: dg.MetadataValue.md(path.read_text()) for path in attached if path.suffix == ".md"},
+        **{f"{name}_file": dg.MetadataValue.path(str(path)) for name, path in attached.items()},
+        **{name: dg.MetadataValue.md(path.read_text()) for name, path in attached.items() if path.suffix == ".md"},
     }

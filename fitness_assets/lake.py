@@ -230,7 +230,9 @@ class Lake:
         from pyarrow.dataset import dataset
 
         version = self.current(table)
-        return dataset(self.folder(table, version)).to_table().to_pylist() if version else []
+        if version is None:
+            return []
+        return dataset(self.folder(table, version)).to_table().cast(table.arrow_schema).to_pylist()
 
     def reopen(self, tables: Sequence[Table]) -> Staging:
         """The current version of some tables with its audits as they were stored, to report on it again.

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, Observation
-from pyspark.sql import functions as F
 
 from fitness_assets.dictionary import Table
 from fitness_assets.versions import Audit, LakeError
@@ -62,8 +63,7 @@ class Staging:
             parent = self.lake.audit(table, self.parent)
             counts.update(parent.failed_rows | {"rows": parent.rows})
         if frame is None and not any(folder.iterdir()):  # a table without rows is a table all the same
-            nothing = [F.lit(None).cast(column.type).alias(column.name) for column in table.columns]
-            frame = self.lake.spark.range(0).coalesce(1).select(*nothing)
+            pq.write_table(table.arrow_schema.empty_table(), folder / "part-00000.parquet")
         if frame is not None:
             counts.update(self._write_and_count(table, frame, folder))
         audit.rows = counts["rows"]
@@ -79,9 +79,6 @@ class Staging:
 
     def frame(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
         """Rows that were made in Python as a frame with the columns of the dictionary."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         path = self.scratch / f"{table.name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist([*rows], table.arrow_schema), path)

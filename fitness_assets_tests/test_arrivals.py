@@ -1,6 +1,5 @@
 """Whatever order events come in: every content that stays is ingested, once, and nothing is asked for without end."""
 
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule

@@ -72,8 +72,8 @@ def _keep(staging: Staging, evaluation: Any, inputs: dict[str, str]) -> DataFram
 
     table = MODELS[evaluation.target.name]
     if evaluation.estimators:
-        staging.attach(table, "skops", skops.io.dumps(evaluation.estimators[MODEL]))
-    staging.attach(table, "md", card(evaluation, staging.version, inputs).encode())
+        staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
+    staging.attach(table, "card.md", card(evaluation, staging.version, inputs).encode())
     rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
     frame = staging.frame(table, rows)
     keep_contract(table, frame)
