@@ -9,6 +9,6 @@ The rooms, in the order in which a row walks through them:
 
 Each room is furnished alike: ``tables.py`` (what the data is), ``transforms.py`` (how it is made, pure functions on
 Spark frames), ``assets.py`` (when and where). The plumbing is beside them: ``settings``, ``dictionary``, ``catalogue``,
-``lake`` (with ``staging`` and ``versions``), ``io_managers``, ``checks``, ``resources``, ``sensors`` (with ``arrivals`` and
-``messages``), and ``definitions``, where everything is put together.
+``lake`` (with ``staging`` and ``versions``), ``io_managers``, ``checks``, ``resources``, ``sensors`` (with ``arrivals``
+and ``messages``), and ``definitions``, where everything is put together.
 """

@@ -124,16 +124,23 @@ def _suspects(rules: Mapping[str, KeyRule], frames: Frames) -> list[str]:
     """
     tables = list(dict.fromkeys(key for rule in rules.values() for key in rule.tables))
     keys = list(dict.fromkeys(rule.columns for rule in rules.values()))
-    hashes = dict.fromkeys((key, rule.columns) for rule in rules.values() for key in rule.tables)
+    sums = list(dict.fromkeys(name for rule in rules.values() for name in rule.sums))
     rows = [
-        (key, frames[key].select(F.lit(keys.index(columns)).alias("_key"), F.xxhash64(*columns).alias("_hash")))
-        for key, columns in hashes
+        (
+            key,
+            frames[key].select(
+                F.lit(keys.index(columns)).alias("_key"),
+                F.xxhash64(*columns).alias("_hash"),
+                *(name for name in sums if name in frames[key].columns),
+            ),
+        )
+        for key, columns in dict.fromkeys((key, rule.columns) for rule in rules.values() for key in rule.tables)
     ]
     broken = {
         label: F.count_if((F.col("_key") == keys.index(rule.columns)) & F.expr(rule.violated)).alias(label)
         for label, rule in rules.items()
     }
-    counts = count_rows(rows, ["_key", "_hash"], tables).agg(*broken.values()).collect()[0]
+    counts = count_rows(rows, ["_key", "_hash"], tables, sums).agg(*broken.values()).collect()[0]
     return [label for label in rules if counts[label]]
 
 

@@ -117,6 +117,7 @@ class KeyRule:
         tables: whose rows are counted, by key.
         violated: a Spark SQL condition on the numbers of rows with one key, each named as its table.
         severity: what a failure means.
+        sums: columns of one of the tables that are added up for the key; the condition may ask for them too.
     """
 
     name: str
@@ -125,26 +126,36 @@ class KeyRule:
     tables: tuple[str, ...]
     violated: str
     severity: Severity = "blocking"
+    sums: tuple[str, ...] = ()
 
     def violations(self, frames: Frames) -> DataFrame:
         """One row for each key that breaks the rule, with its numbers of rows."""
-        rows = {key: frames[key].select(*self.columns) for key in self.tables}
-        return count_rows(rows.items(), self.columns, self.tables).where(self.violated)
+        rows = [(key, frames[key]) for key in self.tables]
+        return count_rows(rows, self.columns, self.tables, self.sums).where(self.violated)
 
 
-def count_rows(frames: Iterable[tuple[str, DataFrame]], columns: Sequence[str], tables: Sequence[str]) -> DataFrame:
+def count_rows(
+    frames: Iterable[tuple[str, DataFrame]], columns: Sequence[str], tables: Sequence[str], sums: Sequence[str] = ()
+) -> DataFrame:
     """Count the rows of several tables by common columns.
 
     Args:
-        frames: pairs of a table's key and a frame of the common columns alone.
+        frames: pairs of a table's key and a frame that has the common columns.
         columns: the names of these.
         tables: the keys of all tables; the counts are columns named as these are without their layer.
+        sums: further columns that are added up; a frame that lacks one adds nothing to it.
     """
     names = [_name(key) for key in tables]
     marked = (
-        frame.select(*columns, *(F.lit(int(name == _name(key))).alias(name) for name in names)) for key, frame in frames
+        frame.select(
+            *columns,
+            *(F.lit(int(name == _name(key))).alias(name) for name in names),
+            *(F.col(name) if name in frame.columns else F.lit(0).alias(name) for name in sums),
+        )
+        for key, frame in frames
     )
-    return reduce(DataFrame.unionAll, marked).groupBy(*columns).agg(*(F.sum(name).alias(name) for name in names))
+    totals = (F.sum(name).alias(name) for name in (*names, *sums))
+    return reduce(DataFrame.unionAll, marked).groupBy(*columns).agg(*totals)
 
 
 def _name(key: str) -> str:

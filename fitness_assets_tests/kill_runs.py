@@ -18,6 +18,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.catalogue import TABLES
 from fitness_assets.lake import Lake
 from fitness_assets.sample import rows as sample_rows
@@ -69,17 +70,20 @@ def check_whole(lake: Lake) -> dict[str, int]:
         assert all(name.endswith(".parquet") for name in names), f"{table.key}: {names}"
         counts[table.key] = len(pd.read_parquet(folder))
         assert counts[table.key] == lake.audit(table, version).rows, f"{table.key} {version}: {counts[table.key]} rows"
+        if table.layer == "predictions":
+            assert "md" in {path.suffix[1:] for path in lake.attachments(table, version)}, f"{table.key}: no card"
     return counts
 
 
 def check_complete(folder: Path, lake: Lake, rows: int, uploads: int) -> None:
     """After a run that ended well, every upload is in bronze once and every row is accounted for."""
     counts = check_whole(lake)
-    ledger = pd.read_parquet(lake.link(TABLES[2]))
+    ledger = pd.read_parquet(lake.link(UPLOADS))
     assert len(ledger) == uploads, f"{len(ledger)} uploads in the ledger of {uploads}"
     assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == rows == ledger["rows_read"].sum()
     assert counts["silver/clean_days"] + counts["silver/rejected_days"] == counts["bronze/logged_days"]
-    assert counts["gold/fact_daily"] == counts["silver/clean_days"]
+    assert counts["gold/fact_daily"] == counts["gold/fact_predictions"] == counts["silver/clean_days"]
+    assert set(counts) == {table.key for table in TABLES}
 
 
 def finish(folder: Path) -> float:

@@ -74,3 +74,28 @@ def over_time(clean: pd.DataFrame) -> dict[tuple[str, date], dict[str, Any]]:
             "yesterday_sleep": cell(user, day - timedelta(1), "sleep_hours"),
         }
     return result
+
+
+def row_windows(days: pd.DataFrame) -> pd.DataFrame:
+    """Every column of ``OVER_TIME`` by plain windows over rows; right only where no day and no cell is missing.
+
+    Args:
+        days: by user and date, in this order.
+    """
+    by_user = days.groupby("user_id")
+    mean_of = {
+        "ra30_steps": "steps",
+        "ra30_calories": "calories_burned",
+        "ra30_ex_minutes": "exercise_minutes",
+        "ra30_stress": "stress_level",
+    }
+    weight_change = days.weight_kg - by_user.weight_kg.shift(30)
+    return days.assign(
+        **{name: by_user[of].rolling(30, min_periods=1).mean().reset_index(drop=True) for name, of in mean_of.items()},
+        ra30_days=(by_user.cumcount() + 1).clip(upper=30),
+        weight_change_30d_raw=weight_change,
+        weight_change_30d=weight_change.clip(-5, 5),
+        stress_change_30d=days.stress_level - by_user.stress_level.shift(30),
+        yesterday_stress=by_user.stress_level.shift(1),
+        yesterday_sleep=by_user.sleep_hours.shift(1),
+    )

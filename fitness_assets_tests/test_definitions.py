@@ -29,7 +29,9 @@ def test_every_table_is_an_asset_that_says_what_it_is(graph):
     for table in TABLES:
         spec = specs[table.key]
         assert spec.group_name == table.layer
-        assert {table.layer, "parquet", "pyspark"} == set(spec.kinds)
+        assert {table.layer, *table.kinds} == set(spec.kinds)
+        assert "parquet" in spec.kinds
+        assert ("scikitlearn" in spec.kinds) == ("predict" in table.key)
         assert spec.owners
         assert table.description in (spec.description or "")
         columns = spec.metadata["dagster/column_schema"].columns

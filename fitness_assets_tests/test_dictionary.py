@@ -2,6 +2,8 @@
 
 import re
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
@@ -92,6 +94,25 @@ def test_the_contract_names_the_column_that_is_wrong(spark, change, says):
     frame = frame_of(spark, table, [{}])
     assert contract_errors(table, frame) == []
     assert says in str(contract_errors(table, change(frame)))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.key)
+def test_a_file_made_in_python_and_one_made_by_spark_have_the_same_types(spark, tmp_path, table: Table):
+    example = {column.name: column.example for column in table.columns}
+    rows = [example, dict.fromkeys(example)]
+    pq.write_table(pa.Table.from_pylist(rows, table.arrow_schema), tmp_path / "python.parquet")
+    by_python = spark.read.parquet(str(tmp_path / "python.parquet"))
+    assert by_python.schema == table.spark_schema
+    assert by_python.toArrow().to_pylist() == rows
+    frame_of(spark, table, rows).coalesce(1).write.parquet(str(tmp_path / "spark"))
+    (by_spark,) = (tmp_path / "spark").glob("*.parquet")
+    assert pq.read_table(by_spark, schema=table.arrow_schema).to_pylist() == rows
+    stored = pq.read_schema(by_spark)
+    assert stored.names == table.arrow_schema.names
+    # Spark stores moments in a format of its own, which has no time zone and counts nanoseconds.
+    own = {pa.timestamp("us", tz="UTC"): pa.timestamp("ns")}
+    for column in table.arrow_schema:
+        assert stored.field(column.name).type in (column.type, own.get(column.type)), column.name
 
 
 def test_the_ui_gets_units_and_lineage():

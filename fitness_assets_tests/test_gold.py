@@ -17,7 +17,7 @@ from fitness_assets.gold.tables import DIM_ACTIVITY, DIM_DATE, DIM_USER, FACT_DA
 from fitness_assets.silver import transforms as silver
 from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets_tests.conftest import frame_of
-from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time
+from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time, row_windows
 
 MAKE = {
     DIM_USER.key: transforms.dim_user,
@@ -117,21 +117,7 @@ def test_no_clean_days_make_an_empty_table(spark, key):
 
 
 def test_without_gaps_the_fact_is_what_plain_row_windows_give(gold):
-    days = pd.DataFrame(EVEN).sort_values(["user_id", "date"], ignore_index=True)
-    by_user = days.groupby("user_id")
-    for name, of in {
-        "ra30_steps": "steps",
-        "ra30_calories": "calories_burned",
-        "ra30_ex_minutes": "exercise_minutes",
-        "ra30_stress": "stress_level",
-    }.items():
-        days[name] = by_user[of].rolling(30, min_periods=1).mean().reset_index(drop=True)
-    days["ra30_days"] = (by_user.cumcount() + 1).clip(upper=30)
-    days["weight_change_30d_raw"] = days.weight_kg - by_user.weight_kg.shift(30)
-    days["weight_change_30d"] = days.weight_change_30d_raw.clip(-5, 5)
-    days["stress_change_30d"] = days.stress_level - by_user.stress_level.shift(30)
-    days["yesterday_stress"] = by_user.stress_level.shift(1)
-    days["yesterday_sleep"] = by_user.sleep_hours.shift(1)
+    days = row_windows(pd.DataFrame(EVEN).sort_values(["user_id", "date"], ignore_index=True))
     fact = gold.fact()
     assert len(days) == 4 * 80
     for row in days.to_dict("records"):

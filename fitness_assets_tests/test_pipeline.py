@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from fitness_assets.catalogue import GROUPS, TABLES
+from fitness_assets.catalogue import TABLES, group_of
 from fitness_assets.checks import check_specs
 from fitness_assets.gold import assets as gold_assets
 from fitness_assets.io_managers import table_assets
+from fitness_assets.predictions.tables import MODELS
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver import transforms as silver_transforms
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, sample_of, table_of
@@ -40,9 +41,11 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
     assert set(found) == {(table.key, spec.name) for table in TABLES for spec in check_specs(table)}
     failed = {key: evaluation.severity for key, evaluation in found.items() if not evaluation.passed}
     assert failed, "the sample has impossible values, and bronze says so"
-    assert {key for key, _ in failed} == {"bronze/logged_days"}
+    no_skill = {(table.key, "has_skill") for table in MODELS.values()}
+    assert no_skill < set(failed), "six people are too few to learn from, and the models say so"
+    assert {key for key, _ in set(failed) - no_skill} == {"bronze/logged_days"}
     assert set(failed.values()) == {dg.AssetCheckSeverity.WARN}
-    name = next(iter(failed))
+    name = next(name for name in failed if name not in no_skill)
     assert found[name].metadata["failed"].value
     assert sample_of(found[name])
 
@@ -53,6 +56,7 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
     assert counts["gold/fact_daily"] == counts["gold/dim_activity"] == counts["silver/clean_days"]
     assert counts["gold/dim_user"] == 6
     assert counts["gold/dim_date"] == 60
+    assert counts["gold/fact_predictions"] == counts["gold/fact_daily"]
     for table in TABLES:
         metadata = metadata_of(result, table.key)
         assert metadata["dagster/row_count"].value == counts[table.key]
@@ -94,7 +98,7 @@ def broken_gold():
         spoiled = F.when(F.col("date_key") == F.lit(20240103), 99_999).otherwise(F.col("steps"))
         return nullcontext([*frames[:-1], frames[-1].withColumn("steps", spoiled)])
 
-    return table_assets(GROUPS[-1], [CLEAN], make)
+    return table_assets(group_of(FACT.key), [CLEAN], make)
 
 
 def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize, lake, broken_gold):
@@ -126,7 +130,7 @@ def test_a_frame_that_breaks_the_contract_is_not_even_staged(raw, materialize, l
         clean = silver_transforms.clean_days(judged).withColumn("steps", F.lit("many"))
         return nullcontext([clean, silver_transforms.rejected_days(judged)])
 
-    result = materialize("group:silver", silver=table_assets(GROUPS[1], [LOGGED], make))
+    result = materialize("group:silver", silver=table_assets(group_of(CLEAN.key), [LOGGED], make))
     assert not result.success
     assert "silver/clean_days breaks the rule contract" in failure_of(result)
     assert not evaluations(result)["silver/clean_days", "contract"].passed
@@ -141,7 +145,7 @@ def test_rows_lost_on_the_way_to_silver_are_found_before_anybody_reads_it(raw, m
         lossy = silver_transforms.clean_days(judged).where("date != '2024-01-02'")
         return nullcontext([lossy, silver_transforms.rejected_days(judged)])
 
-    result = materialize("group:bronze or group:silver", silver=table_assets(GROUPS[1], [LOGGED], make))
+    result = materialize("group:bronze or group:silver", silver=table_assets(group_of(CLEAN.key), [LOGGED], make))
     assert "silver/rejected_days breaks the rule rows_reconcile" in failure_of(result)
     assert lake.current(CLEAN) is None
 

@@ -11,6 +11,12 @@ def test_nothing_has_to_be_configured():
     assert settings.raw == Path("data/raw")
     assert settings.spark_master == "local[*]"
     assert settings.spark_properties == {}
+    assert settings.training_rows == 20_000
+
+
+def test_models_may_be_told_to_learn_from_as_few_as_a_thousand_rows(monkeypatch):
+    monkeypatch.setenv("FITNESS_TRAINING_ROWS", "1000")
+    assert load_settings().training_rows == 1_000
 
 
 def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):
@@ -41,6 +47,9 @@ def test_spark_properties_are_pairs_and_may_contain_equals_signs():
     [
         ("FITNESS_STORAGE_MODE", "ftp", "'local'"),
         ("FITNESS_LOCAL_ROOT", "lake*", "a folder"),
+        ("FITNESS_TRAINING_ROWS", "999", "a whole number of rows, at least 1000"),
+        ("FITNESS_TRAINING_ROWS", "many", "a whole number of rows, at least 1000"),
+        ("FITNESS_TRAINING_ROWS", "20000.5", "a whole number of rows, at least 1000"),
         ("FITNESS_SPARK_REMOTE", "http://host", "sc://host:15002"),
         ("FITNESS_SPARK_MASTER", "local [2]", "local[*]"),
         ("FITNESS_SPARK_CONF", "spark.hadoop.fs.s3a.secret.key", "key=value"),

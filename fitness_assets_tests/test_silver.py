@@ -12,7 +12,7 @@ from fitness_assets.dictionary import KeyRule
 from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
 from fitness_assets_tests.conftest import frame_of
-from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time
+from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time, row_windows
 
 RAW_NAMES = [column.name for column in RAW_COLUMNS]
 OPTIONAL = [name for name in RAW_NAMES if name not in ("user_id", "date", "steps")]
@@ -261,6 +261,17 @@ def test_windows_go_by_calendar_days(gappy, name):
     assert [actual for actual, _ in values] == [
         value if value is None else pytest.approx(value, rel=0, abs=1e-9) for _, value in values
     ]
+
+
+def test_over_a_year_without_gaps_calendar_windows_are_plain_row_windows(spark):
+    # Over a new year, a leap day and both changes of the clock.
+    logged = good_days(["a", "b", "c"], date(2023, 9, 1), 400, seed=12)
+    rows = [row | {"row_number": i} for i, row in enumerate(random.Random(6).sample(logged, len(logged)))]
+    clean = transforms.clean_days(transforms.judge(frame_of(spark, LOGGED_DAYS, rows))).toPandas()
+    actual = clean.set_index(["user_id", "date"]).sort_index()[[*OVER_TIME]].astype(float)
+    expected = row_windows(pd.DataFrame(logged)).set_index(["user_id", "date"])[[*OVER_TIME]].astype(float)
+    assert len(expected) == 3 * 400
+    pd.testing.assert_frame_equal(actual, expected, rtol=0, atol=1e-9)
 
 
 def test_the_made_up_days_reach_both_ends_of_the_clamp_and_every_kind_of_gap(gappy):

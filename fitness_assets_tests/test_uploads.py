@@ -322,11 +322,22 @@ class TestRefusing:
         (f"Table 1\n{TWO_ROWS}", True),
         (TWO_ROWS.replace("17", '"17"'), False),
         (f"{HEADER}\n{GOOD_ROW}\n\n{GOOD_ROW}\n", False),
+        (f"{HEADER}\n{GOOD_ROW}\n{' , ' * 11}\n".replace(",", "\t"), False),
         (f"{HEADER}\n{GOOD_ROW}\n17,42\n", False),
         (f"{HEADER}\n{GOOD_ROW},1\n", False),
         (TWO_ROWS.encode("utf-16"), False),
     ],
-    ids=["plain", "CRLF", "table name", "quotes", "blank line", "too few cells", "too many cells", "UTF-16"],
+    ids=[
+        "plain",
+        "CRLF",
+        "table name",
+        "quotes",
+        "blank line",
+        "blanks and tabs",
+        "too few cells",
+        "too many cells",
+        "UTF-16",
+    ],
 )
 def test_only_files_of_plain_rows_are_cut_into_cells_directly(csv_file, content, is_regular):
     csv_file.write_bytes(content if isinstance(content, bytes) else content.encode())

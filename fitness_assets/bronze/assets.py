@@ -190,6 +190,7 @@ def _ingest(
             context.log.warning(f"{upload.uri} was refused: {entry.refusal}.")
         taken.append(entry)
 
+    LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
     cells = _cells(staging.lake, taken)
     frames = {LOGGED_DAYS.key: _write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None)}
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)

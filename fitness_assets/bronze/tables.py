@@ -6,10 +6,7 @@ silver rejects them.
 
 from datetime import UTC, date, datetime
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
-from fitness_assets.dictionary import Column, Frames, Rule, SetRule, Table
+from fitness_assets.dictionary import Column, KeyRule, Rule, SetRule, Table
 
 _UPLOAD_ID = Column(
     "upload_id", "string", "The upload: the first 16 digits of its content hash.", "9f86d081884c7d65", nullable=False
@@ -42,27 +39,6 @@ RAW_COLUMNS = (
     Column("bmi", "double", "Body mass index as logged.", 23.9, "kg/m²", range=(10, 60)),
 )
 """The raw contract: matched by name, any order."""
-
-
-def _unreconciled(frames: Frames) -> DataFrame:
-    """Uploads whose rows read are not the rows typed plus the rows quarantined, counted in the tables themselves."""
-    counts = (
-        frames[LOGGED_DAYS.key]
-        .select("upload_id", F.lit(1).alias("typed"), F.lit(0).alias("quarantined"))
-        .unionAll(frames[QUARANTINE.key].select("upload_id", F.lit(0), F.lit(1)))
-        .groupBy("upload_id")
-        .agg(F.sum("typed").alias("typed"), F.sum("quarantined").alias("quarantined"))
-    )
-    return (
-        frames[UPLOADS.key]
-        .select("upload_id", "rows_read", "rows_typed", "rows_quarantined")
-        .join(counts, "upload_id", "full_outer")
-        .fillna(0, ["typed", "quarantined"])
-        .where(
-            "rows_read IS NULL OR rows_read != typed + quarantined"
-            " OR rows_typed != typed OR rows_quarantined != quarantined"
-        )
-    )
 
 
 FOUND = "bronze/uploads found by this run"
@@ -111,7 +87,15 @@ UPLOADS = Table(
     ),
     ("upload_id",),
     own_rules=(
-        SetRule("rows_reconcile", "For every upload, rows read = rows typed + rows quarantined.", _unreconciled),
+        KeyRule(
+            "rows_reconcile",
+            "For every upload, rows read = rows typed + rows quarantined, as they are in the tables.",
+            ("upload_id",),
+            ("bronze/uploads", "bronze/logged_days", "bronze/quarantine"),
+            "uploads = 0 OR rows_read != logged_days + quarantine OR rows_typed != logged_days"
+            " OR rows_quarantined != quarantine",
+            sums=("rows_read", "rows_typed", "rows_quarantined"),
+        ),
         # Of the uploads that one run found, so that it passes again once the file is mended or gone.
         SetRule(
             "no_refused_uploads",

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, cast
 
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import compute, csv
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
 
@@ -173,8 +173,8 @@ def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
                 csv.ParseOptions(delimiter=dialect.layout.delimiter, quote_char=False, ignore_empty_lines=False),
                 csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
             ):
-                if batch.column(0).index("").as_py() >= 0:
-                    raise IrregularError  # a blank line looks like this, and it is no row
+                if compute.call_function("utf8_trim_whitespace", [batch.column(0)]).index("").as_py() >= 0:
+                    raise IrregularError  # a blank line looks like this (one of tabs, too), and it is no row
                 yield batch
     except pa.ArrowInvalid as error:
         raise IrregularError from error

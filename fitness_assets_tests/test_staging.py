@@ -1,0 +1,151 @@
+"""What is kept beside a version, and rows that were made in Python."""
+
+import pandas as pd
+import pytest
+
+from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
+from fitness_assets_tests.conftest import frame_of
+from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users
+
+
+def stage(lake, *user_ids):
+    """A version with a card and a model beside it, neither sealed nor cleaned up."""
+    staging = lake.stage([DIM_USER], {}, "run")
+    staging.attach(DIM_USER, "md", b"# Card")
+    staging.attach(DIM_USER, "skops", b"\0model")
+    staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{"user_id": user_id} for user_id in user_ids]))
+    return staging
+
+
+def names_beside(lake, table=DIM_USER):
+    """Everything that lies beside the versions of a table."""
+    return sorted(path.name for path in lake.folder(table, "").iterdir() if path.is_file())
+
+
+def attached(lake, version, table=DIM_USER):
+    return {path.name: path.read_bytes() for path in lake.attachments(table, version)}
+
+
+def test_what_is_attached_before_sealing_is_listed_with_its_version_and_stays(lake):
+    staging = stage(lake, "a")
+    kept = {"000001.md": b"# Card", "000001.skops": b"\0model"}
+    assert attached(lake, staging.version) == kept
+    staging.seal()
+    staging.clean_up()
+    staging.publish()
+    assert attached(lake, staging.version) == kept
+    publish(lake, "b")
+    assert attached(lake, "000002") == {}
+    assert attached(lake, "000001") == kept
+
+
+def test_what_is_attached_lies_outside_of_the_folder_that_readers_see(lake):
+    staging = stage(lake, "a")
+    staging.seal()
+    staging.publish()
+    assert {path.suffix for path in lake.link(DIM_USER).iterdir()} == {".parquet"}
+    assert users(lake) == ["a"]
+    assert lake.audit(DIM_USER, staging.version).size_bytes == sum(
+        path.stat().st_size for path in lake.link(DIM_USER).iterdir()
+    )
+
+
+def test_what_is_attached_is_no_version(lake):
+    staging = stage(lake, "a")
+    staging.attach(DIM_USER, "card.json", b"not an audit")
+    assert lake.versions(DIM_USER) == []
+    staging.seal()
+    staging.publish()
+    assert lake.versions(DIM_USER) == ["000001"]
+    assert "000001.card.json" in attached(lake, "000001")
+    assert lake.collect_garbage([DIM_USER]) == []
+    assert publish(lake, "b") == "000002"
+
+
+def test_a_number_of_which_only_what_was_attached_is_left_is_not_given_again(lake):
+    staging = stage(lake, "a")
+    lake.folder(DIM_USER, staging.version).rename(lake.root / "gone")
+    assert publish(lake, "b") == "000002"
+    assert attached(lake, "000002") == {}
+
+
+def test_a_step_that_fails_takes_what_it_attached_along_and_nothing_else(lake):
+    good = stage(lake, "good")
+    good.seal()
+    good.publish()
+    before = names_beside(lake)
+    failing = stage(lake, "bad")
+    assert set(names_beside(lake)) > set(before)
+    failing.clean_up()
+    assert names_beside(lake) == before
+    assert not lake.folder(DIM_USER, failing.version).exists()
+
+
+def test_tables_of_one_step_keep_what_is_attached_apart(lake):
+    staging = lake.stage([DIM_DATE, DIM_USER], {}, "run")
+    staging.attach(DIM_DATE, "md", b"dates")
+    assert (attached(lake, staging.version, DIM_DATE), attached(lake, staging.version)) == ({"000001.md": b"dates"}, {})
+    staging.clean_up()
+    assert names_beside(lake, DIM_DATE) == []
+
+
+def test_a_version_that_is_removed_takes_what_was_attached_along(lake):
+    for n in range(7):
+        staging = stage(lake, str(n))
+        staging.seal()
+        staging.clean_up()
+        staging.publish()
+        age(lake.folder(DIM_USER, staging.version), KEEP_SECONDS + 60)
+    lake.collect_garbage([DIM_USER])
+    left = [f"{version:06}" for version in range(3, 8)]
+    assert lake.versions(DIM_USER) == left
+    assert names_beside(lake) == sorted(f"{version}.{kind}" for version in left for kind in ("json", "md", "skops"))
+
+
+def test_what_a_killed_run_attached_is_removed_with_what_it_wrote(lake):
+    publish(lake, "a")
+    killed = stage(lake, "b")
+    age(lake.folder(DIM_USER, killed.version), KEEP_UNFINISHED_SECONDS - 60)
+    lake.collect_garbage([DIM_USER])
+    assert len(attached(lake, killed.version)) == 2
+    age(lake.folder(DIM_USER, killed.version), KEEP_UNFINISHED_SECONDS + 60)
+    lake.collect_garbage([DIM_USER])
+    assert names_beside(lake) == ["000001.json"]
+
+
+def test_an_audit_that_a_killed_run_began_to_write_is_no_version(lake, monkeypatch):
+    publish(lake, "a")
+    killed = stage(lake, "b")
+
+    def kill(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fitness_assets.staging._flush", kill)
+    with pytest.raises(KeyboardInterrupt):
+        killed.seal()
+    monkeypatch.undo()
+    (draft,) = lake.folder(DIM_USER, "").glob(".*")
+    draft.write_text('{"table": ')
+    assert lake.versions(DIM_USER) == ["000001"]
+    assert publish(lake, "c") == "000003"  # which also collects garbage
+    assert users(lake) == ["c"]
+
+
+def test_rows_made_in_python_become_a_frame_in_which_a_cell_may_be_left_out(lake):
+    staging = lake.stage([UPLOADS], {}, "run")
+    example = {column.name: column.example for column in UPLOADS.columns}
+    without = {name: value for name, value in example.items() if name != "size_bytes"}
+    frame = staging.frame(UPLOADS, [example, without])
+    assert frame.schema == UPLOADS.spark_schema
+    assert frame.toArrow().to_pylist() == [example, example | {"size_bytes": None}]
+    staging.write(UPLOADS, frame)
+    staging.clean_up()
+    assert not staging.scratch.exists()
+
+
+def test_no_rows_made_in_python_are_a_table_too(lake):
+    staging = lake.stage([UPLOADS], {}, "run")
+    staging.write(UPLOADS, staging.frame(UPLOADS, []))
+    staging.seal()
+    staging.publish()
+    assert list(pd.read_parquet(lake.link(UPLOADS)).columns) == [column.name for column in UPLOADS.columns]
