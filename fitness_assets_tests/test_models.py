@@ -1,0 +1,340 @@
+"""Judging the models: the test's days and people are apart, noise shows no skill, a planted signal is found."""
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import skops.io
+
+from fitness_assets.definitions import build_defs
+from fitness_assets.lake import Lake
+from fitness_assets.predictions import models, transforms
+from fitness_assets.predictions.cards import card
+from fitness_assets.predictions.models import calibration_error, evaluate, last_training_day
+from fitness_assets.predictions.tables import (
+    BASELINES,
+    EMBARGO_DAYS,
+    FACT_PREDICTIONS,
+    HORIZON_DAYS,
+    MODEL,
+    MODELS,
+    PREDICTORS,
+    TABLES,
+    TARGETS,
+    Target,
+)
+from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS
+from fitness_assets.settings import Settings
+from fitness_assets_tests.conftest import evaluations, table_of
+from fitness_assets_tests.planted import Planted, fact_daily, raw_days
+
+STRESS, SLEEP, WEIGHT = TARGETS
+SEEDS = (1, 2, 3, 4, 5)
+FOUND = {"sleep": (Planted("sleep", 0.5), SLEEP), "weight": (Planted("weight", 2), WEIGHT)}
+FOUND |= {"stress": (Planted("stress", 0.8), STRESS)}
+
+
+def made_days(users: int = 30, days: int = 200, seed: int = 0) -> pd.DataFrame:
+    """Features and labels that have nothing to do with each other; 30 days at the end have no label."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(rng.normal(0, 1, (users * days, len(INPUTS))), columns=pd.Index(INPUTS))
+    day = np.tile(np.arange(days), users)
+    labels = {t.actual: rng.choice(t.classes, len(rows)) if t.classes else rng.normal(0, 1, len(rows)) for t in TARGETS}
+    rows = rows.assign(user_id=np.repeat([f"user {n}" for n in range(users)], days), **labels)
+    rows["stress_level"], rows["sleep_quality_today"] = rng.integers(1, 11, len(rows)), rng.integers(1, 5, len(rows))
+    rows[DAY] = day
+    rows.loc[day >= days - 30, list(ACTUALS)] = None
+    return rows
+
+
+def judge(target: Target, days: pd.DataFrame) -> models.Evaluation:
+    return evaluate(target, days, last_training_day(days))
+
+
+@pytest.fixture(scope="module")
+def verdicts(spark, tmp_path_factory) -> dict[str, dict[str, models.Evaluation]]:
+    """Every model judged on every set of days, by the name of what is planted: one pass of Spark for all of them."""
+    noise, found = [Planted("none", 0, seed) for seed in SEEDS], [planted for planted, _ in FOUND.values()]
+    raw = [*(raw_days(planted, 80, 365) for planted in noise), *(raw_days(planted, 50, 300) for planted in found)]
+    fact = fact_daily(spark, pd.concat(raw), tmp_path_factory.mktemp("planted"))
+    features = transforms.features(fact).toArrow().to_pandas()
+    of = dict([*features.groupby(features["user_id"].str.rsplit("-", n=1).str[0])])
+    judged = {p.name: {t.name: judge(t, of[p.name]) for t in TARGETS} for p in found}
+    with pytest.MonkeyPatch.context() as patch:  # half of the time, and nobody asks what noise leans on
+        patch.setattr(models, "_importance", lambda *_: {})
+        return judged | {p.name: {t.name: judge(t, of[p.name]) for t in TARGETS} for p in noise}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_independent_noise_shows_no_skill(verdicts, seed):
+    found = verdicts[Planted("none", 0, seed).name]
+    assert {name: (e.verdict, e.measure("skill")["lower"] > 0) for name, e in found.items()} == {
+        target.name: ("no_skill", False) for target in TARGETS
+    }
+    assert all(e.predictor not in (None, MODEL) for e in found.values())
+
+
+@pytest.mark.parametrize("kind", FOUND)
+def test_a_planted_signal_is_found_by_its_model_and_by_no_other(verdicts, kind):
+    planted, target = FOUND[kind]
+    found = verdicts[planted.name]
+    assert {name: e.verdict for name, e in found.items()} == {
+        t.name: "skill" if t is target else "no_skill" for t in TARGETS
+    }
+    skill = found[target.name].measure("skill")
+    assert 0 < skill["lower"] < skill["value"] < skill["upper"] < 1
+    assert found[target.name].predictor == MODEL
+
+
+def test_what_was_planted_is_among_the_first_that_the_model_leans_on(verdicts):
+    first = {kind: [*verdicts[planted.name][target.name].importance][:5] for kind, (planted, target) in FOUND.items()}
+    assert {"stress_level", "stress_to_usual"} & set(first["sleep"])
+    assert {"ra30_calories", "mean30_caloric_balance"} & set(first["weight"])
+    assert {"stress_change_30d", "ra30_stress"} & set(first["stress"])
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_test_days_and_people_are_apart_from_those_learned_from(monkeypatch, target):
+    learned, tested = [], []
+    fit, answer = models._fit, models.answer
+
+    def spy_on_fit(target: Target, predictor: str, days: pd.DataFrame) -> Any:
+        learned.append(days)
+        return fit(target, predictor, days)
+
+    def spy_on_answer(target: Target, estimator: Any, days: pd.DataFrame) -> np.ndarray:
+        if "user_id" in days:  # not when one feature was shuffled to see what it is good for
+            tested.append(days)
+        return answer(target, estimator, days)
+
+    monkeypatch.setattr(models, "_fit", spy_on_fit)
+    monkeypatch.setattr(models, "answer", spy_on_answer)
+    days = made_days()
+    until = last_training_day(days)
+    assert until is not None
+    judged = evaluate(target, days, until)
+    assert len(tested) == models.FOLDS * len(PREDICTORS)
+    for past, theirs in zip(learned, tested, strict=False):
+        last_known = past[DAY].max() + HORIZON_DAYS  # the last day that a label knows of
+        assert past[DAY].max() <= until
+        assert theirs[DAY].min() - EMBARGO_DAYS > last_known
+        assert not set(past["user_id"]) & set(theirs["user_id"])
+    # Whoever predicts is fitted on everybody, but on no later day.
+    assert {(len(past), past[DAY].max()) for past in learned[len(tested) :]} == {(judged.train_rows, until)}
+    # Everybody is tested once, by each predictor on the same days.
+    for n in range(len(PREDICTORS)):
+        of_predictor = pd.concat(tested[n * models.FOLDS : (n + 1) * models.FOLDS])
+        assert not of_predictor.duplicated(["user_id", DAY]).any()
+        assert set(of_predictor["user_id"]) == set(days["user_id"])
+
+
+def test_horizon_and_embargo_are_as_long_as_the_windows():
+    assert (HORIZON_DAYS, EMBARGO_DAYS) == (30, 30)
+
+
+def test_a_few_days_with_a_wrong_year_do_not_move_the_past():
+    days = made_days()
+    until = last_training_day(days)
+    assert until is not None
+    assert until == int(0.45 * (days[DAY].max() - 30))
+    days.loc[days.index[:3], DAY] += 365 * 70
+    assert last_training_day(days) in (until, until + 1)
+    assert last_training_day(days.assign(**dict.fromkeys(ACTUALS))) is None
+
+
+def test_skill_is_the_share_of_the_loss_that_is_saved():
+    loss, users = np.arange(1.0, 41), pd.Series(np.repeat(np.arange(20), 2))
+    assert models._skill(0.9 * loss, loss, users) == pytest.approx((0.1, 0.1, 0.1))
+    assert models._skill(1.2 * loss, loss, users) == pytest.approx((-0.2, -0.2, -0.2))
+    assert models._skill(loss, 0 * loss, users) == (None, None, None)
+
+
+def test_the_bootstrap_draws_people_and_not_days():
+    rng = np.random.default_rng(1)
+    model, rule, users = rng.uniform(0.5, 1.4, 30), np.ones(30), pd.Series(range(30))
+    skill, lower, upper = models._skill(model, rule, users)
+    assert skill == pytest.approx(1 - model.mean())
+    assert skill is not None
+    assert lower is not None
+    assert upper is not None
+    assert lower < skill < upper
+    # The mean of 30 people: its 99 % interval is some 2.58 standard errors to each side.
+    assert upper - lower == pytest.approx(2 * 2.58 * model.std() / math.sqrt(30), rel=0.15)
+    # A hundred days like these of the same people tell no more.
+    many = models._skill(model.repeat(100), rule.repeat(100), pd.Series(users.repeat(100)))
+    assert many == pytest.approx((skill, lower, upper))
+
+
+def test_losses_by_hand():
+    answers = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.0, 0.5, 0.5]])
+    truth = np.array(["less_stress", "more_stress", "less_stress"])
+    expected = [-math.log(0.5), -math.log(0.7), -math.log(1e-6)]
+    assert models._losses(STRESS, truth, answers) == pytest.approx(expected)
+    assert models._losses(WEIGHT, np.array([1.0, -2.0]), np.array([0.5, 1.0])) == pytest.approx([0.25, 9.0])
+
+
+def test_measures_by_hand():
+    answers = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
+    measures = models._measures(STRESS, np.array(["less_stress", "more_stress", "no_changes"]), answers)
+    assert measures["log_loss"] == pytest.approx(-(math.log(0.5) + math.log(0.7) + math.log(0.3)) / 3)
+    assert measures["accuracy"] == pytest.approx(2 / 3)
+    assert measures["balanced_accuracy"] == pytest.approx(2 / 3)
+    # less_stress: precision 1/2, recall 1; more_stress: both 1; no_changes: never said.
+    assert measures["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert models._measures(WEIGHT, np.array([1.0, -2.0]), np.array([0.0, 1.0])) == pytest.approx(
+        {"mean_absolute_error_kg": 2.0, "root_mean_squared_error_kg": math.sqrt(5), "mean_error_kg": -1.0}
+    )
+
+
+def test_calibration_error_by_hand():
+    is_right, said = np.array([True, False, True, True, True]), np.array([0.95, 0.95, 0.55, 0.55, 1.0])
+    # 0.9 to 1: two right where 2.9 were said; 0.5 to 0.6: two right where 1.1 were said.
+    assert calibration_error(is_right, said) == pytest.approx((0.9 + 0.9) / 5)
+    assert calibration_error(np.array([True, False]), np.array([0.5, 0.5])) == 0
+
+
+def test_a_rule_that_is_never_wrong_leaves_no_skill_and_no_made_up_number():
+    days = made_days()
+    days.loc[days[DAY] > 90, WEIGHT.actual] = days[WEIGHT.actual].where(days[WEIGHT.actual].isna(), 0.0)
+    found = judge(WEIGHT, days)
+    assert (found.verdict, found.predictor) == ("no_skill", "persistence")
+    assert [found.measure("skill")[name] for name in ("value", "lower", "upper")] == [None] * 3
+    assert "never wrong" in card(found, "000001", {})
+
+
+def test_a_label_that_is_new_in_the_test_costs_much_and_breaks_nothing():
+    days = made_days()
+    days.loc[(days[DAY] <= 90) & (days[SLEEP.actual] == "excellent"), SLEEP.actual] = "good"
+    found = judge(SLEEP, days)
+    assert found.verdict == "no_skill"
+    assert found.answers[MODEL][:, SLEEP.classes.index("excellent")].max() == 0
+    assert found.measure("log_loss", "constant")["value"] > 3
+
+
+@pytest.mark.parametrize("value", [None, 7.0], ids=["empty", "constant"])
+def test_features_that_say_nothing_break_nothing(value):
+    days = made_days()
+    days[list(INPUTS)] = np.nan if value is None else value
+    assert {judge(target, days).verdict for target in TARGETS} == {"no_skill"}
+
+
+def _one_label(days: pd.DataFrame) -> pd.DataFrame:
+    one = {t.actual: days[t.actual].mask(days[t.actual].notna(), t.classes[0] if t.classes else 0.5) for t in TARGETS}
+    return days.assign(**one)
+
+
+TOO_LITTLE = {
+    "no day": lambda: made_days().iloc[:0],
+    "no label": lambda: made_days().assign(**dict.fromkeys(ACTUALS)),
+    "one label": lambda: _one_label(made_days()),
+    "no labels in the past": lambda: made_days().query(f"{DAY} > 70 or user_id == 'user 1'"),
+    "one day for each": lambda: made_days(users=300).drop_duplicates("user_id"),
+    "fewer people than folds": lambda: made_days(users=2),
+    "too few people": lambda: made_days(users=19),
+    "too short": lambda: made_days(days=95),
+    "other people later": lambda: made_days().query(f"({DAY} <= 75) == (user_id < 'user 2')"),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LITTLE)
+def test_too_little_data_is_said_and_nothing_is_made_up(case):
+    days = TOO_LITTLE[case]().reset_index(drop=True)
+    until = last_training_day(days)
+    for target in TARGETS:
+        found = evaluate(target, days, until)
+        assert (found.verdict, found.predictor, found.estimators) == ("not_enough_data", None, {})
+        (skill,) = found.measures
+        assert (skill["measure"], skill["value"], skill["lower"], skill["upper"]) == ("skill", None, None, None)
+        assert "not_enough_data" in card(found, "000001", {"gold/fact_daily": "000002"})
+
+
+def test_twenty_people_are_enough():
+    assert {judge(target, made_days(users=20)).verdict for target in TARGETS} == {"no_skill"}
+
+
+class Run(NamedTuple):
+    """One run of the real graph."""
+
+    result: dg.ExecuteInProcessResult
+    lake: Lake
+
+    def frame(self, key: str) -> pd.DataFrame:
+        return self.lake.read(table_of(key)).toArrow().to_pandas()
+
+    def attached(self, key: str, suffix: str) -> Any:
+        version = self.lake.current(table_of(key))
+        assert version is not None
+        (path,) = [p for p in self.lake.attachments(table_of(key), version) if p.suffix == suffix]
+        return path
+
+
+@pytest.fixture(scope="module")
+def run(spark, tmp_path_factory) -> Run:
+    root = tmp_path_factory.mktemp("graph") / "lake"
+    (root / "raw").mkdir(parents=True)
+    raw_days(Planted("weight", 3), 30, 190).to_csv(root / "raw" / "planted.csv", index=False)
+    lake = Lake(root, lambda: spark)
+    graph = build_defs(Settings(local_root=root), lake=lake)
+    job = dg.Definitions.merge(graph, dg.Definitions(jobs=[dg.define_asset_job("job", "*")])).resolve_job_def("job")
+    with dg.instance_for_test() as instance:
+        return Run(job.execute_in_process(instance=instance), lake)
+
+
+def test_the_graph_publishes_models_and_predictions_as_one_version(run):
+    assert run.result.success
+    versions = {run.lake.current(table) for table in TABLES}
+    assert len(versions) == 1
+    assert None not in versions
+    assert len(run.frame(FACT_PREDICTIONS.key)) == len(run.frame("gold/fact_daily")) == 30 * 190
+    found = evaluations(run.result)
+    has_skill = {name: found[table.key, "has_skill"] for name, table in MODELS.items()}
+    assert {name: check.passed for name, check in has_skill.items()} == {
+        "stress_change": False,
+        "sleep_quality": False,
+        "weight_change": True,
+    }
+    assert {check.severity for check in has_skill.values() if not check.passed} == {dg.AssetCheckSeverity.WARN}
+    keys = {table.key for table in TABLES}
+    failed = {name for (key, name), check in found.items() if key in keys and not check.passed}
+    assert failed == {"has_skill"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_stored_model_is_what_it_says_and_loads_without_trust(run, name):
+    path = run.attached(MODELS[name].key, ".skops")
+    untrusted = skops.io.get_untrusted_types(file=path)
+    assert [of for of in untrusted if not of.startswith(("sklearn.", "numpy.", "scipy."))] == []
+    assert tuple(skops.io.load(path, trusted=untrusted).feature_names_in_) == FEATURES
+
+
+def test_the_stored_model_predicts_what_was_published(run):
+    path = run.attached(MODELS["weight_change"].key, ".skops")
+    model = skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
+    fact = run.lake.read(table_of("gold/fact_daily"))
+    days = transforms.features(fact).toArrow().to_pandas().sort_values(["user_id", "date_key"])
+    published = run.frame(FACT_PREDICTIONS.key).sort_values(["user_id", "date_key"])
+    assert set(published["weight_change_predictor"]) == {"model"}
+    again = np.clip(model.predict(days[list(FEATURES)]), -5, 5).round(3)
+    assert published["predicted_weight_change_30d"].to_numpy() == pytest.approx(again, abs=1.1e-3)
+    assert np.std(again) > 0.5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_card_says_what_the_model_is_worth(run, name):
+    text = run.attached(MODELS[name].key, ".md").read_text()
+    measures = run.frame(MODELS[name].key)
+    (verdict,) = measures["verdict"].unique()
+    version, gold_version = run.lake.current(MODELS[name]), run.lake.current(table_of("gold/fact_daily"))
+    said = [f"**Verdict: {verdict}.**", f"{MODELS[name].key}, version {version}", f"scikit-learn {sklearn.__version__}"]
+    said += [f"gold/fact_daily version {gold_version}", *(f"\n| {rule} |" for rule in ("model", *BASELINES))]
+    assert [words for words in said if words not in text] == []
+    assert re.search(r"!\[[^]]+\]\(data:image/png;base64,[A-Za-z0-9+/=]{1000,}\)", text)
+    loss = "root_mean_squared_error_kg" if name == "weight_change" else "log_loss"
+    for row in measures[measures["measure"] == loss].itertuples():
+        assert f"| {row.predictor} | " in text
+        assert f"{row.value:.4f}" in text
