@@ -60,7 +60,7 @@ def judge(target: Target, days: pd.DataFrame) -> models.Evaluation:
 def verdicts(spark, tmp_path_factory) -> dict[str, dict[str, models.Evaluation]]:
     """Every model judged on every set of days, by the name of what is planted: one pass of Spark for all of them."""
     noise, found = [Planted("none", 0, seed) for seed in SEEDS], [planted for planted, _ in FOUND.values()]
-    raw = [*(raw_days(planted, 80, 365) for planted in noise), *(raw_days(planted, 50, 300) for planted in found)]
+    raw = [*(raw_days(planted, 45, 365) for planted in noise), *(raw_days(planted, 50, 300) for planted in found)]
     fact = fact_daily(spark, pd.concat(raw), tmp_path_factory.mktemp("planted"))
     features = transforms.features(fact).toArrow().to_pandas()
     of = dict([*features.groupby(features["user_id"].str.rsplit("-", n=1).str[0])])
