@@ -44,6 +44,8 @@ def spark_resource(settings: Settings) -> LazyPySparkResource:
     if settings.spark_remote:
         where = {"spark.remote": settings.spark_remote}
     else:
+        # Spark would take whatever python3 is on the PATH, which need not have the packages of this one.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         java = f"-XX:+UseParallelGC {class_archive()}"
         where = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java, **_EMBEDDED}
     return LazyPySparkResource(spark_config={**where, **_SESSION, **settings.spark_properties})

@@ -1,6 +1,7 @@
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pyspark
@@ -162,3 +163,12 @@ def test_a_blank_in_the_path_of_the_archive_does_not_cut_the_option(place, java)
     (option,) = (option for option in options if option.startswith("-XX:ArchiveClassesAtExit="))
     assert option.partition("=")[2].startswith(f"{place}/")
     assert option.endswith(".jsa")
+
+
+@pytest.mark.parametrize("chosen", [None, "/opt/python"])
+def test_spark_runs_the_python_of_this_environment_unless_told_otherwise(monkeypatch, chosen):
+    monkeypatch.setenv("PYSPARK_PYTHON", chosen or "")
+    if chosen is None:
+        monkeypatch.delenv("PYSPARK_PYTHON")
+    spark_resource(Settings())
+    assert os.environ["PYSPARK_PYTHON"] == (chosen or sys.executable)
