@@ -17,6 +17,8 @@ from pathlib import Path
 import click
 import psutil
 
+from fitness_assets_tests.conftest import materialize_command
+
 ETL = "group:bronze or group:silver or (group:gold and not key:gold/fact_predictions)"
 _POLL_SECONDS = 0.2
 
@@ -57,21 +59,6 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
     measured.memory.append(peak)
 
 
-def graph(select: str) -> list[str]:
-    """The command line that materializes a part of the graph."""
-    return [
-        sys.executable,
-        "-m",
-        "dagster",
-        "asset",
-        "materialize",
-        "-m",
-        "fitness_assets.definitions",
-        "--select",
-        select,
-    ]
-
-
 @click.command(help=__doc__)
 @click.option("--users", default=1_000, show_default=True, help="People in the file, with 365 days each.")
 @click.option("--file", type=click.Path(exists=True, path_type=Path), help="A CSV to use instead of a generated one.")
@@ -92,7 +79,7 @@ def main(users: int, file: Path | None, times: int, peer: tuple[Path, ...]) -> N
         with file.open("rb") as lines:
             rows = sum(1 for _ in lines) - 1
         commands = {script.name: [sys.executable, str(script), str(file)] for script in peer}
-        commands |= {"ETL with its checks": graph(ETL), "whole graph": graph("*")}
+        commands |= {"ETL with its checks": materialize_command(ETL), "whole graph": materialize_command("*")}
         results = {name: Measured() for name in commands}
         for turn in range(times):
             for name, command in commands.items():

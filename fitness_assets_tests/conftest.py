@@ -1,6 +1,7 @@
 """One Spark session for all tests, and the pieces that most of them start from."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,12 @@ def materialize(graph: dg.Definitions, instance: dg.DagsterInstance) -> Callable
 def rows(lake: Lake) -> Callable[[str], list[dict[str, Any]]]:
     """The rows of a published table by its key."""
     return lambda key: [row.asDict() for row in lake.read(table_of(key)).collect()]
+
+
+def materialize_command(select: str) -> list[str]:
+    """The command line that materializes a part of the graph, as the README has it."""
+    arguments = ["asset", "materialize", "-m", "fitness_assets.definitions", "--select", select]
+    return [sys.executable, "-m", "dagster", *arguments]
 
 
 def table_of(key: str) -> Table:

@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -22,19 +21,7 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.catalogue import TABLES
 from fitness_assets.lake import Lake
 from fitness_assets.sample import rows as sample_rows
-from fitness_assets_tests.conftest import HEADER
-
-_COMMAND = [
-    sys.executable,
-    "-m",
-    "dagster",
-    "asset",
-    "materialize",
-    "-m",
-    "fitness_assets.definitions",
-    "--select",
-    "*",
-]
+from fitness_assets_tests.conftest import HEADER, materialize_command
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -42,7 +29,12 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     environment = os.environ | {"FITNESS_LOCAL_ROOT": str(folder)}
     with (folder / "run.log").open("wb") as log:
         return subprocess.Popen(
-            _COMMAND, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            materialize_command("*"),
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
 

@@ -4,19 +4,18 @@ import base64
 from collections.abc import Iterator
 from io import BytesIO
 
-import numpy as np
 import sklearn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fitness_assets.predictions.models import CONFIDENCE, FOLDS, MIN_TEST_USERS, Evaluation
+from fitness_assets.predictions.models import CONFIDENCE, FOLDS, MIN_TEST_USERS, Evaluation, tenth
 from fitness_assets.predictions.tables import (
     EMBARGO_DAYS,
     FACT_PREDICTIONS,
+    GAP_DAYS,
     HORIZON_DAYS,
     MODEL,
     MODELS,
-    NO_SKILL,
     NOT_ENOUGH_DATA,
     PREDICTORS,
     SKILL,
@@ -49,7 +48,7 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> I
     yield from ("## How it was tested", "")
     yield (
         f"Learned from the earlier days ({evaluation.train_rows:,} of them), tested on the later ones, with "
-        f"{HORIZON_DAYS + EMBARGO_DAYS} days between: {HORIZON_DAYS} that a label looks ahead and {EMBARGO_DAYS} that "
+        f"{GAP_DAYS} days between: {HORIZON_DAYS} that a label looks ahead and {EMBARGO_DAYS} that "
         f"a mean looks back. In each of {FOLDS} rounds the people tested were not learned from either: "
         f"{skill['test_rows']:,} days of {skill['test_users']:,} people in all. The interval of the skill is the "
         f"{CONFIDENCE:.0%} interval of a bootstrap over people."
@@ -69,11 +68,11 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> I
 
 
 def _verdict(evaluation: Evaluation) -> str:
-    skill, rule = evaluation.measure("skill"), _best_rule(evaluation)
+    skill, rule = evaluation.measure("skill"), evaluation.rule
     if evaluation.verdict == NOT_ENOUGH_DATA:
         return (
             f"There are too few days, people or different outcomes: at least {MIN_TEST_USERS} people have to have "
-            f"days more than {HORIZON_DAYS + EMBARGO_DAYS} days after the days learned from. Nothing is predicted."
+            f"days more than {GAP_DAYS} days after the days learned from. Nothing is predicted."
         )
     if skill["value"] is None:
         return f"The rule {rule} was never wrong, so there is nothing to improve on. It predicts in the model's place."
@@ -81,15 +80,6 @@ def _verdict(evaluation: Evaluation) -> str:
     if evaluation.verdict == SKILL:
         return f"Its loss is below that of the best rule ({rule}) by {by}, on days and people it has not learned from."
     return f"Its loss is not reliably below that of the best rule ({rule}): {by}. The rule predicts in its place."
-
-
-def _best_rule(evaluation: Evaluation) -> str:
-    """The rule that the model was held against; while the model predicts it is not the predictor."""
-    if evaluation.verdict == NO_SKILL:
-        return str(evaluation.predictor)
-    measure = "root_mean_squared_error_kg" if not evaluation.target.classes else "log_loss"
-    rules = [m for m in evaluation.measures if m["measure"] == measure and m["predictor"] != MODEL]
-    return min(rules, key=lambda m: m["value"])["predictor"] if rules else ""
 
 
 def _measures(evaluation: Evaluation) -> Iterator[str]:
@@ -123,11 +113,10 @@ def _plot_importance(axes: Axes, evaluation: Evaluation) -> None:
 def _plot_calibration(axes: Axes, evaluation: Evaluation) -> None:
     """For each label: how often it came true against the probability that was given to it."""
     answers = evaluation.answers[MODEL]
-    edges = np.linspace(0, 1, 11)
     for position, label in enumerate(evaluation.target.classes):
         said, came = answers[:, position], evaluation.truth == label
-        bins = np.minimum((said * 10).astype(int), 9)
-        used = [b for b in range(len(edges) - 1) if (bins == b).sum() >= 30]
+        bins = tenth(said)
+        used = [b for b in range(10) if (bins == b).sum() >= 30]
         axes.plot(
             [said[bins == b].mean() for b in used], [came[bins == b].mean() for b in used], "o-", ms=4, label=label
         )

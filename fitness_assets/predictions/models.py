@@ -24,9 +24,8 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScal
 
 from fitness_assets.predictions.tables import (
     BASELINES,
-    EMBARGO_DAYS,
     FACT_PREDICTIONS,
-    HORIZON_DAYS,
+    GAP_DAYS,
     MODEL,
     NO_SKILL,
     NOT_ENOUGH_DATA,
@@ -60,7 +59,8 @@ class Evaluation:
     Attributes:
         target: what is predicted.
         verdict: whether the model may predict.
-        predictor: who predicts: the model, or the rule with the least loss; None if there was not enough data.
+        rule: the rule with the least loss, which the model was held against; None if there was not enough data.
+        predictor: who predicts: the model or that rule; None if there was not enough data.
         estimators: fitted on every training day: the model, and whoever predicts.
         measures: rows of the model's table, without predictor and verdict for all.
         importance: by feature, how much the loss of the model grows when the feature is shuffled.
@@ -72,6 +72,7 @@ class Evaluation:
 
     target: Target
     verdict: str = NOT_ENOUGH_DATA
+    rule: str | None = None
     predictor: str | None = None
     estimators: dict[str | None, Any] = field(default_factory=dict)
     measures: list[dict[str, Any]] = field(default_factory=list)
@@ -105,7 +106,7 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
     """
     labelled: Any = days[days[target.actual].notna()]
     last = -1 if train_until is None else train_until
-    past, future = labelled[labelled[DAY] <= last], labelled[labelled[DAY] > last + HORIZON_DAYS + EMBARGO_DAYS]
+    past, future = labelled[labelled[DAY] <= last], labelled[labelled[DAY] > last + GAP_DAYS]
     found = Evaluation(target, train_rows=len(past))
     folds = list(_folds(target, past, future))
     if not folds:
@@ -118,10 +119,10 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
         fitted = ((_fit(target, predictor, learned), theirs) for learned, theirs in folds)
         found.answers[predictor] = np.concatenate([answer(target, estimator, theirs) for estimator, theirs in fitted])
     losses = {name: _losses(target, found.truth, answers) for name, answers in found.answers.items()}
-    rule = min(BASELINES, key=lambda name: losses[name].sum())
-    skill, lower, upper = _skill(losses[MODEL], losses[rule], test["user_id"])
+    found.rule = min(BASELINES, key=lambda name: losses[name].sum())
+    skill, lower, upper = _skill(losses[MODEL], losses[found.rule], test["user_id"])
     found.verdict = SKILL if lower is not None and lower > 0 else NO_SKILL
-    found.predictor = MODEL if found.verdict == SKILL else rule
+    found.predictor = MODEL if found.verdict == SKILL else found.rule
     found.measures = [
         _measure(MODEL, "skill", skill, test, lower, upper),
         *(
@@ -306,10 +307,15 @@ def _measures(target: Target, truth: np.ndarray, answers: np.ndarray) -> dict[st
 
 def calibration_error(is_right: np.ndarray, confidence: np.ndarray) -> float:
     """Expected calibration error over ten equal bins: Naeini, Cooper and Hauskrecht, AAAI 2015."""
-    bins = pd.DataFrame({"right": is_right, "said": confidence, "bin": np.minimum((confidence * 10).astype(int), 9)})
+    bins = pd.DataFrame({"right": is_right, "said": confidence, "bin": tenth(confidence)})
     groups: Any = bins.groupby("bin")
     gap = groups["right"].sum() - groups["said"].sum()
     return float(gap.abs().sum() / len(bins))
+
+
+def tenth(probability: np.ndarray) -> np.ndarray:
+    """Which of ten equal bins, 0 to 9, each probability falls into."""
+    return np.minimum((probability * 10).astype(int), 9)
 
 
 def _measure(

@@ -22,6 +22,8 @@ HORIZON_DAYS = 30
 """How far the furthest target looks ahead."""
 EMBARGO_DAYS = 30
 """Days between the last day that a training label knows of and the first test day: what a 30-day mean looks back on."""
+GAP_DAYS = HORIZON_DAYS + EMBARGO_DAYS
+"""Days between the last training day and the first test day."""
 SPLITS = ("train", "test", "unlabelled")
 
 _FACT = FACT_DAILY.key

@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from fitness_assets.predictions.tables import (
-    EMBARGO_DAYS,
     FACT_PREDICTIONS,
+    GAP_DAYS,
     HORIZON_DAYS,
     STRESS_CHANGES,
     STRESS_STEP,
@@ -20,6 +20,7 @@ from fitness_assets.predictions.tables import (
     WEIGHT_LIMIT,
 )
 from fitness_assets.silver.tables import QUALITIES, WEEKDAYS
+from fitness_assets.silver.transforms import clamp
 
 KEYS = ("user_id", "date_key")
 DAY = "_day"
@@ -99,13 +100,7 @@ def features(fact_daily: DataFrame, inputs: Sequence[str] = INPUTS) -> DataFrame
         .when(stress_change < STRESS_STEP, STRESS_CHANGES[1])
         .when(stress_change.isNotNull(), STRESS_CHANGES[2]),
         "actual_sleep_quality": F.first("sleep_quality").over(tomorrow),
-        "actual_weight_change_30d": F.rint(
-            F.when(
-                weight_change.isNotNull(), F.greatest(F.lit(-WEIGHT_LIMIT), F.least(F.lit(WEIGHT_LIMIT), weight_change))
-            )
-            * 1000
-        )
-        / 1000,
+        "actual_weight_change_30d": F.rint(clamp(weight_change, WEIGHT_LIMIT) * 1000) / 1000,
     }
     numbers = (F.col(name).cast("double").alias(name) for name in inputs)
     return (
@@ -142,7 +137,7 @@ def split(train_until: int | None) -> SparkColumn:
         train_until: the last day that is learned from; None if nothing is learned.
     """
     labelled = F.coalesce(*(F.col(name).cast("string") for name in ACTUALS)).isNotNull()
-    is_test = F.lit(False) if train_until is None else F.col(DAY) > train_until + HORIZON_DAYS + EMBARGO_DAYS
+    is_test = F.lit(False) if train_until is None else F.col(DAY) > train_until + GAP_DAYS
     return F.when(~labelled, "unlabelled").when(is_test, "test").otherwise("train")
 
 

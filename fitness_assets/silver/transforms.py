@@ -147,12 +147,13 @@ def _over_time(clean: DataFrame) -> DataFrame:
             "yesterday_stress": F.when(yesterday, F.lag("stress_level").over(by_day)),
             "yesterday_sleep": F.when(yesterday, F.lag("sleep_hours").over(by_day)),
         }
-    ).withColumn("weight_change_30d", _clamp("weight_change_30d_raw", 5))
+    ).withColumn("weight_change_30d", clamp(F.col("weight_change_30d_raw"), 5))
 
 
-def _clamp(name: str, limit: float) -> SparkColumn:
+def clamp(value: SparkColumn, limit: float) -> SparkColumn:
+    """A value, but no further from zero than ``limit``."""
     # greatest and least skip nulls, and a change that is not known must stay so.
-    return F.when(F.col(name).isNotNull(), F.greatest(F.lit(-float(limit)), F.least(F.lit(float(limit)), F.col(name))))
+    return F.when(value.isNotNull(), F.greatest(F.lit(-float(limit)), F.least(F.lit(float(limit)), value)))
 
 
 def _category(name: str, bounds: tuple[float, ...], categories: tuple[str, ...]) -> SparkColumn:
