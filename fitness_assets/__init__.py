@@ -8,7 +8,7 @@ The rooms, in the order in which a row walks through them:
 * ``predictions``: models, what they are worth, and what they say.
 
 Each room is furnished alike: ``tables.py`` (what the data is), ``transforms.py`` (how it is made, pure functions on
-Spark frames), ``assets.py`` (when and where). The plumbing is beside them: ``settings``, ``dictionary``, ``catalogue``,
-``lake`` (with ``staging`` and ``versions``), ``io_managers``, ``checks``, ``resources``, ``sensors`` (with ``arrivals``
-and ``messages``), and ``definitions``, where everything is put together.
+Spark frames), ``assets.py`` (when and where). The plumbing is beside them: ``settings``, ``dictionary`` (with
+``rules``), ``catalogue``, ``lake`` (with ``staging`` and ``versions``), ``io_managers``, ``checks``, ``resources``,
+``sensors`` (with ``arrivals`` and ``messages``), and ``definitions``, where everything is put together.
 """

@@ -14,7 +14,8 @@ import dagster as dg
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fitness_assets.dictionary import Frames, KeyRule, Rule, SetRule, Severity, Table, count_rows
+from fitness_assets.dictionary import Table
+from fitness_assets.rules import Frames, KeyRule, Rule, SetRule, Severity, count_rows
 from fitness_assets.staging import Staging
 from fitness_assets.versions import Audit, Verdict
 

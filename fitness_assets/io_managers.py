@@ -15,8 +15,9 @@ import dagster as dg
 from pyspark.sql import DataFrame
 
 from fitness_assets.checks import CONTRACT, audit, check_result, check_specs, contract_errors, records
-from fitness_assets.dictionary import Frames, Table
+from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
+from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 from fitness_assets.versions import LakeError, Verdict, VersionConflictError
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from fitness_assets.dictionary import Severity
+from fitness_assets.rules import Severity
 
 
 class LakeError(Exception):

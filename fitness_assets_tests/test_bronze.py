@@ -18,8 +18,8 @@ from fitness_assets.bronze import transforms
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS, UPLOADS
 from fitness_assets.bronze.uploads import Layout, identify
 from fitness_assets.checks import _suspects
-from fitness_assets.dictionary import KeyRule
 from fitness_assets.lake import Lake
+from fitness_assets.rules import KeyRule
 from fitness_assets_tests.conftest import GOOD_ROW, frame_of
 
 RAW_NAMES = [column.name for column in RAW_COLUMNS]

@@ -4,7 +4,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from fitness_assets import checks
-from fitness_assets.dictionary import KeyRule
+from fitness_assets.rules import KeyRule
 from fitness_assets_tests.conftest import frame_of, table_of
 
 DIM_USER, MONTHS = TABLES = [table_of("gold/dim_user"), table_of("gold/monthly_summary")]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
-from fitness_assets.dictionary import KeyRule
+from fitness_assets.rules import KeyRule
 from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
 from fitness_assets_tests.conftest import frame_of

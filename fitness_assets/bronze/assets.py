@@ -28,9 +28,10 @@ from fitness_assets.bronze.uploads import (
     tell_dialect,
 )
 from fitness_assets.checks import audit
-from fitness_assets.dictionary import Frames, Table
+from fitness_assets.dictionary import Table
 from fitness_assets.io_managers import keep_contract, plain_failures, report, run_step, step_definition
 from fitness_assets.lake import Lake
+from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 from fitness_assets.versions import LakeError, VersionConflictError
 

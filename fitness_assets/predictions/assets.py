@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 from pyspark.sql import DataFrame
 
-from fitness_assets.dictionary import Frames
 from fitness_assets.gold.tables import FACT_DAILY
 from fitness_assets.io_managers import keep_contract, run_step, step_definition
 from fitness_assets.lake import Lake
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, MODELS, TABLES, TARGETS
+from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 
 

@@ -5,7 +5,8 @@ checked on ``silver/clean_days`` itself.
 """
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
-from fitness_assets.dictionary import Column, KeyRule, Rule, Table, range_rule
+from fitness_assets.dictionary import Column, Table, range_rule
+from fitness_assets.rules import KeyRule, Rule
 
 LEVELS = ("sedentary", "light", "moderate", "active")
 QUALITIES = ("poor", "fair", "good", "excellent")
