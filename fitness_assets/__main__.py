@@ -7,6 +7,7 @@ import click
 from fitness_assets.catalogue import group_of, page
 from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
+from fitness_assets.resources import store_of
 from fitness_assets.settings import load_settings
 from fitness_assets.versions import LakeError
 
@@ -25,7 +26,7 @@ def _lake() -> Lake:
     def no_spark() -> Any:
         raise LakeError("this command reads no table")
 
-    return Lake(load_settings().local_root, no_spark)
+    return Lake(store_of(load_settings()), no_spark)
 
 
 @click.group(help=__doc__)

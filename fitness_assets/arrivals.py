@@ -6,7 +6,7 @@ the ledger, which knows contents; here it is decided that nothing is forgotten a
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -23,7 +23,7 @@ class State:
     Attributes:
         settled: fingerprint of the listing that a run took in as a whole.
         asked: fingerprint of the listing that the last run was asked for, while its end is not known.
-        failed: fingerprint of the listing whose run failed.
+        failed: fingerprint of the listing whose run failed; it may have taken in uploads before it did.
         failures: how often it failed.
         not_before: when it may be asked for again, in seconds since 1970.
         run_key: key of the run that was asked for last; Dagster starts no second run for a key, so no two are alike.
@@ -51,53 +51,71 @@ class State:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do now: uploads to ask a run for, or none and the reason."""
+    """What to do now, and why.
+
+    Attributes:
+        state: to be remembered.
+        uris: uploads that a run is asked for, none of them if it only has to finish what a failed one began; None: no
+            run is asked for.
+        reason: for a person.
+    """
 
     state: State
-    uris: tuple[str, ...]
+    uris: tuple[str, ...] | None
     reason: str
 
 
 def decide(
-    state: State, listing: Mapping[str, str], known: Mapping[str, str], outcome: Outcome | None, now: float
+    state: State,
+    listing: Mapping[str, str],
+    known: Callable[[], Mapping[str, str]],
+    outcome: Outcome | None,
+    now: float,
 ) -> Decision:
     """Decide whether a run is to be asked for.
 
     Args:
         state: as the last decision left it.
         listing: every upload that lies there, by its URI, with a stamp that changes when it does.
-        known: URIs and stamps of the ledger.
+        known: gives URIs and stamps of the ledger; asked only where something changed since all was taken in.
         outcome: of the run that was asked for last; None if there is no such run.
         now: seconds since 1970.
     """
     fingerprint = _fingerprint(listing)
-    new = tuple(sorted(uri for uri, stamp in listing.items() if known.get(uri) != stamp))
     if state.asked:
         if outcome == "running":
-            waiting = len(new) if fingerprint != state.asked else 0
-            return Decision(state, (), f"A run is under way; {waiting} more uploads wait for its end.")
+            waiting = "nothing else waits" if fingerprint == state.asked else "what came meanwhile waits"
+            return Decision(state, None, f"A run is under way; {waiting} for its end.")
         if outcome == "succeeded":
             state = replace(state, settled=state.asked, asked="", failed="", failures=0)
         else:  # failed, or never came to be
             failures = state.failures + 1 if state.failed in ("", state.asked) else 1
             delay = DELAYS[min(failures, len(DELAYS)) - 1]
             state = replace(state, failed=state.asked, asked="", failures=failures, not_before=now + delay)
-    if fingerprint == state.settled or not new:
-        return Decision(replace(state, settled=fingerprint), (), f"Nothing new: {len(listing)} uploads, all taken in.")
-    if fingerprint == state.failed:
-        if state.failures > len(DELAYS):
+    unfinished = bool(state.failed) and state.failures <= len(DELAYS)
+    new = () if fingerprint == state.settled else _changed(listing, known())
+    if not new and not unfinished:
+        state = replace(state, settled=fingerprint, failed="", failures=0)
+        return Decision(state, None, f"Nothing new: {len(listing)} uploads, all taken in.")
+    if fingerprint == state.failed or not new:
+        what = f"{len(new)} new uploads wait" if new else "Tables wait for uploads that bronze has"
+        if not unfinished:
             return Decision(
                 state,
-                (),
-                f"{len(new)} uploads wait, because their run failed {state.failures} times: mend the cause and "
-                "materialize bronze/uploads; a new upload asks again too.",
+                None,
+                f"{what}, because their run failed {state.failures} times: mend the cause and materialize "
+                "bronze/uploads; a new upload asks again too.",
             )
         if now < state.not_before:
             return Decision(
-                state, (), f"The run for {len(new)} uploads failed; the next try is in {state.not_before - now:.0f} s."
+                state, None, f"{what}, because their run failed; the next try is in {state.not_before - now:.0f} s."
             )
     state = replace(state, asked=fingerprint, run_key=f"uploads-{now:.0f}-{fingerprint}")
-    return Decision(state, new, f"{len(new)} new uploads.")
+    return Decision(state, new, f"{len(new)} new uploads." if new else "The run that failed is tried again.")
+
+
+def _changed(listing: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(uri for uri, stamp in listing.items() if known.get(uri) != stamp))
 
 
 def _fingerprint(listing: Mapping[str, str]) -> str:

@@ -31,12 +31,12 @@ class SparkIOManager(dg.IOManager):
 
     Args:
         lake: where the tables live.
-        tables: every table it may be asked for.
+        groups: every table it may be asked for, with those that are published together.
     """
 
-    def __init__(self, lake: Lake, tables: Sequence[Table]) -> None:
+    def __init__(self, lake: Lake, groups: Sequence[Sequence[Table]]) -> None:
         self._lake = lake
-        self._tables = {table.key: table for table in tables}
+        self._groups = {table.key: group for group in groups for table in group}
 
     def handle_output(self, context: dg.OutputContext, obj: Staging) -> None:
         """Make the staged version the current one, together with the other tables of its step."""
@@ -46,7 +46,9 @@ class SparkIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> DataFrame:
         """The current version of the upstream table."""
         with plain_failures():
-            return self._lake.read(self._tables["/".join(context.asset_key.path)])
+            key = "/".join(context.asset_key.path)
+            self._lake.mend(self._groups[key])
+            return self._lake.read(next(table for table in self._groups[key] if table.key == key))
 
 
 def table_assets(
@@ -125,6 +127,7 @@ def run_step(
         if not context.selected_asset_keys:
             yield from report(context, lake.reopen(tables))
             return
+        lake.mend(tables)
         staging = lake.stage(tables, inputs, context.run.run_id)
         context.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
         try:
@@ -146,7 +149,7 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
     """
     audits = [(table, staging.audits[table.key]) for table in staging.tables]
     results = [check_result(table, audit, verdict) for table, audit in audits for verdict in audit.verdicts]
-    blocked = [(audit, verdict) for _, audit in audits for verdict in audit.verdicts if verdict.blocks]
+    blocked = [(table, audit, verdict) for table, audit in audits for verdict in audit.verdicts if verdict.blocks]
     if context.selected_asset_keys and not blocked:
         for table, _ in audits:
             key, metadata = dg.AssetKey(table.key.split("/")), _materialization_metadata(staging, table)
@@ -159,11 +162,11 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
         failures = "; ".join(
             f"{audit.table} breaks the rule {verdict.rule}, {verdict.failed} times in {audit.rows} rows: "
             f"{verdict.description}"
-            for audit, verdict in blocked
+            for _, audit, verdict in blocked
         )
         raise dg.Failure(
             f"{failures} Nothing was published: readers keep the version before. The failed one is version "
-            f"{staging.version} in {staging.lake.folder(staging.tables[-1], '').parent}.",
+            f"{staging.version} in {staging.lake.store.location(blocked[0][0], staging.version)}.",
             allow_retries=False,
         )
 
@@ -213,17 +216,21 @@ def _selected(
 
 
 def _materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
-    audit = staging.audits[table.key]
-    preview = staging.lake.preview(table, staging.version)
-    attached = {path.name.split(".")[1]: path for path in staging.lake.attachments(table, staging.version)}
+    audit, lake = staging.audits[table.key], staging.lake
+    preview = lake.preview(table, staging.version)
+    attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
     return {
         "dagster/row_count": audit.rows,
         "dagster/column_lineage": table.column_lineage(),
         "size_bytes": audit.size_bytes,
         "version": audit.version,
         "made_from": dg.MetadataValue.json(audit.inputs),
-        "path": dg.MetadataValue.path(str(staging.lake.link(table))),
+        "path": dg.MetadataValue.path(lake.store.location(table)),
         **({"preview": records(preview)} if preview else {}),
-        **{f"{name}_file": dg.MetadataValue.path(str(path)) for name, path in attached.items()},
-        **{name: dg.MetadataValue.md(path.read_text()) for name, path in attached.items() if path.suffix == ".md"},
+        **{f"{what}_file": dg.MetadataValue.path(lake.store.location(table, name)) for what, name in attached.items()},
+        **{
+            what: dg.MetadataValue.md(lake.store.read_note(table, name).decode())
+            for what, name in attached.items()
+            if name.endswith(".md")
+        },
     }

@@ -1,6 +1,6 @@
 """What people are told of a run: plain text from what the run left in the lake; and how it reaches them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from logging import Logger
@@ -8,9 +8,10 @@ from typing import Any
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.catalogue import TABLES
+from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
-from fitness_assets.versions import Audit
+from fitness_assets.versions import Audit, Verdict
 
 _SUBJECT_CHARACTERS = 100  # SNS takes no longer ones
 
@@ -23,33 +24,57 @@ class Message:
     text: str
 
 
-def success(lake: Lake, run_id: str, started_at: datetime) -> Message:
-    """What a run took in and published.
+@dataclass(frozen=True)
+class Report:
+    """What a run left in the lake.
+
+    Attributes:
+        run_id: which run.
+        audits: of the versions that it wrote, published or not.
+        uploads: rows of the ledger that it added.
+    """
+
+    run_id: str
+    audits: Sequence[Audit]
+    uploads: Sequence[Mapping[str, Any]]
+
+    @property
+    def failed(self) -> list[tuple[Audit, Verdict]]:
+        """Every verdict on a rule that does not hold."""
+        return [(audit, verdict) for audit in self.audits for verdict in audit.verdicts if verdict.failed]
+
+
+def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
+    """What a run left in the lake.
 
     Args:
-        lake: where it did so.
+        lake: where it ran.
         run_id: which run.
         started_at: when it began; uploads of the ledger since then are its own.
     """
-    audits = [audit for audit in _current(lake) if audit.run_id == run_id]
-    uploads = lake.rows(UPLOADS) if any(audit.table == UPLOADS.key for audit in audits) else []
-    mine = [row for row in uploads if row["ingested_at"] >= started_at]
-    warnings = [f"{a.table} {v.rule}: {v.failed} times" for a in audits for v in a.verdicts if v.failed]
-    refused = [row for row in mine if row["status"] == "refused"]
+    audits = [audit for table in TABLES if (audit := _audit_of(lake, table, run_id))]
+    ledger = next((audit for audit in audits if audit.table == UPLOADS.key), None)
+    rows = lake.rows(UPLOADS, ledger.version) if ledger else []
+    return Report(run_id, audits, [row for row in rows if row["ingested_at"] >= started_at])
+
+
+def success(report: Report) -> Message:
+    """What a run took in and published."""
+    refused = [row for row in report.uploads if row["status"] == "refused"]
     text = [
         *(f"{_line(row['uri'])}: refused, because {row['refusal']}" for row in refused),
         *(
             f"{_line(row['uri'])}: {row['rows_read']:,} rows read, {row['rows_quarantined']:,} quarantined"
-            for row in mine
+            for row in report.uploads
             if row not in refused
         ),
-        *(f"{audit.table}: {audit.rows:,} rows, version {audit.version}" for audit in audits),
-        *(f"Check that failed or warns: {warning}" for warning in warnings),
-        *_rejected(audits),
-        _where(run_id),
+        *(f"{audit.table}: {audit.rows:,} rows, version {audit.version}" for audit in report.audits),
+        *(f"Check that failed or warns: {a.table} {v.rule}: {v.failed} times" for a, v in report.failed),
+        *_rejected(report.audits),
+        _where(report.run_id),
     ]
-    what = f"{len(mine) - len(refused)} uploads ingested, {len(refused)} refused, {len(warnings)} checks to look at"
-    return Message(f"fitness-assets: {what}", "\n".join(text))
+    what = f"{len(report.uploads) - len(refused)} uploads ingested, {len(refused)} refused"
+    return Message(f"fitness-assets: {what}, {len(report.failed)} checks to look at", "\n".join(text))
 
 
 def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
@@ -89,9 +114,9 @@ def send(message: Message, topic: str | None, client: Callable[[], Any], log: Lo
     return True
 
 
-def _current(lake: Lake) -> list[Audit]:
-    current = ((table, lake.current(table)) for table in TABLES)
-    return [lake.audit(table, version) for table, version in current if version]
+def _audit_of(lake: Lake, table: Table, run_id: str) -> Audit | None:
+    audits = (lake.audit(table, version) for version in reversed(lake.versions(table)))
+    return next((audit for audit in audits if audit.run_id == run_id), None)
 
 
 def _rejected(audits: Sequence[Audit]) -> list[str]:

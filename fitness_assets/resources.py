@@ -1,4 +1,4 @@
-"""What a run needs from outside: Java and a Spark session. Both are plain functions of the settings."""
+"""What a run needs from outside: Java, a Spark session, and a place for the lake; plain functions of the settings."""
 
 import hashlib
 import logging
@@ -13,7 +13,10 @@ from pathlib import Path
 import pyspark
 from dagster_pyspark import LazyPySparkResource
 
+from fitness_assets.aws import Bucket
+from fitness_assets.s3_store import S3Store
 from fitness_assets.settings import Settings, SettingsError
+from fitness_assets.stores import LocalStore, Store
 
 JAVA_MINIMUM = 17
 
@@ -48,7 +51,16 @@ def spark_resource(settings: Settings) -> LazyPySparkResource:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         java = f"-XX:+UseParallelGC {class_archive()}"
         where = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java, **_EMBEDDED}
+        if settings.lake_bucket:
+            where |= Bucket(settings.lake_bucket).spark_properties()
     return LazyPySparkResource(spark_config={**where, **_SESSION, **settings.spark_properties})
+
+
+def store_of(settings: Settings) -> Store:
+    """The place of the lake."""
+    if settings.lake_bucket:
+        return S3Store(Bucket(settings.lake_bucket), settings.prefixes)
+    return LocalStore(settings.local_root)
 
 
 def require_java(environment: Mapping[str, str] = os.environ) -> None:

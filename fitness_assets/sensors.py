@@ -1,21 +1,24 @@
 """The Dagster side of what happens by itself: a run when uploads arrive, a message when a run ends.
 
-What is decided stands in ``arrivals.py``, what is said in ``messages.py``.
+What is decided stands in ``arrivals.py``, what is said in ``messages.py`` and ``metrics.py``.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from logging import Logger
 from typing import Any
 
 import dagster as dg
 
-from fitness_assets import messages
+from fitness_assets import messages, metrics
 from fitness_assets.arrivals import Outcome, State, decide
+from fitness_assets.bronze.places import place_of
 from fitness_assets.bronze.tables import UPLOADS
-from fitness_assets.bronze.uploads import find_uploads, stamp
+from fitness_assets.catalogue import GROUPS
 from fitness_assets.lake import Lake
+from fitness_assets.versions import LakeError
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to predictions.")
 
@@ -28,30 +31,64 @@ _ENDED: dict[dg.DagsterRunStatus, Outcome] = {
 }
 
 
-def uploads_sensor(raw: Path) -> dg.SensorDefinition:
-    """Ask for a run when files arrive in ``raw`` or change there.
+@dataclass(frozen=True)
+class Listeners:
+    """Who is told of runs.
+
+    Attributes:
+        topic: ARN of an SNS topic; None: messages are only logged.
+        bucket: whose metrics CloudWatch gets; None: it gets none.
+        client: makes a boto3 client for a service.
+    """
+
+    topic: str | None
+    bucket: str | None
+    client: Callable[[str], Any]
+
+    def say(self, message: messages.Message, log: Logger) -> None:
+        """Send a message."""
+        messages.send(message, self.topic, lambda: self.client("sns"), log)
+
+    def measure(self, values: Iterable[metrics.Metric], log: Logger) -> None:
+        """Send metrics."""
+        if self.bucket:
+            metrics.put([*values], self.bucket, lambda: self.client("cloudwatch"), log)
+
+
+def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
+    """Ask for a run when uploads arrive or change.
 
     Args:
-        raw: a file or a folder.
+        raw: a file, a folder or an S3 prefix.
+        listeners: are told that somebody looked.
     """
 
     @dg.sensor(
         name="new_uploads",
         job=JOB,
         minimum_interval_seconds=_SECONDS,
+        # A laptop would run at the first look at the UI; who has set up a bucket wants nothing else.
+        default_status=dg.DefaultSensorStatus.RUNNING if listeners.bucket else dg.DefaultSensorStatus.STOPPED,
         description=f"Asks for one run for all files in {raw} that the ledger does not know.",
     )
     def sensor(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
         state = State.from_json(context.cursor)
+
+        def known() -> dict[str, str]:
+            return {row["uri"]: row["stamp"] for row in lake.rows(UPLOADS)}
+
         try:
-            listing = {str(path): _stamp(*stamp(path)) for path in find_uploads(raw)}
-        except OSError as error:  # not there, or gone between listing and looking
+            mended = [tables[-1].layer for tables in GROUPS if lake.mend(tables)]
+            listing = {found.uri: found.stamp for found in place_of(raw).find()}
+            outcome = _outcome(context.instance, state.run_key) if state.asked else None
+            decision = decide(state, listing, known, outcome, time.time())
+        except (LakeError, OSError) as error:  # not there, gone between listing and looking, or S3 does not answer
             return dg.SensorResult(skip_reason=str(error))
-        known = {row["uri"]: _stamp(row["size_bytes"], row["modified_at"]) for row in lake.rows(UPLOADS)}
-        outcome = _outcome(context.instance, state.run_key) if state.asked else None
-        decision = decide(state, listing, known, outcome, time.time())
+        listeners.measure([metrics.HEARTBEAT], context.log)
+        if mended:
+            context.log.info(f"Published to the end what a killed run had begun: {', '.join(mended)}.")
         cursor = decision.state.to_json()
-        if not decision.uris:
+        if decision.uris is None:
             return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
         context.log.info(decision.reason)
         config = {"ops": {"bronze": {"config": {"uploads": list(decision.uris)}}}}
@@ -60,13 +97,8 @@ def uploads_sensor(raw: Path) -> dg.SensorDefinition:
     return sensor
 
 
-def message_sensors(topic: str | None, client: Callable[[], Any]) -> Iterator[dg.SensorDefinition]:
-    """Tell people how a run ended.
-
-    Args:
-        topic: ARN of an SNS topic; None: messages are logged.
-        client: makes a boto3 client for SNS.
-    """
+def message_sensors(listeners: Listeners) -> Iterator[dg.SensorDefinition]:
+    """Tell people how a run ended."""
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
@@ -75,31 +107,36 @@ def message_sensors(topic: str | None, client: Callable[[], Any]) -> Iterator[dg
         description="Says what a run took in and published, to the SNS topic if one is set, else to the log.",
     )
     def success_message(context: dg.RunStatusSensorContext, lake: dg.ResourceParam[Lake]) -> None:
-        run_id = context.dagster_run.run_id
-        record = context.instance.get_run_record_by_id(run_id)
-        began = datetime.fromtimestamp(record.start_time if record and record.start_time else 0, UTC)
-        messages.send(messages.success(lake, run_id, began), topic, client, context.log)
+        report, seconds = _ended(context, lake)
+        listeners.say(messages.success(report), context.log)
+        listeners.measure(metrics.of_run(report, seconds, failed=False), context.log)
 
     @dg.run_failure_sensor(
         name="failure_message",
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Says which step of a run failed and why, to the SNS topic if one is set, else to the log.",
     )
-    def failure_message(context: dg.RunFailureSensorContext) -> None:
+    def failure_message(context: dg.RunFailureSensorContext, lake: dg.ResourceParam[Lake]) -> None:
         events = context.get_step_failure_events()
         steps = [
             (event.step_key or "", event.step_failure_data.error_display_string.split("\n")[0]) for event in events
         ]
-        messages.send(messages.failure(context.dagster_run.run_id, steps), topic, client, context.log)
+        listeners.say(messages.failure(context.dagster_run.run_id, steps), context.log)
+        report, seconds = _ended(context, lake)
+        listeners.measure(metrics.of_run(report, seconds, failed=True), context.log)
 
     yield from (success_message, failure_message)
+
+
+def _ended(context: dg.RunStatusSensorContext, lake: Lake) -> tuple[messages.Report, float]:
+    """What a run left in the lake, and how many seconds it took."""
+    run_id = context.dagster_run.run_id
+    record = context.instance.get_run_record_by_id(run_id)
+    began, ended = (record.start_time or 0, record.end_time or 0) if record else (0, 0)
+    return messages.report_of(lake, run_id, datetime.fromtimestamp(began, UTC)), max(ended - began, 0)
 
 
 def _outcome(instance: dg.DagsterInstance, run_key: str) -> Outcome | None:
     """How the run that was asked for with a key went so far; None if there is none."""
     runs = instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: run_key}), limit=1)
     return _ENDED.get(runs[0].status, "running") if runs else None
-
-
-def _stamp(size_bytes: int, modified_at: datetime) -> str:
-    return f"{size_bytes} {modified_at.isoformat()}"

@@ -4,14 +4,18 @@ Here belongs what a user may set and what it may be. Not here: Spark, AWS, or an
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "FITNESS_"
 _GLOB_CHARACTERS = "*?[]{}\\"
+_PREFIX_RULE = (
+    "a prefix in the bucket that neither holds nor lies in another one, without / at its ends and any of "
+    + _GLOB_CHARACTERS
+)
 
 
 class SettingsError(click.ClickException):
@@ -29,11 +33,26 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
-    storage_mode: Literal["local"] = Field(default="local", description="'local'")
+    storage_mode: Literal["local", "s3"] = Field(default="local", description="'local' or 's3'")
     local_root: Path = Field(
         default=Path("data"), description="a folder for the local lake, without any of " + _GLOB_CHARACTERS
     )
-    raw_path: Path | None = Field(default=None, description="a CSV file or a folder of uploads")
+    raw_path: str | None = Field(
+        default=None, description="a CSV file, a folder of uploads, or a prefix such as s3://bucket/raw"
+    )
+    s3_bucket: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="the name of a bucket, and set where FITNESS_STORAGE_MODE is s3",
+        validate_default=True,
+    )
+    raw_prefix: str = Field(default="raw", description=_PREFIX_RULE)
+    bronze_prefix: str = Field(default="bronze", description=_PREFIX_RULE)
+    silver_prefix: str = Field(default="silver", description=_PREFIX_RULE)
+    gold_prefix: str = Field(default="gold", description=_PREFIX_RULE)
+    glue_database: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]{1,255}$", description="the name of a Glue database: a-z, 0-9 and _"
+    )
     training_rows: int = Field(
         default=20_000, ge=1_000, description="a whole number of rows, at least 1000, that models are learned from"
     )
@@ -46,12 +65,30 @@ class Settings(BaseSettings):
     spark_master: str = Field(default="local[*]", pattern=r"^\S+$", description="a Spark master such as local[*]")
     spark_conf: str = Field(default="", description="Spark properties as key=value, separated by ';'")
 
-    @field_validator("local_root")
+    @field_validator("local_root", "raw_prefix", "bronze_prefix", "silver_prefix", "gold_prefix")
     @classmethod
-    def _no_glob(cls, root: Path) -> Path:
-        if any(character in str(root) for character in _GLOB_CHARACTERS):  # Spark would read them as patterns
+    def _no_glob(cls, place: Any) -> Any:
+        if any(character in str(place) for character in _GLOB_CHARACTERS):  # Spark would read them as patterns
             raise ValueError
-        return root
+        return place
+
+    @field_validator("s3_bucket")
+    @classmethod
+    def _given_where_needed(cls, bucket: str | None, info: ValidationInfo) -> str | None:
+        if bucket is None and info.data.get("storage_mode") == "s3":
+            raise ValueError
+        return bucket
+
+    @field_validator("raw_prefix", "bronze_prefix", "silver_prefix", "gold_prefix")
+    @classmethod
+    def _apart_from_others(cls, prefix: str, info: ValidationInfo) -> str:
+        # Else one layer would find the files of another one among its own.
+        others = [f"{other}/" for name, other in info.data.items() if name.endswith("_prefix")]
+        if not all(prefix.split("/")) or any(
+            f"{prefix}/".startswith(other) or other.startswith(f"{prefix}/") for other in others
+        ):
+            raise ValueError
+        return prefix
 
     @field_validator("spark_conf")
     @classmethod
@@ -60,9 +97,20 @@ class Settings(BaseSettings):
         return text
 
     @property
-    def raw(self) -> Path:
-        """Where uploads are looked for: ``raw_path``, or else the lake's own ``raw/``."""
-        return self.raw_path or self.local_root / "raw"
+    def lake_bucket(self) -> str | None:
+        """The bucket of the lake; None where the lake is local."""
+        return self.s3_bucket if self.storage_mode == "s3" else None
+
+    @property
+    def raw(self) -> str:
+        """Where uploads are looked for, a path or an S3 URI: ``raw_path``, or else the lake's own ``raw/``."""
+        own = f"s3://{self.lake_bucket}/{self.raw_prefix}" if self.lake_bucket else str(self.local_root / "raw")
+        return self.raw_path or own
+
+    @property
+    def prefixes(self) -> dict[str, str]:
+        """The prefix of each layer that does not lie under its own name in the bucket."""
+        return {"bronze": self.bronze_prefix, "silver": self.silver_prefix, "gold": self.gold_prefix}
 
     @property
     def spark_properties(self) -> dict[str, str]:

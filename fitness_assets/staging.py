@@ -4,11 +4,10 @@ Here belongs what is done before a version can be seen. Where versions live and 
 """
 
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -23,6 +22,9 @@ from fitness_assets.versions import Audit, LakeError
 if TYPE_CHECKING:
     from fitness_assets.lake import Lake
 
+AUDIT = ".json"
+"""Ending of the note that holds a version's audit; a version that has one was written to its end."""
+
 
 class Staging:
     """A version in the making. Written table by table, then audited, then published as one."""
@@ -32,7 +34,12 @@ class Staging:
         self.tables = tables
         self.version = version
         self.audits = audits
-        self.scratch = lake.staging / f"{tables[-1].key.replace('/', '-')}-{version}-{uuid4().hex}"
+        self._written: set[str] = set()
+
+    @cached_property
+    def scratch(self) -> Path:
+        """A folder for what is needed only for writing."""
+        return self.lake.store.scratch(f"{self.tables[-1].key.replace('/', '-')}-{self.version}-{uuid4().hex}")
 
     @property
     def parent(self) -> str | None:
@@ -44,7 +51,7 @@ class Staging:
 
         Args:
             table: one of those that were staged.
-            frame: the rows, with the columns of the dictionary; None for no rows (only with ``append``).
+            frame: the rows, with the columns of the dictionary; None for no rows.
             append: take over the files of the parent version as they are and add to them.
 
         Returns:
@@ -53,75 +60,61 @@ class Staging:
         Raises:
             LakeError: if this version of the table has been written before, so that no job can write what it reads.
         """
-        audit, folder = self.audits[table.key], self.lake.folder(table, self.version)
-        if any(folder.iterdir()):
+        if table.key in self._written:
             raise LakeError(f"{table.key} version {self.version} is written already, and a version is written once.")
-        counts = Counter(rows=0)
-        if append and self.parent:
-            for path in self.lake.folder(table, self.parent).iterdir():
-                (folder / path.name).hardlink_to(path)
-            parent = self.lake.audit(table, self.parent)
-            counts.update(parent.failed_rows | {"rows": parent.rows})
-        if frame is None and not any(folder.iterdir()):  # a table without rows is a table all the same
-            pq.write_table(table.arrow_schema.empty_table(), folder / "part-00000.parquet")
+        self._written.add(table.key)
+        audit, counts, target = self.audits[table.key], Counter(rows=0, bytes=0), None
+        parent = self.parent if append else None
+        if parent:
+            before = self.lake.audit(table, parent)
+            counts.update(before.failed_rows | {"rows": before.rows, "bytes": before.size_bytes})
         if frame is not None:
-            counts.update(self._write_and_count(table, frame, folder))
-        audit.rows = counts["rows"]
+            target = self.lake.store.target(table, self.version, self.scratch)
+            counts.update(self._write_and_count(table, frame, target))
+        counts["bytes"] += self.lake.store.finish(table, self.version, target, parent)
+        audit.rows, audit.size_bytes = counts["rows"], counts["bytes"]
         audit.failed_rows = {rule.name: counts[rule.name] for rule in table.rules}
-        audit.size_bytes = sum(path.stat().st_size for path in folder.iterdir())
         return self.lake.read(table, self.version)
 
     def attach(self, table: Table, name: str, content: bytes) -> None:
         """Keep a file beside the version, not in its folder, where only Parquet files lie; gone when the version is."""
-        path = self.lake.folder(table, f"{self.version}.{name}")
-        path.write_bytes(content)
-        _flush(path)
+        self.lake.store.write_note(table, f"{self.version}.{name}", content)
 
     def frame(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
         """Rows that were made in Python as a frame with the columns of the dictionary."""
         path = self.scratch / f"{table.name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist([*rows], table.arrow_schema), path)
-        return self.lake.spark.read.schema(table.spark_schema).parquet(str(path))
+        return self.lake.spark.read.schema(table.spark_schema).parquet(self.share(path))
 
-    def _write_and_count(self, table: Table, frame: DataFrame, folder: Path) -> dict[str, int]:
-        observation, written = Observation(), str(self.scratch / table.name)
-        frame.observe(observation, *table.pass_counts()).write.parquet(written)
+    def share(self, path: Path) -> str:
+        """Where Spark, on whatever machine, reads a file of the scratch folder."""
+        return self.lake.store.share(self.scratch, path)
+
+    def _write_and_count(self, table: Table, frame: DataFrame, target: str) -> dict[str, int]:
+        observation = Observation()
+        frame.observe(observation, *table.pass_counts()).write.parquet(target)
         counts = observation.get
         if counts["blocking"]:
-            again = self.lake.spark.read.schema(table.spark_schema).parquet(written)
+            again = self.lake.spark.read.schema(table.spark_schema).parquet(target)
             counts |= again.select(*table.blocking_counts()).collect()[0].asDict()
-        for path in Path(written).glob("*.parquet"):
-            _flush(path)
-            path.rename(folder / path.name)
         return counts
 
     def seal(self) -> None:
         """Store the audits; from here on the version can be looked at and published."""
         for table in self.tables:
-            path = self.lake.audit_path(table, self.version)
-            draft = path.with_name(f".{path.name}")
-            draft.write_text(json.dumps(asdict(self.audits[table.key]), indent=1, default=str))
-            _flush(draft)
-            draft.replace(path)
+            content = json.dumps(asdict(self.audits[table.key]), indent=1, default=str)
+            self.lake.store.write_note(table, f"{self.version}{AUDIT}", content.encode())
 
     def clean_up(self) -> None:
         """Remove what was needed only for writing; and, if the version was not sealed, the version."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.lake.store.discard(self.scratch)
         for table in self.tables:
             if self.version not in self.lake.versions(table):
-                for path in self.lake.attachments(table, self.version):
-                    path.unlink()
-                shutil.rmtree(self.lake.folder(table, self.version), ignore_errors=True)
+                self.lake.store.remove(table, [self.version])
 
     def publish(self) -> None:
         """Make this version the current one; see `Lake.publish`. Publishing twice is publishing once."""
         if any(self.lake.current(table) != self.version for table in self.tables):
             self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
             self.lake.collect_garbage(self.tables)
-
-
-def _flush(path: Path) -> None:
-    """Put a file on the disk itself, so that a power cut after publishing cannot empty it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

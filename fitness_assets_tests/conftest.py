@@ -5,17 +5,25 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from fitness_assets.aws import Bucket
 from fitness_assets.catalogue import TABLES
 from fitness_assets.definitions import build_defs
 from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
 from fitness_assets.resources import spark_resource
+from fitness_assets.s3_store import S3Store
 from fitness_assets.settings import Settings
+from fitness_assets.stores import LocalStore
+from fitness_assets_tests.cloud import Cloud
+
+EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
+"""For tests of what holds of every lake."""
 
 HEADER = "user_id,age,gender,date,steps,heart_rate_avg,sleep_hours,calories_burned,exercise_minutes"
 HEADER += ",stress_level,weight_kg,bmi"
@@ -31,9 +39,31 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def cloud() -> Iterator[Cloud]:
+    """An AWS on loopback, which every AWS client of the tests finds."""
+    server = Cloud()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(cloud: Cloud) -> Bucket:
+    """An empty bucket."""
+    bucket = Bucket(f"lake-{uuid4().hex}")
+    bucket.client.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return bucket
+
+
+@pytest.fixture(scope="session")
+def spark(cloud: Cloud) -> Iterator[SparkSession]:
     conf = "spark.sql.shuffle.partitions=2;spark.driver.memory=2g"
-    session = spark_resource(Settings(spark_master="local[2]", spark_conf=conf)).spark_session
+    settings = Settings(storage_mode="s3", s3_bucket="any", spark_master="local[2]", spark_conf=conf)
+    session = spark_resource(settings).spark_session
     yield session
     session.stop()
 
@@ -47,8 +77,12 @@ def raw(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def lake(tmp_path: Path, spark: SparkSession) -> Lake:
-    return Lake(tmp_path / "lake", lambda: spark)
+def lake(request: pytest.FixtureRequest, tmp_path: Path, spark: SparkSession) -> Lake:
+    """A lake on disk; where the test asks for it (`EVERYWHERE`), once more in a bucket, with blanks in its prefixes."""
+    if getattr(request, "param", "disk") == "bucket":
+        prefixes = {"bronze": "a b/bronze", "silver": "silver", "gold": "gold tables"}
+        return Lake(S3Store(request.getfixturevalue("bucket"), prefixes), lambda: spark)
+    return Lake(LocalStore(tmp_path / "lake"), lambda: spark)
 
 
 @pytest.fixture
@@ -60,7 +94,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 @pytest.fixture
 def graph(lake: Lake) -> dg.Definitions:
     """The real graph on the lake of this test."""
-    return build_defs(Settings(local_root=lake.root), lake=lake)
+    return build_defs(Settings(local_root=root_of(lake)), lake=lake)
 
 
 @pytest.fixture
@@ -91,6 +125,17 @@ def materialize(graph: dg.Definitions, instance: dg.DagsterInstance) -> Callable
 def rows(lake: Lake) -> Callable[[str], list[dict[str, Any]]]:
     """The rows of a published table by its key."""
     return lambda key: [row.asDict() for row in lake.read(table_of(key)).collect()]
+
+
+def root_of(lake: Lake) -> Path:
+    """The root folder of a local lake."""
+    assert isinstance(lake.store, LocalStore)
+    return lake.store.root
+
+
+def path_of(lake: Lake, table: Table, name: str | None = None) -> Path:
+    """Where a table of a local lake, or a version or note of it, lies."""
+    return Path(lake.store.location(table, name))
 
 
 def materialize_command(select: str) -> list[str]:

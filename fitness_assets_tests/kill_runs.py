@@ -21,7 +21,8 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.catalogue import TABLES
 from fitness_assets.lake import Lake
 from fitness_assets.sample import rows as sample_rows
-from fitness_assets_tests.conftest import HEADER, materialize_command
+from fitness_assets.stores import LocalStore
+from fitness_assets_tests.conftest import HEADER, materialize_command, path_of
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -57,20 +58,22 @@ def check_whole(lake: Lake) -> dict[str, int]:
         version = lake.current(table)
         if version is None:
             continue
-        folder = lake.link(table)
+        folder = path_of(lake, table)
         names = [path.name for path in folder.iterdir()]
         assert all(name.endswith(".parquet") for name in names), f"{table.key}: {names}"
         counts[table.key] = len(pd.read_parquet(folder))
         assert counts[table.key] == lake.audit(table, version).rows, f"{table.key} {version}: {counts[table.key]} rows"
         if table.layer == "predictions":
-            assert "md" in {path.suffix[1:] for path in lake.attachments(table, version)}, f"{table.key}: no card"
+            assert "md" in {name.rpartition(".")[2] for name in lake.attachments(table, version)}, (
+                f"{table.key}: no card"
+            )
     return counts
 
 
 def check_complete(folder: Path, lake: Lake, rows: int, uploads: int) -> None:
     """After a run that ended well, every upload is in bronze once and every row is accounted for."""
     counts = check_whole(lake)
-    ledger = pd.read_parquet(lake.link(UPLOADS))
+    ledger = pd.read_parquet(path_of(lake, UPLOADS))
     assert len(ledger) == uploads, f"{len(ledger)} uploads in the ledger of {uploads}"
     assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == rows == ledger["rows_read"].sum()
     assert counts["silver/clean_days"] + counts["silver/rejected_days"] == counts["bronze/logged_days"]
@@ -98,7 +101,7 @@ def main(times: int, seed: int) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lake = Lake(folder, no_spark)
+        lake = Lake(LocalStore(folder), no_spark)
         rows = upload(folder, 0)
         whole = finish(folder)
         check_complete(folder, lake, rows, uploads=1)

@@ -15,8 +15,9 @@ from pyspark.sql import SparkSession
 
 from fitness_assets.bronze import assets as bronze_assets
 from fitness_assets.bronze import transforms
-from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS, UPLOADS
-from fitness_assets.bronze.uploads import Layout, identify
+from fitness_assets.bronze.places import identify, place_of
+from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS, TABLES, UPLOADS
+from fitness_assets.bronze.uploads import Layout
 from fitness_assets.checks import _suspects
 from fitness_assets.lake import Lake
 from fitness_assets.rules import KeyRule
@@ -187,11 +188,11 @@ PLAIN_CELLS = [
 
 def as_read(lake: Lake, path: Path, is_regular: bool) -> list[list[dict[str, Any]]]:
     """The rows of a file that fit and those that do not, without what depends on the bytes of the whole file."""
-    (upload,) = identify([path])
+    (upload,) = identify([place_of(str(path))], {})
     entry = bronze_assets._Taken(upload, datetime(2024, 9, 7, tzinfo=UTC))
     entry.store(path.with_suffix(".parquet"))
     assert entry.is_regular == is_regular
-    cells = bronze_assets._cells(lake, [entry])
+    cells = bronze_assets._cells(lake.stage(TABLES, {}, "run"), [entry])
     assert cells is not None
     frames = [transforms.logged_days(cells).drop("upload_id"), transforms.quarantine(cells).drop("upload_id")]
     return [sorted((row.asDict() for row in frame.collect()), key=itemgetter("row_number")) for frame in frames]

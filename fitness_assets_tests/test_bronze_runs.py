@@ -17,7 +17,8 @@ from fitness_assets.bronze.assets import bronze_assets
 from fitness_assets.bronze.tables import TABLES, UPLOADS
 from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.lake import Lake
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, sample_of
+from fitness_assets.stores import LocalStore
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, path_of, sample_of
 from fitness_assets_tests.test_bronze import MALFORMED, RAW_NAMES, line
 
 GROUP = "group:bronze"
@@ -44,13 +45,13 @@ def run_at(spark: SparkSession) -> Iterator[Callable[[Path], Ran]]:
     """Run bronze on a lake that outlives one test, and look at what is there afterwards."""
 
     def run(root: Path) -> Ran:
-        lake = Lake(root, lambda: spark)
-        resources = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, TABLES)}
-        step = bronze_assets(root / "raw")
+        lake = Lake(LocalStore(root), lambda: spark)
+        resources = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, [TABLES])}
+        step = bronze_assets(str(root / "raw"))
         result = dg.materialize([step], resources=resources, instance=instance, raise_on_error=False)
-        logged, quarantined, ledger = (dataset(lake.link(table)).to_table().to_pylist() for table in TABLES)
+        logged, quarantined, ledger = (dataset(path_of(lake, table)).to_table().to_pylist() for table in TABLES)
         ledger = {row["upload_id"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
-        files = {t.key: {path.name: path.stat().st_ino for path in lake.link(t).iterdir()} for t in TABLES}
+        files = {t.key: {path.name: path.stat().st_ino for path in path_of(lake, t).iterdir()} for t in TABLES}
         return Ran(result, lake.current(UPLOADS), ledger, logged, quarantined, files)
 
     with dg.instance_for_test() as instance:

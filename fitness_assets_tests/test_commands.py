@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from fitness_assets import sample
 from fitness_assets.__main__ import main
 from fitness_assets.bronze.tables import RAW_COLUMNS
+from fitness_assets_tests.conftest import root_of
 from fitness_assets_tests.test_lake import DIM_USER, publish, users
 
 
@@ -74,7 +75,7 @@ def test_the_shipped_sample_is_what_the_generator_makes(pytestconfig):
 
 
 def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
-    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(lake.root))
+    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(root_of(lake)))
     monkeypatch.setattr("fitness_assets.catalogue.GROUPS", ((DIM_USER,),))
     first = publish(lake, "first")
     publish(lake, "second")
@@ -87,7 +88,7 @@ def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
 
 
 def test_a_version_or_table_that_is_not_there_is_one_sentence(lake, monkeypatch):
-    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(lake.root))
+    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(root_of(lake)))
     result = CliRunner().invoke(main, ["rollback", "gold/fact_daily", "000007"])
     assert result.exit_code == 1
     assert "has no version 000007; it has none." in result.output

@@ -2,6 +2,7 @@
 
 import os
 import time
+from io import BytesIO
 
 import duckdb
 import pandas as pd
@@ -9,9 +10,10 @@ import polars as pl
 import pytest
 
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
+from fitness_assets.stores import LocalStore
 from fitness_assets.versions import LakeError, TableMissingError, Verdict
 from fitness_assets.versions import VersionConflictError as Conflict
-from fitness_assets_tests.conftest import frame_of, table_of
+from fitness_assets_tests.conftest import EVERYWHERE, frame_of, path_of, root_of, table_of
 
 UPLOADS, LOGGED, QUARANTINE = (table_of(f"bronze/{name}") for name in ("uploads", "logged_days", "quarantine"))
 DIM_USER, DIM_DATE = table_of("gold/dim_user"), table_of("gold/dim_date")
@@ -31,8 +33,20 @@ def publish(lake, *user_ids, **more):
     return staging.version
 
 
+def point(lake, table, version):
+    """What a process does that is killed before it has pointed all tables of a step."""
+    with lake.store.publishing([table]) as point:
+        point(table, version)
+
+
 def users(lake, table=DIM_USER):
-    return sorted(pd.read_parquet(lake.link(table))["user_id"])
+    """What a reader sees who knows no more than where the table is."""
+    if isinstance(lake.store, LocalStore):
+        return sorted(pd.read_parquet(path_of(lake, table))["user_id"])
+    bucket = lake.store.bucket
+    manifest = bucket.get(lake.store.location(table).removeprefix(bucket.uri(""))).decode().splitlines()
+    objects = [BytesIO(bucket.get(uri.removeprefix(bucket.uri("")))) for uri in manifest]
+    return sorted(user for object_ in objects for user in pd.read_parquet(object_)["user_id"])
 
 
 def age(path, seconds):
@@ -42,7 +56,7 @@ def age(path, seconds):
 
 def test_a_published_folder_holds_parquet_files_alone_and_every_reader_reads_it(lake):
     publish(lake, "a", "b")
-    folder = lake.link(DIM_USER)
+    folder = path_of(lake, DIM_USER)
     assert {path.suffix for path in folder.iterdir()} == {".parquet"}
     assert users(lake) == ["a", "b"]
     assert sorted(pl.read_parquet(folder)["user_id"]) == ["a", "b"]
@@ -50,6 +64,7 @@ def test_a_published_folder_holds_parquet_files_alone_and_every_reader_reads_it(
     assert lake.spark.read.parquet(str(folder)).count() == 2
 
 
+@EVERYWHERE
 def test_a_staged_version_is_not_seen_before_it_is_published(lake):
     publish(lake, "old")
     staging = stage(lake, "new")
@@ -58,15 +73,17 @@ def test_a_staged_version_is_not_seen_before_it_is_published(lake):
     assert users(lake) == ["new"]
 
 
+@EVERYWHERE
 def test_a_table_without_rows_is_a_table(lake):
     staging = lake.stage([DIM_USER], {}, "run")
     staging.write(DIM_USER, None)
     staging.seal()
     staging.publish()
     assert lake.read(DIM_USER).collect() == []
-    assert pd.read_parquet(lake.link(DIM_USER)).empty
+    assert users(lake) == []
 
 
+@EVERYWHERE
 def test_a_frame_stays_bound_to_the_version_that_it_was_read_from(lake):
     first = publish(lake, "old")
     frame = lake.read(DIM_USER)
@@ -75,6 +92,7 @@ def test_a_frame_stays_bound_to_the_version_that_it_was_read_from(lake):
     assert lake.versions_of([frame]) == {DIM_USER.key: first}
 
 
+@EVERYWHERE
 def test_a_missing_table_says_what_to_materialize_first(lake):
     with pytest.raises(TableMissingError, match="gold/dim_user does not exist yet: materialize gold/dim_user first"):
         lake.read(DIM_USER)
@@ -82,17 +100,18 @@ def test_a_missing_table_says_what_to_materialize_first(lake):
 
 def test_a_version_without_its_files_says_what_to_do(lake):
     version = publish(lake, "a")
-    lake.folder(DIM_USER, version).rename(lake.root / "gone")
+    path_of(lake, DIM_USER, version).rename(root_of(lake) / "gone")
     with pytest.raises(TableMissingError, match="materialize gold/dim_user again"):
         lake.read(DIM_USER)
 
 
 def test_a_lake_copied_without_its_links_is_refused(lake):
-    (lake.root / DIM_USER.key).mkdir(parents=True)
+    (root_of(lake) / DIM_USER.key).mkdir(parents=True)
     with pytest.raises(LakeError, match="is a folder, not a link"):
         lake.current(DIM_USER)
 
 
+@EVERYWHERE
 def test_no_job_can_write_the_version_that_it_reads(lake):
     staging = lake.stage([DIM_USER], {}, "run")
     written = staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{}]))
@@ -101,6 +120,7 @@ def test_no_job_can_write_the_version_that_it_reads(lake):
     assert written.count() == 1
 
 
+@EVERYWHERE
 def test_of_two_versions_made_from_the_same_one_only_the_first_is_published(lake):
     publish(lake, "base")
     mine, theirs = stage(lake, "mine"), stage(lake, "theirs")
@@ -110,6 +130,7 @@ def test_of_two_versions_made_from_the_same_one_only_the_first_is_published(lake
     assert users(lake) == ["theirs"]
 
 
+@EVERYWHERE
 def test_a_version_made_from_older_inputs_never_replaces_one_made_from_newer_ones(lake):
     old = publish(lake, "x", table=LOGGED)
     publish(lake, "made from old", inputs={LOGGED.key: old})
@@ -120,6 +141,7 @@ def test_a_version_made_from_older_inputs_never_replaces_one_made_from_newer_one
         late.publish()
 
 
+@EVERYWHERE
 def test_after_a_rollback_of_the_input_a_version_can_be_made_from_it(lake):
     old = publish(lake, "x", table=LOGGED)
     new = publish(lake, "y", table=LOGGED)
@@ -131,14 +153,15 @@ def test_after_a_rollback_of_the_input_a_version_can_be_made_from_it(lake):
 
 def test_appending_takes_over_the_files_as_they_are_and_adds_up_the_counts(lake):
     first = publish(lake, "a", table=LOGGED)
-    before = {path.name: path.stat().st_ino for path in lake.folder(LOGGED, first).iterdir()}
+    before = {path.name: path.stat().st_ino for path in path_of(lake, LOGGED, first).iterdir()}
     second = publish(lake, "b", "c", table=LOGGED, append=True)
-    after = {path.name: path.stat().st_ino for path in lake.folder(LOGGED, second).iterdir()}
+    after = {path.name: path.stat().st_ino for path in path_of(lake, LOGGED, second).iterdir()}
     assert before.items() < after.items()
     assert users(lake, LOGGED) == ["a", "b", "c"]
     assert lake.audit(LOGGED, second).rows == 3
 
 
+@EVERYWHERE
 def test_tables_of_one_step_share_a_version_and_the_last_one_decides(lake):
     publish(lake, "a")
     staging = lake.stage([DIM_DATE, DIM_USER], {}, "run")
@@ -151,6 +174,7 @@ def test_tables_of_one_step_share_a_version_and_the_last_one_decides(lake):
     assert lake.current(DIM_DATE) is None
 
 
+@EVERYWHERE
 def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mends(lake):
     tables = [LOGGED, UPLOADS]
 
@@ -163,10 +187,14 @@ def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mend
 
     take_in("first").publish()
     killed = take_in("second")
-    lake._point(LOGGED, killed.version)  # the first link was flipped, the ledger's was not
-    take_in("second").publish()
+    point(lake, UPLOADS, killed.version)  # what decides was flipped, what follows was not
+    assert users(lake, LOGGED) == ["first"]
+    assert lake.mend(tables)
+    assert not lake.mend(tables)
     assert users(lake, LOGGED) == ["first", "second"]
-    assert sorted(pd.read_parquet(lake.link(UPLOADS))["uri"]) == ["first", "second"]
+    take_in("third").publish()
+    assert users(lake, LOGGED) == ["first", "second", "third"]
+    assert sorted(row["uri"] for row in lake.rows(UPLOADS)) == ["first", "second", "third"]
 
 
 def test_a_table_that_ran_ahead_of_its_step_is_set_back_when_the_step_is_reported_again(lake):
@@ -180,11 +208,12 @@ def test_a_table_that_ran_ahead_of_its_step_is_set_back_when_the_step_is_reporte
         return staging
 
     made().publish()
-    lake._point(DIM_DATE, made().version)  # killed before the second link
+    point(lake, DIM_DATE, made().version)
     lake.reopen(tables).publish()
     assert lake.current(DIM_DATE) == lake.current(DIM_USER) == "000001"
 
 
+@EVERYWHERE
 def test_a_version_that_failed_a_blocking_rule_can_be_looked_at_but_not_made_current(lake):
     good = publish(lake, "good")
     staging = lake.stage([DIM_USER], {}, "run")
@@ -199,6 +228,7 @@ def test_a_version_that_failed_a_blocking_rule_can_be_looked_at_but_not_made_cur
     assert [row["user_id"] for row in lake.read(DIM_USER, staging.version).collect()] == ["bad"]
 
 
+@EVERYWHERE
 def test_any_kept_version_can_be_made_current_again(lake):
     first = publish(lake, "first")
     publish(lake, "second")
@@ -207,6 +237,7 @@ def test_any_kept_version_can_be_made_current_again(lake):
     assert publish(lake, "third") == "000003"
 
 
+@EVERYWHERE
 def test_rolling_back_to_what_is_not_there_says_what_there_is(lake):
     publish(lake, "first")
     with pytest.raises(LakeError, match="has no version 000009; it has 000001"):
@@ -218,9 +249,8 @@ def test_only_versions_that_are_old_and_beyond_the_last_few_are_removed(lake, se
     versions = [publish(lake, str(n)) for n in range(7)]
     lake.rollback([DIM_USER], versions[0])
     for version in versions:
-        age(lake.folder(DIM_USER, version), seconds)
-    removed = lake.collect_garbage([DIM_USER])
-    assert [path.name for path in removed] == (["000002"] if seconds else [])
+        age(path_of(lake, DIM_USER, version), seconds)
+    assert lake.collect_garbage([DIM_USER]) == (["000002"] if seconds else [])
     assert users(lake) == ["0"]
     assert (lake.versions(DIM_USER) == versions) is not bool(seconds)
 
@@ -232,7 +262,7 @@ def test_good_versions_are_not_pushed_out_by_versions_that_failed(lake):
         staging.audits[DIM_USER.key].verdicts = [Verdict("age_range", "blocking", "", 1)]
         staging.seal()
     for version in lake.versions(DIM_USER):
-        age(lake.folder(DIM_USER, version), KEEP_SECONDS + 60)
+        age(path_of(lake, DIM_USER, version), KEEP_SECONDS + 60)
     lake.collect_garbage([DIM_USER])
     assert set(good) < set(lake.versions(DIM_USER))
     assert len(lake.versions(DIM_USER)) == 7
@@ -242,19 +272,20 @@ def test_what_a_killed_run_left_behind_is_removed_after_a_day(lake):
     publish(lake, "a")
     staging = lake.stage([DIM_USER], {}, "killed")
     staging.scratch.mkdir(parents=True)
-    left = [staging.scratch, lake.folder(DIM_USER, staging.version)]
+    left = [staging.scratch, path_of(lake, DIM_USER, staging.version)]
     assert lake.collect_garbage([DIM_USER]) == []
     for path in left:
         age(path, KEEP_UNFINISHED_SECONDS + 60)
-    assert set(lake.collect_garbage([DIM_USER])) == set(left)
+    assert set(lake.collect_garbage([DIM_USER])) == {path.name for path in left}
     assert not any(path.exists() for path in left)
     assert users(lake) == ["a"]
 
 
+@EVERYWHERE
 def test_a_step_that_fails_leaves_nothing_behind(lake):
     staging = lake.stage([DIM_USER], {}, "run")
     staging.clean_up()
-    assert not lake.folder(DIM_USER, staging.version).exists()
+    assert lake.store.names(DIM_USER) == {}
 
 
 def test_a_reader_during_many_publications_sees_one_version_or_the_other(lake):
@@ -262,7 +293,7 @@ def test_a_reader_during_many_publications_sees_one_version_or_the_other(lake):
     publish(lake, *["0"] * 50)
     seen = set()
     for n in range(1, 6):
-        folder = lake.link(DIM_USER).resolve()
+        folder = path_of(lake, DIM_USER).resolve()
         staging = stage(lake, *[str(n)] * 50)
         staging.publish()
         found = pd.read_parquet(folder)["user_id"]
@@ -272,13 +303,14 @@ def test_a_reader_during_many_publications_sees_one_version_or_the_other(lake):
     assert seen == {"0", "1", "2", "3", "4"}
 
 
+@EVERYWHERE
 def test_the_lake_does_not_need_spark_to_say_what_it_holds(lake):
     publish(lake, "a")
 
     def no_spark():
         raise AssertionError("Spark was started")
 
-    other = Lake(lake.root, no_spark)
+    other = Lake(lake.store, no_spark)
     version = other.current(DIM_USER)
     assert version == "000001"
     assert other.versions(DIM_USER) == [version]

@@ -30,7 +30,8 @@ from fitness_assets.predictions.tables import (
 )
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS
 from fitness_assets.settings import Settings
-from fitness_assets_tests.conftest import evaluations, table_of
+from fitness_assets.stores import LocalStore
+from fitness_assets_tests.conftest import evaluations, path_of, table_of
 from fitness_assets_tests.planted import Planted, fact_daily, raw_days
 
 STRESS, SLEEP, WEIGHT = TARGETS
@@ -269,8 +270,8 @@ class Run(NamedTuple):
     def attached(self, key: str, suffix: str) -> Any:
         version = self.lake.current(table_of(key))
         assert version is not None
-        (path,) = [p for p in self.lake.attachments(table_of(key), version) if p.suffix == suffix]
-        return path
+        (name,) = [name for name in self.lake.attachments(table_of(key), version) if name.endswith(suffix)]
+        return path_of(self.lake, table_of(key), name)
 
 
 @pytest.fixture(scope="module")
@@ -278,7 +279,7 @@ def run(spark, tmp_path_factory) -> Run:
     root = tmp_path_factory.mktemp("graph") / "lake"
     (root / "raw").mkdir(parents=True)
     raw_days(Planted("weight", 3), 30, 190).to_csv(root / "raw" / "planted.csv", index=False)
-    lake = Lake(root, lambda: spark)
+    lake = Lake(LocalStore(root), lambda: spark)
     graph = build_defs(Settings(local_root=root), lake=lake)
     job = dg.Definitions.merge(graph, dg.Definitions(jobs=[dg.define_asset_job("job", "*")])).resolve_job_def("job")
     with dg.instance_for_test() as instance:

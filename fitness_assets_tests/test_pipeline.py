@@ -14,7 +14,7 @@ from fitness_assets.io_managers import table_assets
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver import transforms as silver_transforms
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, sample_of, table_of
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, path_of, sample_of, table_of
 
 FACT, CLEAN, LOGGED = table_of("gold/fact_daily"), table_of("silver/clean_days"), table_of("bronze/logged_days")
 
@@ -49,7 +49,7 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
     assert found[name].metadata["failed"].value
     assert sample_of(found[name])
 
-    counts = {table.key: len(pd.read_parquet(lake.link(table))) for table in TABLES}
+    counts = {table.key: len(pd.read_parquet(path_of(lake, table))) for table in TABLES}
     assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == read
     assert counts["silver/clean_days"] + counts["silver/rejected_days"] == counts["bronze/logged_days"]
     assert counts["silver/rejected_days"] > 0
@@ -62,7 +62,7 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
         assert metadata["dagster/row_count"].value == counts[table.key]
         assert ("preview" in metadata) == (counts[table.key] > 0)
         assert "dagster/column_lineage" in metadata
-        assert {path.suffix for path in lake.link(table).iterdir()} == {".parquet"}
+        assert {path.suffix for path in path_of(lake, table).iterdir()} == {".parquet"}
 
 
 def test_one_asset_alone_works_once_its_upstream_exists_and_takes_its_step_along(raw, materialize, lake):
@@ -167,7 +167,7 @@ def test_a_run_that_meets_another_one_tries_again_on_top_of_it(raw, materialize,
     result = materialize("group:bronze")
     assert result.success
     assert [event for event in result.all_events if event.is_step_up_for_retry]
-    assert sorted(pd.read_parquet(lake.link(LOGGED))["user_id"]) == ["17", "18"]
+    assert sorted(pd.read_parquet(path_of(lake, LOGGED))["user_id"]) == ["17", "18"]
     assert len(pd.read_parquet(lake.link(table_of("bronze/uploads")))) == 2
 
 

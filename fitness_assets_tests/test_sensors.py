@@ -1,21 +1,21 @@
 """What happens by itself: files that arrive ask for a run, and people are told how a run ended."""
 
-import json
 import logging
 import socket
 
 import boto3
 import dagster as dg
 import pytest
-from moto.server import ThreadedMotoServer
 
 from fitness_assets import messages
 from fitness_assets.arrivals import State
+from fitness_assets.aws import client
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake import Lake
-from fitness_assets.sensors import JOB, message_sensors
+from fitness_assets.sensors import JOB, Listeners, message_sensors
 from fitness_assets.settings import Settings
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of
+from fitness_assets_tests.cloud import Inbox
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, root_of
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:fitness"
 
@@ -87,7 +87,7 @@ def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
 
 
 def test_a_folder_that_is_not_there_is_a_reason_to_wait(instance, lake, tmp_path):
-    graph = build_defs(Settings(local_root=lake.root, raw_path=tmp_path / "nowhere"), lake=lake)
+    graph = build_defs(Settings(local_root=root_of(lake), raw_path=str(tmp_path / "nowhere")), lake=lake)
     context = dg.build_sensor_context(instance=instance, cursor=State(settled="x").to_json(), resources={"lake": lake})
     result = graph.get_repository_def().get_sensor_def("new_uploads")(context)
     assert isinstance(result, dg.SensorResult)
@@ -96,32 +96,13 @@ def test_a_folder_that_is_not_there_is_a_reason_to_wait(instance, lake, tmp_path
 
 
 @pytest.fixture
-def topic(monkeypatch):
-    """A topic on a server of this test, and how to read what was sent there."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    sns, sqs = boto3.client("sns"), boto3.client("sqs")
-    arn = sns.create_topic(Name="fitness")["TopicArn"]
-    url = sqs.create_queue(QueueName="inbox")["QueueUrl"]
-    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue)
-
-    def received() -> list[dict[str, str]]:
-        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-        return [json.loads(message["Body"]) for message in found]
-
-    yield arn, received
-    server.stop()
+def inbox(cloud) -> Inbox:
+    return Inbox("fitness")
 
 
 def ended(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance, topic: str, lake: Lake) -> None:
     """Have the sensors see the end of a run."""
-    success, failure = message_sensors(topic, lambda: boto3.client("sns"))
+    success, failure = message_sensors(Listeners(topic, None, client))
     sensor, kind = (success, "RUN_SUCCESS") if result.success else (failure, "RUN_FAILURE")
     event = next(e for e in result.all_events if e.event_type_value == ("PIPELINE" + kind[3:]))
     context = dg.build_run_status_sensor_context(
@@ -130,12 +111,11 @@ def ended(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance, topic
     sensor(context if result.success else context.for_run_failure())
 
 
-def test_people_are_told_what_a_run_took_in_and_what_it_refused(topic, raw, lake, materialize, instance):
-    arn, received = topic
+def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, lake, materialize, instance):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n{GOOD_ROW.replace('8120', '8k')}\n")
     (raw / "line\nbreak.csv").write_text("not,an,upload\n1,2,3\n")
-    ended(materialize("group:bronze or group:silver"), instance, arn, lake)
-    (message,) = received()
+    ended(materialize("group:bronze or group:silver"), instance, inbox.arn, lake)
+    (message,) = inbox.read()
     assert message["Subject"] == "fitness-assets: 1 uploads ingested, 1 refused, 1 checks to look at"
     assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
     assert "line?break.csv: refused, because no header was found" in message["Message"]
@@ -143,12 +123,11 @@ def test_people_are_told_what_a_run_took_in_and_what_it_refused(topic, raw, lake
     assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
 
 
-def test_people_are_told_which_step_failed_and_why(topic, raw, lake, materialize, instance):
-    arn, received = topic
+def test_people_are_told_which_step_failed_and_why(inbox, raw, lake, materialize, instance):
     result = materialize("group:silver")
     assert "materialize bronze/logged_days first" in failure_of(result)
-    ended(result, instance, arn, lake)
-    (message,) = received()
+    ended(result, instance, inbox.arn, lake)
+    (message,) = inbox.read()
     assert message["Subject"] == "fitness-assets: failed in silver"
     assert "materialize bronze/logged_days first" in message["Message"]
     assert f"/runs/{result.run_id}" in message["Message"]

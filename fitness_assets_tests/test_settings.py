@@ -8,7 +8,7 @@ from fitness_assets.settings import Settings, SettingsError, load_settings
 def test_nothing_has_to_be_configured():
     settings = load_settings()
     assert settings.storage_mode == "local"
-    assert settings.raw == Path("data/raw")
+    assert settings.raw == "data/raw"
     assert settings.spark_master == "local[*]"
     assert settings.spark_properties == {}
     assert settings.training_rows == 20_000
@@ -29,12 +29,12 @@ def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):
 
 def test_an_empty_variable_is_an_unset_one(monkeypatch):
     monkeypatch.setenv("FITNESS_RAW_PATH", "")
-    assert load_settings().raw == Path("data/raw")
+    assert load_settings().raw == "data/raw"
 
 
 def test_raw_path_takes_the_place_of_the_lakes_own_folder(monkeypatch):
     monkeypatch.setenv("FITNESS_RAW_PATH", "year.csv")
-    assert load_settings().raw == Path("year.csv")
+    assert load_settings().raw == "year.csv"
 
 
 def test_spark_properties_are_pairs_and_may_contain_equals_signs():

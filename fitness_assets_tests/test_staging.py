@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
-from fitness_assets_tests.conftest import frame_of
+from fitness_assets_tests.conftest import frame_of, path_of, root_of
 from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users
 
 
@@ -19,11 +19,11 @@ def stage(lake, *user_ids):
 
 def names_beside(lake, table=DIM_USER):
     """Everything that lies beside the versions of a table."""
-    return sorted(path.name for path in lake.folder(table, "").iterdir() if path.is_file())
+    return sorted(path.name for path in path_of(lake, table, "").iterdir() if path.is_file())
 
 
 def attached(lake, version, table=DIM_USER):
-    return {path.name: path.read_bytes() for path in lake.attachments(table, version)}
+    return {name: lake.store.read_note(table, name) for name in lake.attachments(table, version)}
 
 
 def test_what_is_attached_before_sealing_is_listed_with_its_version_and_stays(lake):
@@ -43,10 +43,10 @@ def test_what_is_attached_lies_outside_of_the_folder_that_readers_see(lake):
     staging = stage(lake, "a")
     staging.seal()
     staging.publish()
-    assert {path.suffix for path in lake.link(DIM_USER).iterdir()} == {".parquet"}
+    assert {path.suffix for path in path_of(lake, DIM_USER).iterdir()} == {".parquet"}
     assert users(lake) == ["a"]
     assert lake.audit(DIM_USER, staging.version).size_bytes == sum(
-        path.stat().st_size for path in lake.link(DIM_USER).iterdir()
+        path.stat().st_size for path in path_of(lake, DIM_USER).iterdir()
     )
 
 
@@ -64,7 +64,7 @@ def test_what_is_attached_is_no_version(lake):
 
 def test_a_number_of_which_only_what_was_attached_is_left_is_not_given_again(lake):
     staging = stage(lake, "a")
-    lake.folder(DIM_USER, staging.version).rename(lake.root / "gone")
+    path_of(lake, DIM_USER, staging.version).rename(root_of(lake) / "gone")
     assert publish(lake, "b") == "000002"
     assert attached(lake, "000002") == {}
 
@@ -78,7 +78,7 @@ def test_a_step_that_fails_takes_what_it_attached_along_and_nothing_else(lake):
     assert set(names_beside(lake)) > set(before)
     failing.clean_up()
     assert names_beside(lake) == before
-    assert not lake.folder(DIM_USER, failing.version).exists()
+    assert not path_of(lake, DIM_USER, failing.version).exists()
 
 
 def test_tables_of_one_step_keep_what_is_attached_apart(lake):
@@ -95,7 +95,7 @@ def test_a_version_that_is_removed_takes_what_was_attached_along(lake):
         staging.seal()
         staging.clean_up()
         staging.publish()
-        age(lake.folder(DIM_USER, staging.version), KEEP_SECONDS + 60)
+        age(path_of(lake, DIM_USER, staging.version), KEEP_SECONDS + 60)
     lake.collect_garbage([DIM_USER])
     left = [f"{version:06}" for version in range(3, 8)]
     assert lake.versions(DIM_USER) == left
@@ -105,10 +105,10 @@ def test_a_version_that_is_removed_takes_what_was_attached_along(lake):
 def test_what_a_killed_run_attached_is_removed_with_what_it_wrote(lake):
     publish(lake, "a")
     killed = stage(lake, "b")
-    age(lake.folder(DIM_USER, killed.version), KEEP_UNFINISHED_SECONDS - 60)
+    age(path_of(lake, DIM_USER, killed.version), KEEP_UNFINISHED_SECONDS - 60)
     lake.collect_garbage([DIM_USER])
     assert len(attached(lake, killed.version)) == 2
-    age(lake.folder(DIM_USER, killed.version), KEEP_UNFINISHED_SECONDS + 60)
+    age(path_of(lake, DIM_USER, killed.version), KEEP_UNFINISHED_SECONDS + 60)
     lake.collect_garbage([DIM_USER])
     assert names_beside(lake) == ["000001.json"]
 
@@ -120,11 +120,11 @@ def test_an_audit_that_a_killed_run_began_to_write_is_no_version(lake, monkeypat
     def kill(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fitness_assets.staging._flush", kill)
+    monkeypatch.setattr("fitness_assets.stores._flush", kill)
     with pytest.raises(KeyboardInterrupt):
         killed.seal()
     monkeypatch.undo()
-    (draft,) = lake.folder(DIM_USER, "").glob(".*")
+    (draft,) = path_of(lake, DIM_USER, "").glob(".*")
     draft.write_text('{"table": ')
     assert lake.versions(DIM_USER) == ["000001"]
     assert publish(lake, "c") == "000003"  # which also collects garbage
@@ -148,4 +148,4 @@ def test_no_rows_made_in_python_are_a_table_too(lake):
     staging.write(UPLOADS, staging.frame(UPLOADS, []))
     staging.seal()
     staging.publish()
-    assert list(pd.read_parquet(lake.link(UPLOADS)).columns) == [column.name for column in UPLOADS.columns]
+    assert list(pd.read_parquet(path_of(lake, UPLOADS)).columns) == [column.name for column in UPLOADS.columns]

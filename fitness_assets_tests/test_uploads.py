@@ -2,23 +2,13 @@
 
 import codecs
 import gzip
-import os
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import pytest
 
-from fitness_assets.bronze.uploads import (
-    IrregularError,
-    Layout,
-    RefusedError,
-    find_uploads,
-    identify,
-    read_cells,
-    tell_dialect,
-)
+from fitness_assets.bronze.uploads import IrregularError, Layout, RefusedError, read_cells, require_name, tell_dialect
 from fitness_assets.bronze.uploads import read_rows as read_batches
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER
 
@@ -66,88 +56,6 @@ def refusal(path: Path, content: str | bytes) -> str:
 @pytest.fixture
 def csv_file(tmp_path: Path) -> Path:
     return tmp_path / "upload.csv"
-
-
-class TestFinding:
-    def test_files_are_found_at_any_depth_in_order_of_their_names(self, tmp_path):
-        for name in ("b.csv", "2024/09/a b.csv.gz", "a.txt"):
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
-        assert find_uploads(tmp_path) == [tmp_path / "2024/09/a b.csv.gz", tmp_path / "a.txt", tmp_path / "b.csv"]
-
-    @pytest.mark.parametrize(
-        "name",
-        [
-            ".hidden.csv",
-            "_SUCCESS",
-            "~$open.csv",
-            "a.csv.tmp",
-            "a.csv.part",
-            "a.csv.PARTIAL",
-            "a.csv.crdownload",
-            ".a.csv.swp",
-            ".git/a.csv",
-            "_temporary/0/a.csv",
-        ],
-    )
-    def test_hidden_and_unfinished_files_are_left_out(self, tmp_path, name):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-        (tmp_path / "part.csv").touch()
-        assert find_uploads(tmp_path) == [tmp_path / "part.csv"]
-
-    def test_a_hidden_folder_above_the_place_hides_nothing(self, tmp_path):
-        place = tmp_path / ".lake" / "raw"
-        place.mkdir(parents=True)
-        (place / "a.csv").touch()
-        assert find_uploads(place) == [place / "a.csv"]
-
-    def test_a_single_file_is_itself_the_upload(self, csv_file):
-        csv_file.touch()
-        assert find_uploads(csv_file) == [csv_file]
-
-    def test_an_empty_folder_has_no_uploads(self, tmp_path):
-        assert find_uploads(tmp_path) == []
-
-    def test_a_missing_place_is_named_with_what_to_do(self, tmp_path):
-        with pytest.raises(FileNotFoundError) as missing:
-            find_uploads(tmp_path / "nowhere")
-        expected = f"There is no file or folder {tmp_path}/nowhere: put CSV files there, or set FITNESS_RAW_PATH."
-        assert str(missing.value) == expected
-
-
-class TestIdentifying:
-    @staticmethod
-    def file(path: Path, content: str, changed: int) -> Path:
-        path.write_text(content)
-        os.utime(path, (changed, changed))
-        return path
-
-    def test_uploads_come_in_the_order_of_their_last_change_and_then_of_their_names(self, tmp_path):
-        times = {"a.csv": 300, "b.csv": 100, "d.csv": 200, "c.csv": 200}
-        found = identify([self.file(tmp_path / name, name, time) for name, time in times.items()])
-        assert [upload.path.name for upload in found] == ["b.csv", "c.csv", "d.csv", "a.csv"]
-
-    def test_the_same_bytes_are_one_upload_under_the_name_that_is_older(self, tmp_path):
-        new, old = self.file(tmp_path / "a.csv", "same", 200), self.file(tmp_path / "b.csv", "same", 100)
-        assert [upload.path for upload in identify([new, old])] == [old]
-
-    def test_an_upload_carries_hash_size_and_time_of_its_file(self, csv_file):
-        (upload,) = identify([self.file(csv_file, "test", 1_725_667_200)])
-        assert upload.content_sha256 == "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-        assert upload.upload_id == "9f86d081884c7d65"
-        assert (upload.uri, upload.size_bytes) == (str(csv_file), 4)
-        assert upload.modified_at == datetime(2024, 9, 7, tzinfo=UTC)
-
-    def test_a_file_that_grew_was_touched_or_went_away_is_no_longer_the_one_that_was_hashed(self, csv_file):
-        (upload,) = identify([self.file(csv_file, "test", 100)])
-        assert upload.is_unchanged()
-        self.file(csv_file, "test and more", 100)
-        assert not upload.is_unchanged()
-        self.file(csv_file, "tesT", 101)
-        assert not upload.is_unchanged()
-        csv_file.unlink()
-        assert not upload.is_unchanged()
 
 
 class TestReading:
@@ -305,7 +213,13 @@ class TestRefusing:
 
     @pytest.mark.parametrize("name", ["a.xlsx", "a.csv.zip", "a.tsv", "csv", "a.csv.bak"])
     def test_another_ending_is_refused_even_if_the_content_is_good(self, tmp_path, name):
-        assert refusal(tmp_path / name, TWO_ROWS) == ENDING
+        with pytest.raises(RefusedError) as refused:
+            require_name(f"{tmp_path}/{name}")
+        assert str(refused.value) == ENDING
+
+    @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "a b.csv.gz", "raw/..;.CSV.GZ"])
+    def test_both_endings_are_taken_in_whatever_case(self, name):
+        require_name(name)
 
     def test_a_damage_far_below_refuses_the_file_before_any_of_its_rows_is_given(self, csv_file):
         rows = "\n".join([GOOD_ROW] * (2 * MIB // len(GOOD_ROW)))

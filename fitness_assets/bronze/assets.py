@@ -1,7 +1,7 @@
 """When and where bronze is made: one step takes in every upload that the ledger does not know yet."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
@@ -15,16 +15,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.bronze import transforms
+from fitness_assets.bronze.places import Upload, identify, place_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
 from fitness_assets.bronze.uploads import (
     IrregularError,
     Layout,
     RefusedError,
-    Upload,
-    find_uploads,
-    identify,
     read_cells,
     read_rows,
+    require_name,
     tell_dialect,
 )
 from fitness_assets.checks import audit
@@ -35,6 +34,7 @@ from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 from fitness_assets.versions import LakeError, VersionConflictError
 
+_START = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
 _STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
 
@@ -43,7 +43,7 @@ class BronzeConfig(dg.Config):
     """What one run may be told."""
 
     uploads: list[str] = Field(
-        default=[], description="Files or folders to read, instead of all of raw/ or FITNESS_RAW_PATH."
+        default=[], description="Files, folders or S3 prefixes to read, instead of all of raw/ or FITNESS_RAW_PATH."
     )
 
 
@@ -63,17 +63,19 @@ class _Taken:
     def store(self, path: Path) -> None:
         """Stream the upload into a Parquet file: as cells where every line is a plain row, else as rows of text."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            dialect = tell_dialect(self.upload.path)
-        except RefusedError as refused:
-            self.refusal = str(refused)
-            return
-        self.layout, self.stored = dialect.layout, path
-        try:
-            self.rows_read = self._write(path, read_cells(self.upload.path, dialect), dialect.header_line)
-        except IrregularError:
-            self.is_regular = False
-            self.rows_read = self._write(path, read_rows(self.upload.path, dialect))
+        with self.upload.place.here(self.upload.found, path.parent) as source:
+            try:
+                require_name(self.upload.found.uri)
+                dialect = tell_dialect(source)
+            except RefusedError as refused:
+                self.refusal = str(refused)
+                return
+            self.layout, self.stored = dialect.layout, path
+            try:
+                self.rows_read = self._write(path, read_cells(source, dialect), dialect.header_line)
+            except IrregularError:
+                self.is_regular = False
+                self.rows_read = self._write(path, read_rows(source, dialect))
 
     def _write(self, path: Path, batches: Iterator[pa.RecordBatch], header_line: int | None = None) -> int:
         """Write batches with what names each row; returns how many rows there were."""
@@ -103,9 +105,7 @@ class _Taken:
         return {
             "upload_id": self.upload.upload_id,
             "content_sha256": self.upload.content_sha256,
-            "uri": self.upload.uri,
-            "size_bytes": self.upload.size_bytes,
-            "modified_at": self.upload.modified_at,
+            **asdict(self.upload.found),
             "status": "refused" if self.refusal else "ingested",
             "refusal": self.refusal,
             "rows_read": self.rows_read,
@@ -115,11 +115,11 @@ class _Taken:
         }
 
 
-def bronze_assets(raw: Path) -> dg.AssetsDefinition:
+def bronze_assets(raw: str) -> dg.AssetsDefinition:
     """The assets of this layer.
 
     Args:
-        raw: a file or a folder; where uploads are looked for unless a run's config names others.
+        raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run's config names others.
     """
 
     @dg.multi_asset(**step_definition(TABLES))
@@ -129,12 +129,14 @@ def bronze_assets(raw: Path) -> dg.AssetsDefinition:
                 yield from report(context, lake.reopen(TABLES))
                 return
             lake.start_spark()
-            places = [Path(place) for place in config.uploads] or [raw]
-            found = identify([path for place in places for path in find_uploads(place)])
+            places = config.uploads or [raw]
             version = lake.current(UPLOADS)
+            ledger = lake.rows(UPLOADS, version) if version else []
+            stamped = {(row["uri"], row["stamp"]): row["content_sha256"] for row in ledger}
+            found = identify([place_of(place) for place in places], stamped)
             if version is None and not found:
-                raise LakeError(f"There is no upload in {', '.join(map(str, places))}: put a CSV file there.")
-            known, last_ingested = _ledger(lake, version)
+                raise LakeError(f"There is no upload in {', '.join(places)}: put a CSV file there.")
+            known = {row["content_sha256"] for row in ledger}
             new = [upload for upload in found if upload.content_sha256 not in known]
             context.log.info(f"{len(found)} uploads found, {len(new)} of them new")
             if version and not new:
@@ -144,21 +146,11 @@ def bronze_assets(raw: Path) -> dg.AssetsDefinition:
         def write(staging: Staging) -> Frames:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
-            return _ingest(context, staging, found, new, last_ingested)
+            return _ingest(context, staging, found, new, max((row["ingested_at"] for row in ledger), default=_START))
 
         yield from run_step(context, lake, TABLES, {}, write)
 
     return step
-
-
-def _ledger(lake: Lake, version: str | None) -> tuple[set[str], datetime]:
-    """The contents that a version of the ledger knows, and the moment of the last one."""
-    start = datetime(1970, 1, 1, tzinfo=UTC)
-    if version is None:
-        return set(), start
-    rows = lake.read(UPLOADS, version).select("content_sha256", F.unix_micros("ingested_at").alias("micros")).collect()
-    last = max((row["micros"] for row in rows), default=0)
-    return {row["content_sha256"] for row in rows}, start + timedelta(microseconds=last)
 
 
 def _report_again(context: dg.AssetExecutionContext, lake: Lake, found: Sequence[Upload]) -> Iterator[Any]:
@@ -181,18 +173,18 @@ def _ingest(
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     taken: list[_Taken] = []
     for position, upload in enumerate(new):
-        context.log.info(f"upload {position + 1} of {len(new)}: {upload.uri} ({upload.size_bytes:,} bytes)")
+        context.log.info(f"upload {position + 1} of {len(new)}: {upload.found.uri} ({upload.found.size_bytes:,} bytes)")
         entry = _Taken(upload, first + timedelta(microseconds=position))
         entry.store(staging.scratch / "rows" / str(position))
         if not upload.is_unchanged():
-            context.log.warning(f"{upload.uri} changed while it was read; a later run takes it in.")
+            context.log.warning(f"{upload.found.uri} changed while it was read; a later run takes it in.")
             continue
         if entry.refusal:
-            context.log.warning(f"{upload.uri} was refused: {entry.refusal}.")
+            context.log.warning(f"{upload.found.uri} was refused: {entry.refusal}.")
         taken.append(entry)
 
     LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
-    cells = _cells(staging.lake, taken)
+    cells = _cells(staging, taken)
     frames = {LOGGED_DAYS.key: _write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None)}
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
     misfits = rows_read - (staging.audits[LOGGED_DAYS.key].rows - before)
@@ -203,23 +195,25 @@ def _ingest(
         for entry in taken:
             entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
     for entry in taken:
-        context.log.info(f"{entry.upload.uri}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined")
+        context.log.info(
+            f"{entry.upload.found.uri}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
+        )
     rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
     frames[UPLOADS.key] = _write(staging, UPLOADS, rows)
     return frames | {FOUND: _of(frames[UPLOADS.key], found)}
 
 
-def _cells(lake: Lake, taken: Sequence[_Taken]) -> DataFrame | None:
+def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
     """The stored rows of all uploads as typed cells; uploads of one kind are read as one."""
     kinds: dict[tuple[Layout, bool], list[str]] = {}
     for entry in taken:
-        if entry.layout and entry.rows_read:
-            kinds.setdefault((entry.layout, entry.is_regular), []).append(str(entry.stored))
+        if entry.layout and entry.stored and entry.rows_read:
+            kinds.setdefault((entry.layout, entry.is_regular), []).append(staging.share(entry.stored))
     frames = []
     for (layout, is_regular), paths in kinds.items():
         names = [f"c{position}" for position in range(len(layout.names))] if is_regular else ["text"]
         schema = ", ".join([_STORED, *(f"{name} STRING" for name in names)])
-        rows = lake.spark.read.schema(schema).parquet(*paths)
+        rows = staging.lake.spark.read.schema(schema).parquet(*paths)
         cells = transforms.assemble(rows, layout) if is_regular else transforms.parse(rows, layout)
         frames.append(transforms.typed(cells))
     return reduce(DataFrame.unionByName, frames) if frames else None

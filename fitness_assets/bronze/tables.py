@@ -68,6 +68,12 @@ UPLOADS = Table(
             nullable=False,
         ),
         Column(
+            "stamp",
+            "string",
+            "What changes whenever the upload does: the ETag of an S3 object, size and time of a file.",
+            "21251871 2024-09-07T00:00:00+00:00",
+        ),
+        Column(
             "status",
             "string",
             "Whether its rows are in bronze.",

@@ -1,21 +1,19 @@
-"""Uploads as files: finding them, telling their dialect, and cutting them into rows of text.
+"""Uploads as files: telling their dialect, and cutting them into rows of text.
 
-Here belongs what has to be known of a file before Spark can read its rows: content hash, encoding, delimiter, header.
-Not here: what a cell means (``transforms.py``). A file is streamed, never held in memory as a whole, and its name is
-never more than a label.
+Here belongs what has to be known of a file before Spark can read its rows: encoding, delimiter, header. Not here:
+where uploads lie (``places.py``) and what a cell means (``transforms.py``). A file is streamed, never held in memory
+as a whole.
 """
 
 import codecs
 import csv as text_csv
 import gzip
-import hashlib
 import re
 import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
@@ -29,7 +27,6 @@ from fitness_assets.bronze.tables import RAW_COLUMNS
 _DELIMITERS = ",;\t"
 _KNOWN_NAMES = {column.name for column in RAW_COLUMNS}
 _REQUIRED_NAMES = [column.name for column in RAW_COLUMNS if not column.nullable]
-_UNFINISHED = re.compile(r"^[._~]|\.(tmp|part|partial|crdownload|swp)$", re.IGNORECASE)
 _CHUNK = 1 << 20
 _BLOCK = 4 << 20
 _BATCH = 50_000  # rows
@@ -42,40 +39,6 @@ class RefusedError(Exception):
 
 class IrregularError(Exception):
     """The file cannot be cut into cells line by line; `read_rows` can read it."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One file that was found.
-
-    Attributes:
-        path: where it lies.
-        content_sha256: SHA-256 of its bytes, in hexadecimal digits.
-        size_bytes: its size.
-        modified_at: when it was last changed, UTC.
-    """
-
-    path: Path
-    content_sha256: str
-    size_bytes: int
-    modified_at: datetime
-
-    @property
-    def upload_id(self) -> str:
-        """The first digits of the content hash: the name under which rows refer to their upload."""
-        return self.content_sha256[:16]
-
-    @property
-    def uri(self) -> str:
-        """Its path as text."""
-        return str(self.path)
-
-    def is_unchanged(self) -> bool:
-        """Whether the file is still the one that was hashed, and not one that is being copied in right now."""
-        try:
-            return stamp(self.path) == (self.size_bytes, self.modified_at)
-        except FileNotFoundError:
-            return False
 
 
 @dataclass(frozen=True)
@@ -105,29 +68,14 @@ class Dialect:
     has_quotes: bool
 
 
-def find_uploads(place: Path) -> list[Path]:
-    """The files of a folder at any depth, or the one file that ``place`` is; hidden and unfinished ones left out.
+def require_name(name: str) -> None:
+    """Make sure that a name is that of an upload.
 
     Raises:
-        FileNotFoundError: if there is no such file or folder.
+        RefusedError: if it has another ending.
     """
-    if place.is_file():
-        return [place]
-    if not place.is_dir():
-        raise FileNotFoundError(f"There is no file or folder {place}: put CSV files there, or set FITNESS_RAW_PATH.")
-    names = (path.relative_to(place).parts for path in place.rglob("*") if path.is_file())
-    return sorted(place.joinpath(*parts) for parts in names if not any(map(_UNFINISHED.search, parts)))
-
-
-def identify(paths: Sequence[Path]) -> list[Upload]:
-    """The uploads behind some files in the order of ingestion (last changed, then name), each content once."""
-    uploads: dict[str, Upload] = {}
-    stamped = [(path, *stamp(path)) for path in paths]
-    for path, size, modified_at in sorted(stamped, key=lambda item: (item[2], str(item[0]))):
-        with path.open("rb") as file:
-            content_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        uploads.setdefault(content_sha256, Upload(path, content_sha256, size, modified_at))
-    return list(uploads.values())
+    if not re.search(r"\.csv(\.gz)?$", name, re.IGNORECASE):
+        raise RefusedError("the name ends neither in .csv nor in .csv.gz")
 
 
 def tell_dialect(path: Path) -> Dialect:
@@ -139,8 +87,6 @@ def tell_dialect(path: Path) -> Dialect:
     Raises:
         RefusedError: if the file as a whole is no upload.
     """
-    if not re.search(r"\.csv(\.gz)?$", path.name, re.IGNORECASE):
-        raise RefusedError("the name ends neither in .csv nor in .csv.gz")
     encoding, has_quotes = _encoding(path)
     head = list(islice(_rows(path, encoding, _DELIMITERS), 2))
     layout, rows_above = _layout([text for _, text in head])
@@ -183,12 +129,6 @@ def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
 def open_quote(delimiters: str) -> str:
     """A pattern, for Python and Java alike, for text that ends inside a quoted field; only at its start one opens."""
     return rf'(?:^|[{delimiters}])[ \t]*"[^"]*+(?:""[^"]*+)*+\Z'
-
-
-def stamp(path: Path) -> tuple[int, datetime]:
-    """Size and time of the last change of a file, as the ledger keeps them."""
-    stat = path.stat()
-    return stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -1,0 +1,95 @@
+"""An AWS of the tests' own on loopback: S3, SNS, SQS, CloudWatch, Glue and IAM, with faults on request."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any, Literal
+
+import boto3
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+Fault = Literal[500, 503, "slow", "cut", "lost"]
+"""An error; an answer after a second; a connection that breaks before the request is carried out, or after."""
+
+_SLOW_SECONDS = 1.0
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+class Cloud:
+    """The server, in a thread of this process."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self._fault: Callable[[str], Fault | None] = lambda request: None
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
+        Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes boto3 and the SDK for Java come here, and nowhere else."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.port}",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing-secret",
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/nonexistent",
+            "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+        }
+
+    @contextmanager
+    def faults(self, fault: Callable[[str], Fault | None]) -> Iterator[None]:
+        """Answer as ``fault`` says of each request (``PUT /bucket/key``) in this block; None: as always."""
+        self._fault = fault
+        try:
+            yield
+        finally:
+            self._fault = lambda request: None
+
+    def stop(self) -> None:
+        """End the server."""
+        self._server.shutdown()
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+        request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}".removesuffix("?")
+        self.requests.append(request)
+        fault = self._fault(request)
+        if fault in (500, 503):
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(f"{fault} Fault", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>SlowDown</Code><Message>A fault of the test.</Message></Error>"]
+        if fault == "slow":
+            time.sleep(_SLOW_SECONDS)
+        answer = self._app(environ, start_response) if fault != "cut" else []
+        if fault in ("cut", "lost"):
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return []
+        return answer
+
+
+class Inbox:
+    """A topic, and the messages that were sent there."""
+
+    def __init__(self, name: str) -> None:
+        self._sqs, sns = boto3.client("sqs"), boto3.client("sns")
+        self.arn: str = sns.create_topic(Name=name)["TopicArn"]
+        self._url = self._sqs.create_queue(QueueName=name)["QueueUrl"]
+        queue = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]
+        sns.subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=queue["QueueArn"])
+
+    def read(self) -> list[dict[str, str]]:
+        """Messages since the last reading."""
+        found = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in found:
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in found]
