@@ -173,6 +173,8 @@ class Bucket:
             "fs.s3a.endpoint": endpoint,
             "fs.s3a.endpoint.region": region,
             "fs.s3a.path.style.access": str(".amazonaws.com" not in endpoint).lower(),
+            # Do not look whether something is in the way: version folders are new, and written by one run.
+            "fs.s3a.performance.flags": "create,mkdir",
             "mapreduce.fileoutputcommitter.algorithm.version": "2",
             "mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
         }

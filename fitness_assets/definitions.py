@@ -1,5 +1,6 @@
 """Where everything is put together, and the only place where it is."""
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -8,6 +9,8 @@ import dagster as dg
 from fitness_assets.aws import client
 from fitness_assets.bronze.assets import bronze_assets
 from fitness_assets.catalogue import GROUPS
+from fitness_assets.dictionary import Table
+from fitness_assets.glue import register
 from fitness_assets.gold.assets import ASSETS as GOLD_ASSETS
 from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.lake import Lake
@@ -28,7 +31,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     spark = cache(lambda: spark_resource(settings))
     lake = resources.get("lake") or Lake(store_of(settings), lambda: spark().spark_session)
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
-    made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, GROUPS)}
+    made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, GROUPS, _register(settings, lake))}
     return dg.Definitions(
         assets=[bronze_assets(settings.raw), SILVER_ASSETS, GOLD_ASSETS, prediction_assets(settings.training_rows)],
         jobs=[JOB],
@@ -36,6 +39,16 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         resources=made | resources,
         # A process for each step would start a JVM for each step.
         executor=dg.in_process_executor,
+    )
+
+
+def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], None] | None:
+    """What enters published gold tables in a catalog; None where none is asked for."""
+    database = settings.glue_database
+    if not database or not settings.lake_bucket:
+        return None
+    return lambda tables: register(
+        [table for table in tables if table.layer == "gold"], lake.store, database, lambda: client("glue")
     )
 
 

@@ -32,16 +32,21 @@ class SparkIOManager(dg.IOManager):
     Args:
         lake: where the tables live.
         groups: every table it may be asked for, with those that are published together.
+        register: enters tables that were published in a catalog.
     """
 
-    def __init__(self, lake: Lake, groups: Sequence[Sequence[Table]]) -> None:
+    def __init__(
+        self, lake: Lake, groups: Sequence[Sequence[Table]], register: Callable[[Sequence[Table]], None] | None = None
+    ) -> None:
         self._lake = lake
+        self._register = register
         self._groups = {table.key: group for group in groups for table in group}
 
     def handle_output(self, context: dg.OutputContext, obj: Staging) -> None:
         """Make the staged version the current one, together with the other tables of its step."""
         with plain_failures():
-            obj.publish()
+            if obj.publish() and self._register:
+                self._register(obj.tables)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
         """The current version of the upstream table."""

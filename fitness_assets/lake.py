@@ -7,10 +7,10 @@ pointer is moved first, and the others follow it. A process that is killed in be
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock, Thread
+from time import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -184,7 +184,7 @@ class Lake:
         Returns:
             Names of what was removed.
         """
-        now = time.time()
+        now = time()
         removed = self.store.discard_older(now - KEEP_UNFINISHED_SECONDS)
         with self.store.publishing(tables):
             current = {self.current(table) for table in tables}

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -81,15 +82,18 @@ class S3Store(Store):
 
     def claim(self, tables: Sequence[Table]) -> str:
         """Put an object of the next number for the last table, unless somebody else did."""
+        mine = uuid4().hex.encode()
         for _ in range(_TRIES):
             claims = self.bucket.list(self._claim(tables[-1].key, ""))
             numbers = [int(found.key.rpartition("/")[2]) for found in claims]
             numbers += [int(name.split(".")[0]) for table in tables for name in self.names(table)]
             version = f"{max(numbers, default=0) + 1:06}"
+            claim = self._claim(tables[-1].key, version)
             try:
-                self.bucket.put(self._claim(tables[-1].key, version), b"", replacing=None)
+                self.bucket.put(claim, mine, replacing=None)
             except ObjectChangedError:
-                continue
+                if self.bucket.get(claim) != mine:  # else the answer to our own request was lost
+                    continue
             return version
         raise VersionConflictError(f"{tables[-1].key}: {_TRIES} version numbers were all taken by other runs.")
 

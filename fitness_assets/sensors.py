@@ -24,6 +24,7 @@ JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Ev
 
 _RUN_KEY = "dagster/run_key"  # the tag under which Dagster keeps a request's key
 _SECONDS = 30
+_SECONDS_TO_TELL = 10
 _ENDED: dict[dg.DagsterRunStatus, Outcome] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
@@ -103,6 +104,7 @@ def message_sensors(listeners: Listeners) -> Iterator[dg.SensorDefinition]:
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         name="success_message",
+        minimum_interval_seconds=_SECONDS_TO_TELL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Says what a run took in and published, to the SNS topic if one is set, else to the log.",
     )
@@ -113,6 +115,7 @@ def message_sensors(listeners: Listeners) -> Iterator[dg.SensorDefinition]:
 
     @dg.run_failure_sensor(
         name="failure_message",
+        minimum_interval_seconds=_SECONDS_TO_TELL,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Says which step of a run failed and why, to the SNS topic if one is set, else to the log.",
     )

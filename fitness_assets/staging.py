@@ -113,8 +113,14 @@ class Staging:
             if self.version not in self.lake.versions(table):
                 self.lake.store.remove(table, [self.version])
 
-    def publish(self) -> None:
-        """Make this version the current one; see `Lake.publish`. Publishing twice is publishing once."""
-        if any(self.lake.current(table) != self.version for table in self.tables):
-            self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
-            self.lake.collect_garbage(self.tables)
+    def publish(self) -> bool:
+        """Make this version the current one; see `Lake.publish`. Publishing twice is publishing once.
+
+        Returns:
+            Whether it was not the current one before.
+        """
+        if all(self.lake.current(table) == self.version for table in self.tables):
+            return False
+        self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
+        self.lake.collect_garbage(self.tables)
+        return True

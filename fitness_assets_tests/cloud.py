@@ -9,6 +9,7 @@ from threading import Thread
 from typing import Any, Literal
 
 import boto3
+from moto import settings
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -24,7 +25,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 class Cloud:
-    """The server, in a thread of this process."""
+    """The server, in a thread of this process; it checks every signature, and what its user may do."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -32,14 +33,31 @@ class Cloud:
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._answer, threaded=True, request_handler=_Quiet)
         Thread(target=self._server.serve_forever, daemon=True).start()
+        self._iam = boto3.client(
+            "iam", "us-east-1", endpoint_url=self._url, aws_access_key_id="any", aws_secret_access_key="any"
+        )
+        self._admin = self.user("admin", {"Action": "*", "Resource": "*"})
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on
+        self._iam = boto3.client("iam", "us-east-1", endpoint_url=self._url, **_arguments(self._admin))
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self._server.port}"
+
+    def user(self, name: str, *statements: dict[str, Any]) -> dict[str, str]:
+        """Make a user who may do what some statements of a policy say; returns variables with the user's key."""
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow"} | statement for statement in statements]}
+        self._iam.create_user(UserName=name)
+        self._iam.put_user_policy(UserName=name, PolicyName="policy", PolicyDocument=json.dumps(policy))
+        key = self._iam.create_access_key(UserName=name)["AccessKey"]
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes boto3 and the SDK for Java come here, and nowhere else."""
+        """What makes boto3 and the SDK for Java come here, as the admin, and nowhere else."""
         return {
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.port}",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing-secret",
+            "AWS_ENDPOINT_URL": self._url,
+            **self._admin,
             "AWS_REGION": "eu-central-1",
             "AWS_DEFAULT_REGION": "eu-central-1",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -75,6 +93,10 @@ class Cloud:
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return []
         return answer
+
+
+def _arguments(key: dict[str, str]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in key.items()}
 
 
 class Inbox:

@@ -54,9 +54,7 @@ def cloud() -> Iterator[Cloud]:
 @pytest.fixture
 def bucket(cloud: Cloud) -> Bucket:
     """An empty bucket."""
-    bucket = Bucket(f"lake-{uuid4().hex}")
-    bucket.client.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    return bucket
+    return new_bucket()
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +123,13 @@ def materialize(graph: dg.Definitions, instance: dg.DagsterInstance) -> Callable
 def rows(lake: Lake) -> Callable[[str], list[dict[str, Any]]]:
     """The rows of a published table by its key."""
     return lambda key: [row.asDict() for row in lake.read(table_of(key)).collect()]
+
+
+def new_bucket() -> Bucket:
+    """An empty bucket of the cloud that is there."""
+    bucket = Bucket(f"lake-{uuid4().hex}")
+    bucket.client.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return bucket
 
 
 def root_of(lake: Lake) -> Path:

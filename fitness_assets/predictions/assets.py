@@ -42,7 +42,8 @@ def prediction_assets(training_rows: int) -> dg.AssetsDefinition:
                 # Imported here, because it takes over a second that whoever loads the graph can do without.
                 from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
 
-                days = collected.result().to_pandas()
+                # In one order, whatever order files and tasks came in: the same days give the same models.
+                days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
                 context.log.info(f"learning from {len(days):,} of {rows:,} days")
                 train_until = last_training_day(days)
                 evaluations = []

@@ -1,0 +1,178 @@
+"""From an object that lands in a bucket to tables, message and metrics, by the real daemon; and the same as on disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+
+from fitness_assets.aws import Bucket
+from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.catalogue import TABLES
+from fitness_assets.definitions import build_defs
+from fitness_assets.lake import Lake
+from fitness_assets.metrics import NAMESPACE
+from fitness_assets.s3_store import S3Store
+from fitness_assets.sample import main
+from fitness_assets.settings import Settings
+from fitness_assets.silver.tables import REJECTED_DAYS
+from fitness_assets.stores import LocalStore
+from fitness_assets_tests.cloud import Inbox
+from fitness_assets_tests.conftest import GOOD_ROW, new_bucket
+
+SECONDS = 240
+UPLOADED = {"uri", "modified_at", "stamp", "ingested_at"}  # what depends on where and when a file was put
+
+
+@dataclass
+class Deployed:
+    """What a daemon left behind that found one upload in a bucket."""
+
+    bucket: Bucket
+    lake: Lake
+    message: dict[str, str]
+    home: Path
+    secret: str
+
+
+def wait_for(what: Callable[[], Any], process: subprocess.Popen, log: Path) -> Any:
+    """Ask again until there is something."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the daemon ended: {log.read_text()[-3000:]}"
+        if found := what():
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"nothing came in {SECONDS} s: {log.read_text()[-3000:]}")
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sample") / "sample.csv"
+    main.main(["--users", "40", "--days", "150", "--seed", "3", "--out", str(path)], standalone_mode=False)
+    with path.open("a") as file:
+        file.write(GOOD_ROW.replace("8120", "8k") + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
+    home = tmp_path_factory.mktemp("home")
+    (home / "dagster.yaml").write_text((pytestconfig.rootpath / "dagster.yaml").read_text())
+    bucket, inbox = new_bucket(), Inbox("daemon")
+    bucket.upload(sample, "inbound data/2024/sample.csv")  # as any client would
+    bucket.put("inbound data/notes.csv", b"not,an,upload\n1,2,3\n")
+    boto3.client("glue").create_database(DatabaseInput={"Name": "fitness"})
+    policy = (pytestconfig.rootpath / "docs" / "iam-policy.json").read_text()
+    names = {"BUCKET/raw": f"{bucket.name}/inbound data", "BUCKET/gold": f"{bucket.name}/gold tables"}
+    for name, value in {**names, "BUCKET": bucket.name, "TOPIC_ARN": inbox.arn, "GLUE_DATABASE": "fitness"}.items():
+        policy = policy.replace(name, value)
+    user = cloud.user("lake", *json.loads(policy)["Statement"])
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_"))},
+        **user,
+        "DAGSTER_HOME": str(home),
+        "FITNESS_STORAGE_MODE": "s3",
+        "FITNESS_S3_BUCKET": bucket.name,
+        "FITNESS_RAW_PREFIX": "inbound data",
+        "FITNESS_GOLD_PREFIX": "gold tables",
+        "FITNESS_GLUE_DATABASE": "fitness",
+        "FITNESS_SNS_TOPIC_ARN": inbox.arn,
+    }
+    log = home / "daemon.log"
+    command = [Path(sys.executable).with_name("dagster-daemon"), "run", "-m", "fitness_assets.definitions"]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=home, env=environment, stdout=out, stderr=out, start_new_session=True)
+    try:
+        (message,) = wait_for(inbox.read, process, log)
+        wait_for(lambda: measured(bucket.name, "RunSeconds"), process, log)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    lake = Lake(S3Store(bucket, {"gold": "gold tables"}), lambda: spark)
+    return Deployed(bucket, lake, message, home, user["AWS_SECRET_ACCESS_KEY"])
+
+
+def measured(bucket: str, name: str, **dimensions: str) -> list[float]:
+    """The sums of a metric in the last hour."""
+    now = datetime.now(UTC)
+    names = [{"Name": key, "Value": value} for key, value in {"Bucket": bucket, **dimensions}.items()]
+    points = boto3.client("cloudwatch").get_metric_statistics(
+        Namespace=NAMESPACE,
+        MetricName=name,
+        Dimensions=names,  # pyright: ignore[reportArgumentType]
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=3_600,
+        Statistics=["Sum"],
+    )
+    return [point["Sum"] for point in points["Datapoints"]]
+
+
+def content(lake: Lake, key: str) -> list[tuple]:
+    """The rows of a table in an order of their own."""
+    table = next(table for table in TABLES if table.key == key)
+    rows = [{name: cell for name, cell in row.items() if name not in UPLOADED} for row in lake.rows(table)]
+    return sorted(tuple(map(repr, row.values())) for row in rows)
+
+
+def test_every_table_is_what_it_is_on_disk(deployed, spark, sample, tmp_path):
+    raw = tmp_path / "lake" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "notes.csv").write_bytes(b"not,an,upload\n1,2,3\n")
+    (raw / "sample.csv").write_bytes(sample.read_bytes())
+    here = Lake(LocalStore(tmp_path / "lake"), lambda: spark)
+    graph = build_defs(Settings(local_root=tmp_path / "lake"), lake=here)
+    assert graph.resolve_job_def("all_tables").execute_in_process().success
+    for table in TABLES:
+        there = content(deployed.lake, table.key)
+        assert there, f"{table.key} is empty"
+        assert content(here, table.key) == there, f"{table.key} differs"
+
+
+def test_people_are_told(deployed):
+    assert deployed.message["Subject"].startswith("fitness-assets: 1 uploads ingested, 1 refused, ")
+    assert "inbound data/2024/sample.csv: " in deployed.message["Message"]
+    assert "inbound data/notes.csv: refused, because no header was found" in deployed.message["Message"]
+    assert "gold/fact_predictions: " in deployed.message["Message"]
+
+
+def test_cloudwatch_has_the_run_and_the_heartbeat(deployed):
+    ledger = {row["status"]: row for row in deployed.lake.rows(UPLOADS)}
+    assert measured(deployed.bucket.name, "RowsIn") == [ledger["ingested"]["rows_read"]]
+    assert measured(deployed.bucket.name, "RowsQuarantined") == [ledger["ingested"]["rows_quarantined"]]
+    assert measured(deployed.bucket.name, "RowsRejected") == [len(deployed.lake.rows(REJECTED_DAYS))]
+    assert measured(deployed.bucket.name, "CheckFailures", Severity="error") == [1.0], "the refused upload"
+    assert measured(deployed.bucket.name, "CheckFailures", Severity="blocking") == [0.0]
+    assert measured(deployed.bucket.name, "RunFailures") == [0.0]
+    assert measured(deployed.bucket.name, "RunSeconds")[0] > 1
+    assert measured(deployed.bucket.name, "Heartbeat")[0] >= 1
+
+
+def test_readers_find_the_files_by_the_manifest_alone(deployed):
+    for table in TABLES:
+        uris = deployed.bucket.get(deployed.lake.store.location(table).removeprefix(deployed.bucket.uri(""))).decode()
+        keys = [uri.removeprefix(deployed.bucket.uri("")) for uri in uris.splitlines()]
+        rows = sum(pq.read_metadata(BytesIO(deployed.bucket.get(key))).num_rows for key in keys)
+        assert rows == len(deployed.lake.rows(table)) > 0
+    assert not list(deployed.bucket.list("bronze/_scratch/")), "nothing is left of what went through"
+
+
+def test_no_secret_is_in_logs_events_objects_or_messages(deployed):
+    written = [path.read_bytes() for path in deployed.home.rglob("*") if path.is_file()]
+    written += [deployed.bucket.get(found.key) for found in deployed.bucket.list("")]
+    written.append(repr(deployed.message).encode())
+    assert len(written) > 50
+    assert any(deployed.bucket.name.encode() in content for content in written), "a search that finds what is there"
+    assert not any(deployed.secret.encode() in content for content in written)
