@@ -90,9 +90,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def graph(lake: Lake) -> dg.Definitions:
+def graph(lake: Lake, tmp_path: Path) -> dg.Definitions:
     """The real graph on the lake of this test."""
-    return build_defs(Settings(local_root=root_of(lake)), lake=lake)
+    return build_defs(Settings(local_root=tmp_path / "lake"), lake=lake)
 
 
 @pytest.fixture

@@ -14,7 +14,16 @@ from fitness_assets.io_managers import table_assets
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver import transforms as silver_transforms
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, path_of, sample_of, table_of
+from fitness_assets_tests.conftest import (
+    EVERYWHERE,
+    GOOD_ROW,
+    HEADER,
+    evaluations,
+    failure_of,
+    path_of,
+    sample_of,
+    table_of,
+)
 
 FACT, CLEAN, LOGGED = table_of("gold/fact_daily"), table_of("silver/clean_days"), table_of("bronze/logged_days")
 
@@ -150,6 +159,7 @@ def test_rows_lost_on_the_way_to_silver_are_found_before_anybody_reads_it(raw, m
     assert lake.current(CLEAN) is None
 
 
+@EVERYWHERE
 def test_a_run_that_meets_another_one_tries_again_on_top_of_it(raw, materialize, lake, monkeypatch):
     """The other run publishes between this run's staging and its publishing; both uploads end up in bronze."""
     (raw / "mine.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
@@ -167,8 +177,8 @@ def test_a_run_that_meets_another_one_tries_again_on_top_of_it(raw, materialize,
     result = materialize("group:bronze")
     assert result.success
     assert [event for event in result.all_events if event.is_step_up_for_retry]
-    assert sorted(pd.read_parquet(path_of(lake, LOGGED))["user_id"]) == ["17", "18"]
-    assert len(pd.read_parquet(lake.link(table_of("bronze/uploads")))) == 2
+    assert sorted(row["user_id"] for row in lake.rows(LOGGED)) == ["17", "18"]
+    assert len(lake.rows(table_of("bronze/uploads"))) == 2
 
 
 def test_uploads_that_are_all_refused_leave_empty_tables_and_no_exception(raw, materialize, lake):

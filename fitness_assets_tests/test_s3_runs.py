@@ -16,8 +16,9 @@ from typing import Any
 import boto3
 import pyarrow.parquet as pq
 import pytest
+from botocore.exceptions import ClientError
 
-from fitness_assets.aws import Bucket
+from fitness_assets.aws import Bucket, BucketError
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.catalogue import TABLES
 from fitness_assets.definitions import build_defs
@@ -32,6 +33,12 @@ from fitness_assets_tests.cloud import Inbox
 from fitness_assets_tests.conftest import GOOD_ROW, new_bucket
 
 SECONDS = 240
+COMPUTE_LOGS = """
+compute_logs:
+  module: dagster_aws.s3.compute_log_manager
+  class: S3ComputeLogManager
+  config: {bucket: %s, prefix: compute-logs}
+"""
 UPLOADED = {"uri", "modified_at", "stamp", "ingested_at"}  # what depends on where and when a file was put
 
 
@@ -43,7 +50,7 @@ class Deployed:
     lake: Lake
     message: dict[str, str]
     home: Path
-    secret: str
+    user: dict[str, str]
 
 
 def wait_for(what: Callable[[], Any], process: subprocess.Popen, log: Path) -> Any:
@@ -69,8 +76,10 @@ def sample(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
     home = tmp_path_factory.mktemp("home")
-    (home / "dagster.yaml").write_text((pytestconfig.rootpath / "dagster.yaml").read_text())
     bucket, inbox = new_bucket(), Inbox("daemon")
+    (home / "dagster.yaml").write_text(
+        (pytestconfig.rootpath / "dagster.yaml").read_text() + COMPUTE_LOGS % bucket.name
+    )
     bucket.upload(sample, "inbound data/2024/sample.csv")  # as any client would
     bucket.put("inbound data/notes.csv", b"not,an,upload\n1,2,3\n")
     boto3.client("glue").create_database(DatabaseInput={"Name": "fitness"})
@@ -78,7 +87,12 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
     names = {"BUCKET/raw": f"{bucket.name}/inbound data", "BUCKET/gold": f"{bucket.name}/gold tables"}
     for name, value in {**names, "BUCKET": bucket.name, "TOPIC_ARN": inbox.arn, "GLUE_DATABASE": "fitness"}.items():
         policy = policy.replace(name, value)
-    user = cloud.user("lake", *json.loads(policy)["Statement"])
+    # Only S3 is told which resource is meant here, and even it asks of the bucket whether several objects may go.
+    peculiar = (
+        {"Action": ["glue:*Table", "sns:Publish", "monitoring:PutMetricData"], "Resource": "*"},
+        {"Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{bucket.name}"},
+    )
+    user = cloud.user("lake", *json.loads(policy)["Statement"], *peculiar)
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_"))},
         **user,
@@ -101,7 +115,7 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     lake = Lake(S3Store(bucket, {"gold": "gold tables"}), lambda: spark)
-    return Deployed(bucket, lake, message, home, user["AWS_SECRET_ACCESS_KEY"])
+    return Deployed(bucket, lake, message, home, user)
 
 
 def measured(bucket: str, name: str, **dimensions: str) -> list[float]:
@@ -173,6 +187,44 @@ def test_no_secret_is_in_logs_events_objects_or_messages(deployed):
     written = [path.read_bytes() for path in deployed.home.rglob("*") if path.is_file()]
     written += [deployed.bucket.get(found.key) for found in deployed.bucket.list("")]
     written.append(repr(deployed.message).encode())
+    secret = deployed.user["AWS_SECRET_ACCESS_KEY"].encode()
     assert len(written) > 50
     assert any(deployed.bucket.name.encode() in content for content in written), "a search that finds what is there"
-    assert not any(deployed.secret.encode() in content for content in written)
+    assert not any(secret in content for content in written)
+
+
+def test_glue_leads_to_the_manifests_of_the_gold_tables(deployed):
+    entries = {entry["Name"]: entry for entry in boto3.client("glue").get_tables(DatabaseName="fitness")["TableList"]}
+    assert set(entries) == {table.name for table in TABLES if table.layer == "gold"}
+    for table in (table for table in TABLES if table.layer == "gold"):
+        storage = entries[table.name]["StorageDescriptor"]
+        manifest = f"{storage['Location']}/manifest".removeprefix(deployed.bucket.uri(""))
+        (path, *_) = deployed.bucket.get(manifest).decode().splitlines()
+        schema = pq.read_schema(BytesIO(deployed.bucket.get(path.removeprefix(deployed.bucket.uri("")))))
+        assert [column["Name"] for column in storage["Columns"]] == schema.names
+        assert all(column["Type"] and column["Comment"] for column in storage["Columns"])
+
+
+def test_what_runs_print_is_kept_in_the_bucket(deployed):
+    printed = [found for found in deployed.bucket.list("compute-logs/") if found.key.endswith(".err")]
+    assert any(b"fact_predictions" in deployed.bucket.get(found.key) for found in printed)
+
+
+def test_the_policy_allows_no_more_than_is_needed(deployed, monkeypatch):
+    for name, value in deployed.user.items():
+        monkeypatch.setenv(name, value)
+    bucket = Bucket(deployed.bucket.name)
+    (upload, *_) = bucket.list("inbound data/2024/")
+    assert bucket.head(upload.key).etag == upload.etag
+    with pytest.raises(BucketError, match="AccessDenied"):
+        bucket.put(upload.key, b"changed")
+    with pytest.raises(BucketError, match="AccessDenied"):
+        bucket.put("elsewhere/file", b"")
+    with pytest.raises(BucketError, match="AccessDenied"):
+        bucket.get("elsewhere/file")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        bucket.client.delete_object(Bucket=bucket.name, Key=upload.key)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        bucket.client.delete_bucket(Bucket=bucket.name)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        bucket.client.list_buckets()

@@ -7,13 +7,18 @@ import boto3
 import dagster as dg
 import pytest
 
-from fitness_assets import messages
+from fitness_assets import messages, metrics
 from fitness_assets.arrivals import State
 from fitness_assets.aws import client
+from fitness_assets.bronze.places import place_of
+from fitness_assets.catalogue import group_of
 from fitness_assets.definitions import build_defs
+from fitness_assets.glue import register
 from fitness_assets.lake import Lake
+from fitness_assets.s3_store import S3Store
 from fitness_assets.sensors import JOB, Listeners, message_sensors
 from fitness_assets.settings import Settings
+from fitness_assets.versions import Audit, LakeError, Verdict
 from fitness_assets_tests.cloud import Inbox
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, root_of
 
@@ -95,6 +100,71 @@ def test_a_folder_that_is_not_there_is_a_reason_to_wait(instance, lake, tmp_path
     assert result.cursor is None, "what was known stays known"
 
 
+class TestInABucket:
+    @pytest.fixture
+    def tick(self, bucket, lake, instance):
+        """One look of the sensor at ``raw/`` of a bucket, with a lake in it; its cursor is kept."""
+        there, cursor = Lake(S3Store(bucket, {}), lambda: lake.spark), None
+        graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=there)
+        sensor = graph.get_repository_def().get_sensor_def("new_uploads")
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+
+        def look() -> dg.SensorResult:
+            nonlocal cursor
+            context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": there})
+            result = sensor(context)
+            assert isinstance(result, dg.SensorResult)
+            cursor = result.cursor or cursor
+            return result
+
+        return there, look
+
+    def test_an_object_asks_for_a_run_and_markers_and_unfinished_ones_do_not(self, bucket, tick):
+        for key in ("raw/", "raw/2024/", "raw/a.csv.part", "raw/_temporary/a.csv", "elsewhere/a.csv"):
+            bucket.put(key, b"")
+        assert "0 uploads" in skipped(tick[1]())
+        bucket.put("raw/2024/'; DROP.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
+        (request,) = tick[1]().run_requests
+        assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [bucket.uri("raw/2024/'; DROP.csv")]
+
+    def test_a_look_at_what_is_all_taken_in_reads_no_object_and_sends_a_heartbeat(self, bucket, tick, cloud):
+        for number in range(1_100):
+            bucket.put(f"raw/{number}.csv", b"")
+        lake, look = tick
+        known = [{"uri": found.uri, "stamp": found.stamp} for found in place_of(bucket.uri("raw")).find()]
+        lake.rows = lambda _: known
+        assert "1100 uploads, all taken in" in skipped(look())
+        before = len(cloud.requests)
+        assert "1100 uploads, all taken in" in skipped(look())
+        asked = cloud.requests[before:]
+        assert len([request for request in asked if "list-type=2" in request]) == 2, "a page of 1,000 and the rest"
+        assert not [request for request in asked if request.startswith("GET") and "list-type" not in request]
+        assert len([request for request in asked if request.startswith("POST")]) == 1, "the heartbeat"
+
+    def test_a_look_publishes_to_the_end_what_a_killed_run_had_begun(self, tick):
+        lake, look = tick
+        tables = group_of("gold/dim_user")
+        for _ in range(2):
+            staging = lake.stage(tables, {}, "run")
+            for table in tables:
+                lake.store.finish(table, staging.version, None, None)
+            staging.seal()
+            if lake.current(tables[-1]) is None:
+                staging.publish()
+        with lake.store.publishing(tables) as point:
+            point(tables[-1], "000002")
+        assert {lake.current(table) for table in tables} == {"000001", "000002"}
+        look()
+        assert {lake.current(table) for table in tables} == {"000002"}
+
+    def test_a_bucket_that_does_not_answer_is_a_reason_to_wait_and_no_heartbeat(self, tick, cloud, monkeypatch):
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        before = len(cloud.requests)
+        with cloud.faults(lambda request: 503 if request.startswith(("GET", "HEAD")) else None):
+            assert "503" in skipped(tick[1]())
+        assert not [request for request in cloud.requests[before:] if request.startswith("POST")]
+
+
 @pytest.fixture
 def inbox(cloud) -> Inbox:
     return Inbox("fitness")
@@ -131,6 +201,39 @@ def test_people_are_told_which_step_failed_and_why(inbox, raw, lake, materialize
     assert message["Subject"] == "fitness-assets: failed in silver"
     assert "materialize bronze/logged_days first" in message["Message"]
     assert f"/runs/{result.run_id}" in message["Message"]
+
+
+def test_what_cloudwatch_is_told_of_a_run_that_a_blocking_rule_stopped():
+    verdicts = [Verdict("a", "blocking", "", 2), Verdict("b", "warning", "", 1), Verdict("c", "warning", "", 0)]
+    audit = Audit("silver/rejected_days", "000001", None, {}, "run", "now", rows=7, verdicts=verdicts)
+    uploads = [{"rows_read": 10, "rows_quarantined": 1}, {"rows_read": 5, "rows_quarantined": 0}]
+    values = {
+        (metric.name, metric.severity): metric.value
+        for metric in metrics.of_run(messages.Report("run", [audit], uploads), 12.5, failed=True)
+    }
+    assert values == {
+        ("RowsIn", None): 15,
+        ("RowsQuarantined", None): 1,
+        ("RowsRejected", None): 7,
+        ("CheckFailures", "blocking"): 1,
+        ("CheckFailures", "error"): 0,
+        ("CheckFailures", "warning"): 1,
+        ("RunSeconds", None): 12.5,
+        ("RunFailures", None): 1,
+    }
+
+
+def test_metrics_that_cannot_be_sent_are_logged_and_fail_nothing(cloud, caplog, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with cloud.faults(lambda request: 500):
+        assert not metrics.put([metrics.HEARTBEAT], "bucket", lambda: client("cloudwatch"), logging.getLogger("x"))
+    assert "Metrics were not sent to CloudWatch" in caplog.text
+
+
+def test_tables_that_glue_does_not_take_are_published_all_the_same_and_a_sentence_says_so(bucket):
+    table = group_of("gold/dim_user")[0]
+    with pytest.raises(LakeError, match=r"^gold/dim_user are published, but not in the Glue database nowhere: "):
+        register([table], S3Store(bucket, {}), "nowhere", lambda: client("glue"))
 
 
 @pytest.mark.parametrize("arn", [None, ARN])
