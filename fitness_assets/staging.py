@@ -35,6 +35,7 @@ class Staging:
         self.version = version
         self.audits = audits
         self._written: set[str] = set()
+        self._is_sealed = self._is_published = False
 
     @cached_property
     def scratch(self) -> Path:
@@ -105,12 +106,13 @@ class Staging:
         for table in self.tables:
             content = json.dumps(asdict(self.audits[table.key]), indent=1, default=str)
             self.lake.store.write_note(table, f"{self.version}{AUDIT}", content.encode())
+        self._is_sealed = True
 
     def clean_up(self) -> None:
         """Remove what was needed only for writing; and, if the version was not sealed, the version."""
         self.lake.store.discard(self.scratch)
-        for table in self.tables:
-            if self.version not in self.lake.versions(table):
+        if not self._is_sealed:
+            for table in self.tables:
                 self.lake.store.remove(table, [self.version])
 
     def publish(self) -> bool:
@@ -119,8 +121,9 @@ class Staging:
         Returns:
             Whether it was not the current one before.
         """
-        if all(self.lake.current(table) == self.version for table in self.tables):
+        if self._is_published or all(self.lake.current(table) == self.version for table in self.tables):
             return False
         self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
+        self._is_published = True
         self.lake.collect_garbage(self.tables)
         return True

@@ -63,6 +63,29 @@ def test_with_a_remote_no_embedded_session_is_configured():
     assert not {"spark.master", "spark.driver.memory"} & set(config)
 
 
+def test_only_a_lake_in_a_bucket_needs_more_of_spark():
+    assert not [name for name in spark_resource(Settings()).spark_config if "s3" in name or "jars" in name]
+
+
+def test_spark_asks_the_same_s3_as_python(monkeypatch):
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    settings = Settings(storage_mode="s3", s3_bucket="lake")
+    config = spark_resource(settings).spark_config
+    assert config["spark.hadoop.fs.s3a.endpoint.region"] == "eu-north-1"
+    assert config["spark.hadoop.fs.s3a.path.style.access"] == "false"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    config = spark_resource(settings).spark_config
+    assert config["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:9000"
+    assert config["spark.hadoop.fs.s3a.path.style.access"] == "true"
+
+
+def test_no_key_is_written_into_a_property(cloud):
+    config = repr(spark_resource(Settings(storage_mode="s3", s3_bucket="lake")).spark_config)
+    assert cloud.environment["AWS_SECRET_ACCESS_KEY"] not in config
+    assert cloud.environment["AWS_ACCESS_KEY_ID"] not in config
+
+
 def test_dates_mean_utc_days_in_every_session(spark):
     assert (
         spark.sql("SELECT CAST(TIMESTAMP '2024-09-06 23:30:00Z' AS DATE)").collect()[0][0].isoformat() == "2024-09-06"

@@ -45,7 +45,14 @@ def test_spark_properties_are_pairs_and_may_contain_equals_signs():
 @pytest.mark.parametrize(
     ("variable", "value", "may_be"),
     [
-        ("FITNESS_STORAGE_MODE", "ftp", "'local'"),
+        ("FITNESS_STORAGE_MODE", "ftp", "'local' or 's3'"),
+        ("FITNESS_S3_BUCKET", "My_Bucket", "the name of a bucket"),
+        ("FITNESS_S3_BUCKET", "s3://lake", "the name of a bucket"),
+        ("FITNESS_RAW_PREFIX", "in*", "a prefix in the bucket"),
+        ("FITNESS_BRONZE_PREFIX", "/layers/bronze", "a prefix in the bucket"),
+        ("FITNESS_SILVER_PREFIX", "raw", "neither holds nor lies in another one"),
+        ("FITNESS_GOLD_PREFIX", "bronze/gold", "neither holds nor lies in another one"),
+        ("FITNESS_GLUE_DATABASE", "my database", "the name of a Glue database"),
         ("FITNESS_LOCAL_ROOT", "lake*", "a folder"),
         ("FITNESS_TRAINING_ROWS", "999", "a whole number of rows, at least 1000"),
         ("FITNESS_TRAINING_ROWS", "many", "a whole number of rows, at least 1000"),
@@ -66,3 +73,21 @@ def test_a_wrong_value_is_one_sentence_that_names_the_variable_and_never_the_val
     assert may_be in message
     assert value not in message
     assert "\n" not in message
+
+
+def test_a_lake_in_a_bucket_needs_its_name(monkeypatch):
+    monkeypatch.setenv("FITNESS_STORAGE_MODE", "s3")
+    with pytest.raises(SettingsError, match=r"^FITNESS_S3_BUCKET has to be the name of a bucket"):
+        load_settings()
+    monkeypatch.setenv("FITNESS_S3_BUCKET", "lake")
+    assert load_settings().raw == "s3://lake/raw"
+    monkeypatch.setenv("FITNESS_RAW_PREFIX", "in bound/raw")
+    assert load_settings().raw == "s3://lake/in bound/raw"
+    monkeypatch.setenv("FITNESS_RAW_PATH", "s3://other/year.csv")
+    assert load_settings().raw == "s3://other/year.csv"
+
+
+def test_a_bucket_that_is_named_for_later_leaves_the_lake_where_it_is(monkeypatch):
+    monkeypatch.setenv("FITNESS_S3_BUCKET", "lake")
+    assert load_settings().lake_bucket is None
+    assert load_settings().raw == "data/raw"
