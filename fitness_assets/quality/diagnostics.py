@@ -199,7 +199,9 @@ def _of_file(c: Collected) -> Iterator[Finding]:
     for reason, count in sorted(c.rejected.items(), key=lambda item: (-item[1], item[0])):
         yield Finding(t.REJECTED, reason, None, share(count, typed), f"{count:,} of {typed:,} rows.")
     logs = c.items.get(LOG)
-    yield Finding(t.COMPLETE, FILE, None, logs and share(c.days, logs["span"]), f"{c.people:,} people, {c.days:,} days.")
+    yield Finding(
+        t.COMPLETE, FILE, None, logs and share(c.days, logs["span"]), f"{c.people:,} people, {c.days:,} days."
+    )
     gaps = _named(c, LOG, "peak", above=30)
     longest = max((row["value"] for row in _list(c, LOG, "peak")), default=None)
     yield Finding(t.GAP, FILE, None, _exact(longest), _people(gaps, lambda r: f"{r['value']:.0f} days until {_day(r)}"))

@@ -247,4 +247,3 @@ def drift(collected: Collected, item: str) -> dict[str, float]:
                 found[row["upload_id"]] = (mean - center) / pooled
         known.append(of[row["upload_id"]])
     return found
-
