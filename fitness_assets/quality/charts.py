@@ -180,7 +180,9 @@ def columns(values: Mapping[str, float], unit: str, zero: bool = True) -> Draw:
         axes.set_xticks(range(len(values)), [*values])
         axes.set_ylabel(unit)
         axes.tick_params(axis="x", length=0)
-        if not zero:
+        if not zero:  # a week without rhythm must not look like one
+            reach = max(10.0, *(abs(value) * 1.1 for value in values.values()))
+            axes.set_ylim(-reach, reach)
             axes.axhline(0, color=_QUIET, lw=0.6)
 
     return draw

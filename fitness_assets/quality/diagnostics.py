@@ -23,17 +23,7 @@ from fitness_assets.quality.measures import (
     share,
     weekend_shift,
 )
-from fitness_assets.quality.tables import (
-    FILE,
-    LOOKS_GENERATED,
-    METRICS,
-    NOT_ENOUGH_DATA,
-    PLAUSIBLE,
-    SUSPICIOUS,
-    VERDICT,
-)
-from fitness_assets.quality.thresholds import Diagnostic
-from fitness_assets.quality.transforms import (
+from fitness_assets.quality.sums import (
     DAY_CHANGE,
     ENERGY,
     HEIGHT,
@@ -45,6 +35,16 @@ from fitness_assets.quality.transforms import (
     WEEK_CHANGE,
     link_name,
 )
+from fitness_assets.quality.tables import (
+    FILE,
+    LOOKS_GENERATED,
+    METRICS,
+    NOT_ENOUGH_DATA,
+    PLAUSIBLE,
+    SUSPICIOUS,
+    VERDICT,
+)
+from fitness_assets.quality.thresholds import Diagnostic
 
 SHOWN = 5
 """So many people are named in one finding."""
@@ -186,7 +186,12 @@ def _reason(finding: Finding) -> str:
     found = finding.found
     assert found is not None  # noqa: S101, only judged findings come here
     scope = "" if finding.scope == finding.metric else f" ({finding.scope})"
-    return f"{finding.diagnostic.title}{scope} {found.value:.3g} {finding.diagnostic.unit}"
+    return f"{finding.diagnostic.title}{scope} {digits(found.value)} {finding.diagnostic.unit}"
+
+
+def digits(value: float) -> str:
+    """A number as a person writes it: two decimals below 10, none from 100 on."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
 
 
 def _of_file(c: Collected) -> Iterator[Finding]:
@@ -222,7 +227,7 @@ def _of_metric(c: Collected, name: str) -> Iterator[Finding]:
         yield Finding(t.BETWEEN, name, name, between_share(item))
         yield Finding(day_to_day, name, name, correlation(item, lagged=True))
         yield Finding(t.WEEKEND, name, name, weekend_shift(item))
-    yield Finding(t.EMPTY, name, name, share(c.days - (item["n"] if item else 0), c.days))
+    yield Finding(t.EMPTY, name, name, item and share(c.days - item["n"], c.days))
     yield from _spacing(c, name, item)
     yield _flat(c, name, item)
     yield from _own[name](c) if name in _own else ()

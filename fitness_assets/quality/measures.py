@@ -14,7 +14,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.quality import transforms
-from fitness_assets.quality.transforms import LATEST_UPLOADS, LOG
+from fitness_assets.quality.sums import LOG
+from fitness_assets.quality.transforms import LATEST_UPLOADS
 
 Row = dict[str, Any]
 
@@ -71,8 +72,7 @@ def collect(frames: Mapping[str, DataFrame]) -> Collected:
         frames: the tables of `tables.READS`, by key.
     """
     clean, logged = frames["silver/clean_days"], frames["bronze/logged_days"]
-    days = transforms.days_in_order(clean).persist()
-    people = transforms.people(days).persist()
+    people = transforms.people(clean).persist()
     try:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
 
@@ -122,7 +122,6 @@ def collect(frames: Mapping[str, DataFrame]) -> Collected:
             )
     finally:
         people.unpersist()
-        days.unpersist()
 
 
 def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
@@ -216,12 +215,12 @@ def histogram(bins: Sequence[Row], item: str) -> dict[int, int]:
     return found
 
 
-def moments(bins: Sequence[Row], item: str, key: str) -> dict[Any, tuple[int, float, float]]:
-    """Count, mean and variance of an item for each value of ``key`` (``upload``, ``weekday_num``)."""
-    sums: dict[Any, list[float]] = {}
+def moments(bins: Sequence[Row], item: str) -> dict[str | None, tuple[int, float, float]]:
+    """Count, mean and variance of an item for each key of its histograms (an upload, a weekday)."""
+    sums: dict[str | None, list[float]] = {}
     for row in bins:
         if row["item"] == item:
-            total = sums.setdefault(row[key], [0, 0.0, 0.0])
+            total = sums.setdefault(row["key"], [0, 0.0, 0.0])
             for position, name in enumerate(("n", "x", "xx")):
                 total[position] += row[name]
     return {at: (int(n), x / n, max(xx / n - (x / n) ** 2, 0.0)) for at, (n, x, xx) in sums.items()}
@@ -233,7 +232,7 @@ def drift(collected: Collected, item: str) -> dict[str, float]:
     Only of the latest uploads, and only where both have at least `MIN_PEOPLE` people and `MIN_PAIRS` values.
     """
     found, order = {}, [row for row in reversed(collected.uploads[:LATEST_UPLOADS]) if row["people"] >= MIN_PEOPLE]
-    of = moments(collected.before, item, "upload")
+    of = moments(collected.before, item)
     known = [of[None]] if None in of else []
     for row in order:
         if row["upload_id"] not in of:

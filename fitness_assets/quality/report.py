@@ -14,10 +14,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from fitness_assets.quality import charts, thresholds
-from fitness_assets.quality.diagnostics import Finding, to_mend, verdicts
+from fitness_assets.quality.diagnostics import Finding, digits, to_mend, verdicts
 from fitness_assets.quality.measures import Collected, Estimate, histogram, moments
+from fitness_assets.quality.sums import BIN_WIDTH
 from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.silver.tables import BMI_CATEGORIES, CLEAN_DAYS, LEVELS, QUALITIES, WEEKDAYS
 
 _NAMING = (
@@ -245,13 +245,13 @@ def _course(c: Collected, name: str) -> tuple[list[Any], list[Any]]:
 
 
 def _numbers(c: Collected, name: str) -> str:
-    def one(bins: Sequence[dict[str, Any]], key: str) -> str:
-        parts = moments(bins, name, key).values()
+    def one(bins: Sequence[dict[str, Any]]) -> str:
+        parts = moments(bins, name).values()
         n = sum(part[0] for part in parts)
         mean = sum(m * x for m, x, _ in parts) / n
         return f"{mean:,.1f} ± {sqrt(sum(m * (v + (x - mean) ** 2) for m, x, v in parts) / n):,.1f}"
 
-    return f"Mean ± standard deviation: {one(c.before, 'upload')} as logged, {one(c.after, 'weekday_num')} clean."
+    return f"Mean ± standard deviation: {one(c.before)} as logged, {one(c.after)} clean."
 
 
 def _categories(c: Collected, name: str) -> dict[str, float]:
@@ -269,10 +269,10 @@ def _categories(c: Collected, name: str) -> dict[str, float]:
 
 
 def _week(c: Collected, name: str) -> dict[str, float]:
-    of = moments(c.after, name, "weekday_num")
+    of = moments(c.after, name)
     n = sum(part[0] for part in of.values())
     mean = sum(m * x for m, x, _ in of.values()) / n if n else 0
-    return {WEEKDAYS[day][:2]: (of[day][1] / mean - 1) * 100 for day in sorted(of)} if mean else {}
+    return {WEEKDAYS[int(day)][:2]: (of[day][1] / mean - 1) * 100 for day in sorted(filter(None, of))} if mean else {}
 
 
 def _monthly(c: Collected, name: str) -> list[float | None]:
@@ -296,4 +296,4 @@ def _value(finding: Finding) -> str:
     if finding.found is None:
         return "–"
     value, lower, upper = finding.found
-    return f"{value:.3g}" if lower == upper else f"{value:.3g} ({lower:.3g} to {upper:.3g})"
+    return digits(value) if lower == upper else f"{digits(value)} ({digits(lower)} to {digits(upper)})"

@@ -117,9 +117,9 @@ SLEEP_DAY_TO_DAY = Diagnostic(
     DAY_TO_DAY.unit,
     "How long somebody sleeps depends little on the night before, also in real data: a lack of sleep is made up for. So "
     "a night that knows nothing of the last one is odd, not impossible.",
-    f"About 0 for sleep, {FITBIT}; an interval that stays within ±0.03 is too even to be people's.",
+    f"About 0 for sleep, {FITBIT}; an interval that stays within ±0.05 is too even to be people's.",
     DAY_TO_DAY.mend,
-    suspicious=Bound(low=0.03),
+    suspicious=Bound(low=0.05),
     either_sign=True,
 )
 WEIGHT_DAY_TO_DAY = Diagnostic(
