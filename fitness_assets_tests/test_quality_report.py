@@ -21,7 +21,8 @@ CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
 PROBE = """<script>addEventListener('load', () => { document.title = JSON.stringify({
   wide: document.documentElement.scrollWidth, view: innerWidth,
-  charts: [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect()).filter(b => b.width > 200 && b.height > 90).length,
+  charts: [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect())
+    .filter(b => b.width > 200 && b.height > 90).length,
   ink: getComputedStyle(document.body).color, page: getComputedStyle(document.body).backgroundColor,
   axis: getComputedStyle(document.querySelector('svg text')).fill }); });</script>"""
 

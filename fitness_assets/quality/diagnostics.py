@@ -191,7 +191,7 @@ def _reason(finding: Finding) -> str:
 
 def digits(value: float) -> str:
     """A number as a person writes it: two decimals below 10, none from 100 on."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def _of_file(c: Collected) -> Iterator[Finding]:

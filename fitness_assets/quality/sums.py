@@ -52,10 +52,12 @@ _NUMBERS = ("x", "xx", "weekend_x", "px", "py", "pxx", "pyy", "pxy", "peak")
 SCHEMA = f"user_id STRING, item STRING, {', '.join(f'{c} BIGINT' for c in _COUNTS)}, " + ", ".join(
     f"{name} DOUBLE" for name in _NUMBERS
 )
-"""Of what `sum_people` makes. A sum is empty where the item has none of that name: ``n`` values with their sum ``x`` and
-squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends; ``pairs`` of values with their sums and products; how
-many are ``beyond`` the item's limits, ``round``, ``fine`` (not whole), ``equal`` to the other; and the highest ``peak``
-(length of a run of equal values, size of a change, length of a gap) with the day on which it ended."""
+"""Of what `sum_people` makes. A sum is empty where the item has none of that name.
+
+``n`` values with their sum ``x`` and squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends; ``pairs``
+of values with their sums and products; how many are ``beyond`` the item's limits, ``round``, ``fine`` (not whole),
+``equal`` to the other; and the highest ``peak`` (length of a run of equal values, size of a change, length of a gap) with its day.
+"""
 
 _ARROW = pa.schema(
     [("user_id", pa.string()), ("item", pa.string())]

@@ -1,7 +1,7 @@
-"""Every diagnostic with its thresholds, where they come from, why it matters and what to mend. Nothing is computed here.
+"""Every diagnostic: its thresholds, where they come from, why it matters and what to mend. Nothing is computed here.
 
-A bound is a range in which values are believable. An estimate breaks it when its whole 99 % interval lies outside, keeps
-it when the whole interval lies inside; in between there is not enough data to tell.
+A bound is a range in which values are believable. An estimate breaks it when its whole 99 % interval lies outside and
+keeps it when the whole interval lies inside; in between there is not enough data to tell.
 """
 
 from dataclasses import dataclass
@@ -115,8 +115,8 @@ SLEEP_DAY_TO_DAY = Diagnostic(
     "day_to_day",
     DAY_TO_DAY.title,
     DAY_TO_DAY.unit,
-    "How long somebody sleeps depends little on the night before, also in real data: a lack of sleep is made up for. So "
-    "a night that knows nothing of the last one is odd, not impossible.",
+    "How long somebody sleeps depends little on the night before, also in real data: a lack of sleep is made up for. "
+    "So a night that knows nothing of the last one is odd, not impossible.",
     f"About 0 for sleep, {FITBIT}; an interval that stays within ±0.05 is too even to be people's.",
     DAY_TO_DAY.mend,
     suspicious=Bound(low=0.05),
@@ -147,8 +147,8 @@ STRESS_LINK = Diagnostic(
     "link",
     "Does stress go with anything?",
     "correlation",
-    "Stress shortens sleep and short sleep adds to stress; it shows in heart rate and activity. Where the interval lies "
-    "around zero, no link is a finding: this data cannot answer what stress does.",
+    "Stress shortens sleep and short sleep adds to stress; it shows in heart rate and activity. Where the interval "
+    "lies around zero, no link is a finding: this data cannot answer what stress does.",
     "Yap et al., Sleep 2020;43:zsz250 (stress and sleep, within people, both ways). Below 0.05 a quarter of a per cent "
     "of the variance would be shared.",
     "Do not ask this data what stress causes or follows from.",
@@ -179,10 +179,10 @@ BODY_LINK = Diagnostic(
     "calories_follow_body",
     "Do larger bodies burn more?",
     "correlation between people",
-    "Most of a day's energy is the basal metabolic rate, which follows from weight, height, age and gender. Across people "
-    "both must go together.",
-    "PAL of adults is 1.4 to 2.4 (FAO/WHO/UNU, Human energy requirements, 2004) over a BMR (Mifflin et al., Am J Clin Nutr "
-    "1990;51:241) that differs by a factor of two between adults: the correlation of the two is then 0.5 or more.",
+    "Most of a day's energy is the basal metabolic rate, which follows from weight, height, age and gender. Across "
+    "people both must go together.",
+    "PAL of adults is 1.4 to 2.4 (FAO/WHO/UNU, Human energy requirements, 2004) over a BMR (Mifflin et al., Am J Clin "
+    "Nutr 1990;51:241) that differs by a factor of two between adults: the correlation of the two is then 0.5 or more.",
     "Do not use caloric_balance: its two sides know nothing of each other.",
     generated=Bound(low=0.2),
 )
@@ -200,7 +200,8 @@ WEIGHT_DAY = Diagnostic(
     "weight_change_day",
     "Leaps of weight in a day",
     "share of days",
-    "From one day to the next a body moves by water and food, some hundred grams. 2 kg every few days are another body.",
+    "From one day to the next a body moves by water and food, some hundred grams. 2 kg every few days are another "
+    "body.",
     f"Standard deviation 0.37 kg, largest 1.2 kg, {FITBIT}; 2 kg is more than five times that.",
     "Do not use single weights; ask for the scale's own export.",
     suspicious=Bound(high=0.01),
@@ -221,8 +222,8 @@ WEIGHT_MONTH = Diagnostic(
     "30-day changes at the clamp of ±5 kg",
     "share of days",
     "weight_change_30d is clamped to ±5 kg. Where many days lie there, its averages are those of the clamp.",
-    "More than 1 kg a week is beyond what a supervised diet aims at (NIH, Clinical Guidelines on Overweight and Obesity, "
-    "1998); 5 % are left for those who do.",
+    "More than 1 kg a week is beyond what a supervised diet aims at (NIH, Clinical Guidelines on Overweight and "
+    "Obesity, 1998); 5 % are left for those who do.",
     "Use weight_change_30d_raw, and say how many days the clamp has cut.",
     suspicious=Bound(high=0.05),
 )
@@ -230,7 +231,8 @@ SCALE_JUMP = Diagnostic(
     "scale_jump",
     "Largest leap of a scale",
     "kg in a day",
-    "A single leap of many kilograms is another scale, another person on it, or another unit, and shifts all that follows.",
+    "A single leap of many kilograms is another scale, another person on it, or another unit, and shifts all that "
+    "follows.",
     f"1.2 kg was the largest {FITBIT}; 5 kg is more than water and food can be.",
     "Look at the people named; correct or cut their weights from that day on.",
     suspicious=Bound(high=5.0),
@@ -239,7 +241,8 @@ HEIGHT_CONSTANT = Diagnostic(
     "constant_height",
     "Does height stay the same?",
     "share of people",
-    "Weight and BMI of one day imply a height, and adults do not grow. Where it moves, the two were not measured on one "
+    "Weight and BMI of one day imply a height, and adults do not grow. Where it moves, the two were not measured on "
+    "one "
     "person.",
     f"At most 0.07 cm, {FITBIT}; a standard deviation of 2 cm is far beyond what rounding to 0.1 can do.",
     "Use either weight or BMI, and no height or BMR.",
@@ -252,7 +255,8 @@ EVEN_SCALE = Diagnostic(
     "entropy, 1 is all alike",
     "People have their habits with a scale: some answers come often, the extremes seldom. All answers alike often is "
     "what a random number generator gives.",
-    "Response styles: Baumgartner and Steenkamp, J Mark Res 2001;38:143. For 5,000 and more independent draws from 1 to "
+    "Response styles: Baumgartner and Steenkamp, J Mark Res 2001;38:143. For 5,000 and more independent draws from "
+    "1 to "
     "10 the entropy is above 0.999; ratings of which one is half as frequent as the others are below 0.995.",
     "Ask how stress was asked, and whether anybody was.",
     generated=Bound(high=0.997),
@@ -262,7 +266,8 @@ ROUND = Diagnostic(
     "Values rounded by hand",
     "share of days",
     "Devices do not round to thousands. Many round values were typed in from memory.",
-    f"Three times what evenly spread last digits give (Preece, Statistician 1981;30:31); {FITBIT}: 0 % of steps, 1 % of "
+    f"Three times what evenly spread last digits give (Preece, Statistician 1981;30:31); {FITBIT}: 0 % of steps, 1 % "
+    "of "
     "calories, 9 % of minutes.",
     "Treat the metric as self-reported.",
     suspicious=Bound(high=3.0),
@@ -290,7 +295,8 @@ FLAT = Diagnostic(
     "Values that stay",
     "days more than chance gives",
     "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
-    "The longest stretch that one such file in 100 would have by chance, from the share of days that equal the day before; "
+    "The longest stretch that one such file in 100 would have by chance, from the share of days that equal the day "
+    "before; "
     "5 days at least.",
     "Take the stretches named as not measured.",
     suspicious=Bound(high=0),
@@ -336,7 +342,8 @@ EMPTY = Diagnostic(
     "Days without this metric",
     "share of days",
     "What is measured on few days is measured on special days.",
-    f"92 % of days have no weight and 54 % no sleep {FITBIT}: few people wear or weigh at all. More than half is little.",
+    f"92 % of days have no weight and 54 % no sleep {FITBIT}: few people wear or weigh at all. More than half is "
+    "little.",
     "Say on how many days and people a figure rests.",
     suspicious=Bound(high=0.5),
 )

@@ -45,13 +45,14 @@ def items(people: DataFrame) -> DataFrame:
         One row for each item.
     """
     # A person's own sums of squares and products about the person's own means.
-    a = F.col("pxy") - F.col("px") * F.col("py") / F.col("pairs")
-    b = F.col("pxx") - F.col("px") * F.col("px") / F.col("pairs")
-    c = F.col("pyy") - F.col("py") * F.col("py") / F.col("pairs")
+    pairs = F.nullif(F.col("pairs"), F.lit(0))
+    a = F.col("pxy") - F.col("px") * F.col("py") / pairs
+    b = F.col("pxx") - F.col("px") * F.col("px") / pairs
+    c = F.col("pyy") - F.col("py") * F.col("py") / pairs
     workday_n = F.col("n") - F.col("weekend_n")
     shift = F.when(
         (F.col("weekend_n") > 0) & (workday_n > 0),
-        F.col("weekend_x") / F.col("weekend_n") - (F.col("x") - F.col("weekend_x")) / workday_n,
+        F.try_divide("weekend_x", "weekend_n") - F.try_divide(F.col("x") - F.col("weekend_x"), workday_n),
     )
     spread = F.sqrt(F.greatest(F.col("xx") / F.col("n") - F.pow(F.col("x") / F.col("n"), 2), F.lit(0.0)))
     made = people.withColumns(
@@ -61,8 +62,8 @@ def items(people: DataFrame) -> DataFrame:
             "c": F.when(F.col("pairs") > 1, c),
             "shift": shift,
             "spread": spread,
-            "mean_x": F.col("px") / F.col("pairs"),
-            "mean_y": F.col("py") / F.col("pairs"),
+            "mean_x": F.col("px") / pairs,
+            "mean_y": F.col("py") / pairs,
         }
     )
     sums = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "fine", "weekend_n")
