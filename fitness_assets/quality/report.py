@@ -92,7 +92,7 @@ def summary(collected: Collected, findings: Sequence[Finding]) -> str:
         picture = base64.b64encode(charts.png(draws)).decode()
         lines += [
             "",
-            f"![Do people differ, does a day know the day before, one person's weight](data:image/png;base64,{picture})",
+            f"![Differences between people, day to day, one person's weight](data:image/png;base64,{picture})",
         ]
     lines += ["", "## Before anybody decides on it", ""]
     lines += [f"- {what}" for what, _ in to_mend(findings)] or ["- Nothing was found that has to be mended."]
@@ -103,8 +103,8 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
     return [
         _Section(
             "What gives it away, or speaks for it",
-            "Measured on people, each metric differs between persons and knows something of the day before. Dots are what "
-            "this data gives, with 99 % intervals.",
+            "Measured on people, each metric differs between persons and knows something of the day before. Dots are "
+            "what this data gives, with 99 % intervals.",
             [
                 *_maybe("Do people differ?", "share of variance between people", _between(findings), "between"),
                 *_maybe("Does a day know the day before?", "correlation within people", _day_to_day(findings), "lag"),
@@ -128,8 +128,8 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
         ),
         _Section(
             "Before and after cleaning",
-            "Days as they were logged (grey) and as they are kept (blue). What is only grey was left out, or lies outside "
-            "the picture.",
+            "Days as they were logged (grey) and as they are kept (blue). What is only grey was left out, or lies "
+            "outside the picture.",
             [
                 _chart(
                     _words(name),

@@ -56,7 +56,8 @@ SCHEMA = f"user_id STRING, item STRING, {', '.join(f'{c} BIGINT' for c in _COUNT
 
 ``n`` values with their sum ``x`` and squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends; ``pairs``
 of values with their sums and products; how many are ``beyond`` the item's limits, ``round``, ``fine`` (not whole),
-``equal`` to the other; and the highest ``peak`` (length of a run of equal values, size of a change, length of a gap) with its day.
+``equal`` to the other; and the highest ``peak`` (length of a run of equal values, size of a change, length of a gap)
+with its day.
 """
 
 _ARROW = pa.schema(
