@@ -77,7 +77,7 @@ def with_planted_faults(days: pd.DataFrame) -> pd.DataFrame:
     days.loc[(days.user_id == "10") & (day >= 75), "gender"] = np.where(
         days.loc[(days.user_id == "10") & (day >= 75), "gender"] == "M", "F", "M"
     )
-    return days[~((days.user_id == "11") & day.between(40, 99))]
+    return days.loc[~((days.user_id == "11") & day.between(40, 99))]
 
 
 def careless(days: pd.DataFrame) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def careless(days: pd.DataFrame) -> pd.DataFrame:
     days.loc[pd.to_datetime(days.date) >= "2024-05-01", "exercise_minutes"] *= 2.5
     days["bmi"] = (days.bmi + rng.normal(0, 2, len(days))).round(2)
     days["weight_kg"] += rng.normal(0, 3, len(days)).round(1)
-    return days[rng.random(len(days)) > 0.35]
+    return days.loc[rng.random(len(days)) > 0.35]
 
 
 def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: int = 0) -> dict[str, DataFrame]:

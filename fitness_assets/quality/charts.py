@@ -5,9 +5,8 @@ Here belongs how something is drawn; which pictures a report has stands in ``rep
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from io import BytesIO, StringIO
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -35,7 +34,7 @@ _PRINTED = {
 }
 """For pictures that cannot know the page: readable on light and on dark."""
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -188,10 +187,8 @@ def columns(values: Mapping[str, float], unit: str, zero: bool = True) -> Draw:
     return draw
 
 
-def line(
-    days: Sequence[date] | Sequence[str], values: Sequence[float | None], unit: str, from_zero: bool = False
-) -> Draw:
-    """A course over time; a day without a value breaks the line."""
+def line(days: Sequence[Any], values: Sequence[float | None], unit: str, from_zero: bool = False) -> Draw:
+    """A course over time, by dates or their names; a day without a value breaks the line."""
 
     def draw(axes: Axes) -> None:
         numbers = [float("nan") if value is None else value for value in values]

@@ -205,7 +205,7 @@ def _of_file(c: Collected) -> Iterator[Finding]:
         yield Finding(t.REJECTED, reason, None, share(count, typed), f"{count:,} of {typed:,} rows.")
     logs = c.items.get(LOG)
     yield Finding(
-        t.COMPLETE, FILE, None, logs and share(c.days, logs["span"]), f"{c.people:,} people, {c.days:,} days."
+        t.COMPLETE, FILE, None, share(c.days, logs["span"]) if logs else None, f"{c.people:,} people, {c.days:,} days."
     )
     gaps = _named(c, LOG, "peak", above=30)
     longest = max((row["value"] for row in _list(c, LOG, "peak")), default=None)
@@ -227,7 +227,7 @@ def _of_metric(c: Collected, name: str) -> Iterator[Finding]:
         yield Finding(t.BETWEEN, name, name, between_share(item))
         yield Finding(day_to_day, name, name, correlation(item, lagged=True))
         yield Finding(t.WEEKEND, name, name, weekend_shift(item))
-    yield Finding(t.EMPTY, name, name, item and share(c.days - item["n"], c.days))
+    yield Finding(t.EMPTY, name, name, share(c.days - item["n"], c.days) if item else None)
     yield from _spacing(c, name, item)
     yield _flat(c, name, item)
     yield from _own[name](c) if name in _own else ()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fitness_assets.quality.tables import METRICS
 
@@ -109,7 +108,7 @@ def sum_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         empty = pa.nulls(len(days.people))
         arrays = [pa.array(columns[f.name]) if f.name in columns else empty for f in _ARROW]
         rows = pa.table([array.cast(f.type) for array, f in zip(arrays, _ARROW, strict=True)], schema=_ARROW)
-        yield from rows.filter(pc.greater(rows["n"], 0)).combine_chunks().to_batches()
+        yield from rows.filter(pa.array(sums["n"] > 0)).combine_chunks().to_batches()
 
 
 def sum_bins(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -144,7 +143,8 @@ class _Days:
     def __init__(self, table: pa.Table) -> None:
         ids = table["user_id"].combine_chunks()
         new = np.ones(len(ids), dtype=bool)
-        new[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+        codes = ids.dictionary_encode().indices.to_numpy()
+        new[1:] = codes[1:] != codes[:-1]
         self.starts = np.flatnonzero(new)
         self.people = ids.take(pa.array(self.starts))
         self.columns = {
