@@ -6,9 +6,11 @@ The rooms, in the order in which a row walks through them:
 * ``silver``: days cleaned by the analysts' rules and enriched over 30 calendar days.
 * ``gold``: a star schema for queries.
 * ``predictions``: models, what they are worth, and what they say.
+* ``quality``: what all of it is worth, measured, with a report.
 
 Each room is furnished alike: ``tables.py`` (what the data is), ``transforms.py`` (how it is made, pure functions on
 Spark frames), ``assets.py`` (when and where). The plumbing is beside them: ``settings``, ``dictionary`` (with
-``rules``), ``catalogue``, ``lake`` (with ``staging`` and ``versions``), ``io_managers``, ``checks``, ``resources``,
-``sensors`` (with ``arrivals`` and ``messages``), and ``definitions``, where everything is put together.
+``rules``), ``catalogue``, ``lake`` (with ``staging``, ``versions``, and ``stores`` and ``s3_store`` under it),
+``io_managers``, ``checks``, ``resources``, ``aws``, ``glue``, ``sensors`` (with ``arrivals``, ``messages`` and
+``metrics``), and ``definitions``, where everything is put together.
 """

@@ -6,9 +6,10 @@ from fitness_assets.bronze.tables import TABLES as BRONZE
 from fitness_assets.dictionary import Column, Table
 from fitness_assets.gold.tables import TABLES as GOLD
 from fitness_assets.predictions.tables import TABLES as PREDICTIONS
+from fitness_assets.quality.tables import TABLES as QUALITY
 from fitness_assets.silver.tables import TABLES as SILVER
 
-GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS)
+GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY)
 """Tables that one step writes share a version and are published and rolled back together."""
 
 TABLES: tuple[Table, ...] = tuple(table for group in GROUPS for table in group)

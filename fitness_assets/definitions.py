@@ -15,6 +15,7 @@ from fitness_assets.gold.assets import ASSETS as GOLD_ASSETS
 from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.lake import Lake
 from fitness_assets.predictions.assets import prediction_assets
+from fitness_assets.quality.assets import ASSETS as QUALITY_ASSETS
 from fitness_assets.resources import require_java, spark_resource, store_of
 from fitness_assets.sensors import JOB, Listeners, message_sensors, uploads_sensor
 from fitness_assets.settings import Settings, load_settings
@@ -33,7 +34,13 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, GROUPS, _register(settings, lake))}
     return dg.Definitions(
-        assets=[bronze_assets(settings.raw), SILVER_ASSETS, GOLD_ASSETS, prediction_assets(settings.training_rows)],
+        assets=[
+            bronze_assets(settings.raw),
+            SILVER_ASSETS,
+            GOLD_ASSETS,
+            prediction_assets(settings.training_rows),
+            QUALITY_ASSETS,
+        ],
         jobs=[JOB],
         sensors=[uploads_sensor(settings.raw, listeners), *message_sensors(listeners)],
         resources=made | resources,

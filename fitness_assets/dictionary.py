@@ -76,6 +76,7 @@ class Table:
         foreign_keys: references into other tables.
         own_rules: rules beyond those that follow from columns and keys.
         range_severity: what a value outside its column's range means in this table.
+        shown: notes of a version that lie beside the table, under these names, for people to open.
         stale_after_days: after so many days without a new version the UI calls the table stale; None: never.
         kinds: what it is made with and stored as, for the UI.
     """
@@ -88,6 +89,7 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     own_rules: tuple[Rule | SetRule | KeyRule, ...] = ()
     range_severity: Severity = "blocking"
+    shown: tuple[str, ...] = ()
     stale_after_days: int | None = None
     kinds: tuple[str, ...] = ("pyspark", "parquet")
 

@@ -146,7 +146,7 @@ class Lake:
                     f"{last.key} version {audit.version} was not published: "
                     f"another run published {' and '.join(moved)} meanwhile."
                 )
-            _point_all(point, tables, audit.version)
+            self._point_all(point, tables, audit.version)
 
     def mend(self, tables: Sequence[Table]) -> bool:
         """Have tables that are published together follow the last one, as their publisher would have.
@@ -161,7 +161,7 @@ class Lake:
             decided = self.current(tables[-1]) or decided
             for table in tables[:-1]:
                 if self.current(table) != decided:
-                    point(table, decided)
+                    self._point(point, table, decided)
                     behind = True
         return behind
 
@@ -176,7 +176,7 @@ class Lake:
             if failed:
                 raise LakeError(f"{table.key} version {version} failed {', '.join(failed)}; it cannot be made current.")
         with self.store.publishing(tables) as point:
-            _point_all(point, tables, version)
+            self._point_all(point, tables, version)
 
     def collect_garbage(self, tables: Sequence[Table]) -> list[str]:
         """Remove old versions of tables that are published together, and what killed runs left behind.
@@ -225,11 +225,15 @@ class Lake:
             raise TableMissingError(f"{tables[-1].key} does not exist yet: materialize {tables[-1].key} first.")
         return Staging(self, tables, version, {table.key: self.audit(table, version) for table in tables})
 
+    def _point_all(self, point: Point, tables: Sequence[Table], version: str) -> None:
+        """The last one first: it is what decides."""
+        for table in (tables[-1], *tables[:-1]):
+            self._point(point, table, version)
 
-def _point_all(point: Point, tables: Sequence[Table], version: str) -> None:
-    """The last one first: it is what decides."""
-    for table in (tables[-1], *tables[:-1]):
+    def _point(self, point: Point, table: Table, version: str) -> None:
         point(table, version)
+        for name in table.shown:
+            self.store.show(table, f"{version}.{name}", name)
 
 
 def _finished(names: Mapping[str, float]) -> list[str]:

@@ -127,6 +127,10 @@ class S3Store(Store):
         """One PUT."""
         self.bucket.put(self._key(table.key, name), content)
 
+    def show(self, table: Table, note: str, name: str) -> None:
+        """Put a copy."""
+        self.bucket.put(f"{self._table(table.key).rpartition('/')[0]}/{name}", self.read_note(table, note))
+
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove notes and manifests first, then the files that no other manifest names."""
         gone, prefix = set(versions), self._key(table.key, "")

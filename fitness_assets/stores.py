@@ -3,6 +3,7 @@
 Layout below the root of a local lake::
 
     <layer>/<table>                            link to the current version: Parquet files and nothing else
+    <layer>/report.html                        link to a note of a current version that people open
     _versions/<layer>/<table>/<version>/       one folder for each version, written once
     _versions/<layer>/<table>/<version>.*      notes: its audit, and what else belongs to it: a fitted model, its card
     _versions/.staging/                        where Spark writes; nobody reads there
@@ -79,6 +80,10 @@ class Store(ABC):
     @abstractmethod
     def write_note(self, table: Table, name: str, content: bytes) -> None:
         """Keep a note, as a whole or not at all."""
+
+    @abstractmethod
+    def show(self, table: Table, note: str, name: str) -> None:
+        """Have a note lie beside the table, under a name of its own, in place of what lies there."""
 
     @abstractmethod
     def remove(self, table: Table, versions: Iterable[str]) -> None:
@@ -187,6 +192,10 @@ class LocalStore(Store):
         _flush(draft)
         draft.replace(path)
 
+    def show(self, table: Table, note: str, name: str) -> None:
+        """Link to the file."""
+        self._link((self.root / table.key).with_name(name), self._path(table, note))
+
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove folders and notes; files that were taken over are hard links."""
         for version in versions:
@@ -240,10 +249,12 @@ class LocalStore(Store):
         return self.root / "_versions" / table.key / name
 
     def _point(self, table: Table, version: str) -> None:
-        link = self.root / table.key
+        self._link(self.root / table.key, self._path(table, version))
+
+    def _link(self, link: Path, to: Path) -> None:
         link.parent.mkdir(parents=True, exist_ok=True)
         new = link.with_name(f".{link.name}.{uuid4().hex}")
-        new.symlink_to(Path("..") / self._path(table, version).relative_to(self.root))
+        new.symlink_to(Path("..") / to.relative_to(self.root))
         new.replace(link)
 
     @contextmanager

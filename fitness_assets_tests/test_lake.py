@@ -238,6 +238,26 @@ def test_any_kept_version_can_be_made_current_again(lake):
 
 
 @EVERYWHERE
+def test_what_people_open_beside_a_table_follows_its_version(lake):
+    audit = table_of("quality/audit")
+
+    def shown():
+        if isinstance(lake.store, LocalStore):
+            return path_of(lake, audit).with_name("report.html").read_bytes()
+        return lake.store.bucket.get("quality/report.html")
+
+    for content in (b"first", b"second"):
+        staging = lake.stage([audit], {}, "run")
+        staging.attach(audit, "report.html", content)
+        staging.write(audit, None)
+        staging.seal()
+        staging.publish()
+        assert shown() == content
+    lake.rollback([audit], "000001")
+    assert shown() == b"first"
+
+
+@EVERYWHERE
 def test_rolling_back_to_what_is_not_there_says_what_there_is(lake):
     publish(lake, "first")
     with pytest.raises(LakeError, match="has no version 000009; it has 000001"):

@@ -180,6 +180,7 @@ def test_readers_find_the_files_by_the_manifest_alone(deployed):
         keys = [uri.removeprefix(deployed.bucket.uri("")) for uri in uris.splitlines()]
         rows = sum(pq.read_metadata(BytesIO(deployed.bucket.get(key))).num_rows for key in keys)
         assert rows == len(deployed.lake.rows(table)) > 0
+    assert deployed.bucket.get("quality/report.html").startswith(b"<!DOCTYPE html>")
     assert not list(deployed.bucket.list("bronze/_scratch/")), "nothing is left of what went through"
 
 

@@ -35,8 +35,21 @@ RAW_COLUMNS = (
     Column("sleep_hours", "double", "Hours slept.", 7.2, "h", range=(2, 16)),
     Column("calories_burned", "double", "Energy spent on the day.", 2240.0, "kcal", range=(500, 8_000)),
     Column("exercise_minutes", "double", "Minutes of exercise.", 35.0, "min", range=(0, 600)),
-    Column("stress_level", "int", "Stress as the person rated it, 1 (none) to 10.", 4, range=(1, 10)),
-    Column("weight_kg", "double", "Body weight.", 68.4, "kg", range=(30, 200)),
+    Column(
+        "stress_level",
+        "int",
+        "Stress as the person rated it, 1 (none) to 10. In the public file it is drawn by lot and goes with nothing.",
+        4,
+        range=(1, 10),
+    ),
+    Column(
+        "weight_kg",
+        "double",
+        "Body weight. In the public file it leaps by kilograms from day to day: use averages.",
+        68.4,
+        "kg",
+        range=(30, 200),
+    ),
     Column("bmi", "double", "Body mass index as logged.", 23.9, "kg/m²", range=(10, 60)),
 )
 """The raw contract: matched by name, any order."""

@@ -131,7 +131,7 @@ OVER_TIME = (
     _derived(
         "weight_change_30d",
         "double",
-        "weight_change_30d_raw, clamped to ±5 kg.",
+        "weight_change_30d_raw, clamped to ±5 kg. Only as good as single weights are: ask quality/audit first.",
         -0.8,
         "weight_kg",
         "date",

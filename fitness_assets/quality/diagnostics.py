@@ -1,0 +1,368 @@
+"""Which diagnostics are asked of what, what they find, and the verdicts that follow for each metric and for the file.
+
+Thresholds stand in ``thresholds.py``, statistics in ``measures.py``; the pictures of both are drawn elsewhere.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from math import log
+from typing import Any
+
+from fitness_assets.quality import thresholds as t
+from fitness_assets.quality.measures import (
+    MIN_PAIRS,
+    Collected,
+    Estimate,
+    Row,
+    between_people,
+    between_share,
+    correlation,
+    drift,
+    histogram,
+    share,
+    weekend_shift,
+)
+from fitness_assets.quality.sums import (
+    DAY_CHANGE,
+    ENERGY,
+    HEIGHT,
+    LIMITS_KG,
+    LINKS,
+    LOG,
+    MONTH_CHANGE,
+    ROUND_TO,
+    WEEK_CHANGE,
+    link_name,
+)
+from fitness_assets.quality.tables import (
+    FILE,
+    LOOKS_GENERATED,
+    METRICS,
+    NOT_ENOUGH_DATA,
+    PLAUSIBLE,
+    SUSPICIOUS,
+    VERDICT,
+)
+from fitness_assets.quality.thresholds import Diagnostic
+
+SHOWN = 5
+"""So many people are named in one finding."""
+
+MIN_RUN = 5
+"""Shorter stretches of one value are never named."""
+
+_CHANCE_OF_ROUND = {
+    "steps": 0.001,
+    "heart_rate_avg": 0.1,
+    "sleep_hours": 0.1,
+    "calories_burned": 0.01,
+    "exercise_minutes": 0.1,
+    "weight_kg": 0.2,
+}
+"""Share of round values where last digits are evenly spread; of whole numbers, but for hours of sleep, of tenths."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one diagnostic found in one place.
+
+    Attributes:
+        diagnostic: what was asked.
+        scope: of what, as the table says it.
+        metric: the metric whose verdict it counts for; None for the file.
+        found: the value with its interval; None if there was too little.
+        text: who and when, for a person.
+    """
+
+    diagnostic: Diagnostic
+    scope: str
+    metric: str | None
+    found: Estimate | None
+    text: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """What follows."""
+        return self.diagnostic.judge(self.found)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What all diagnostics of a metric, or of the file, come to."""
+
+    scope: str
+    verdict: str
+    text: str
+
+
+def diagnose(collected: Collected) -> list[Finding]:
+    """Ask everything."""
+    return [*_of_file(collected), *(finding for name in METRICS for finding in _of_metric(collected, name))]
+
+
+def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
+    """The verdict on the file, then on each metric.
+
+    A metric *looks generated* if one of its diagnostics says so, is *suspicious* if one says that, and *plausible* if
+    one that could have told it from a generated metric found nothing. The file looks generated if at least half of the
+    metrics that could be judged do; one bad column may have a fault of its own.
+    """
+    metrics = [_verdict_on(name, [f for f in findings if f.metric == name]) for name in METRICS]
+    judged = [v for v in metrics if v.verdict != NOT_ENOUGH_DATA]
+    generated = [v for v in judged if v.verdict == LOOKS_GENERATED]
+    doubtful = [v for v in judged if v.verdict != PLAUSIBLE]
+    of_file = [f for f in findings if f.metric is None and f.verdict == SUSPICIOUS]
+    if not judged:
+        return [Verdict(FILE, NOT_ENOUGH_DATA, "No metric has enough people and days to be judged."), *metrics]
+    if 2 * len(generated) >= len(judged) and generated:
+        overall = LOOKS_GENERATED
+    else:
+        overall = SUSPICIOUS if doubtful or of_file else PLAUSIBLE
+    text = f"{len(generated)} of {len(judged)} metrics that can be judged look generated, {len(doubtful)} are in doubt."
+    if of_file:
+        text += f" Of the file as a whole: {', '.join(sorted({f.diagnostic.title.lower() for f in of_file}))}."
+    return [Verdict(FILE, overall, text), *metrics]
+
+
+def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The rows of ``quality/audit``, verdicts first."""
+    summed = [
+        {
+            "name": VERDICT,
+            "scope": verdict.scope,
+            "unit": "verdict",
+            "threshold": "by the diagnostics of the same scope",
+            "verdict": verdict.verdict,
+            "finding": verdict.text,
+            "why_it_matters": "Whether to believe it at all.",
+            "source": "The rules in the README and in the report.",
+        }
+        for verdict in verdicts(findings)
+    ]
+    return summed + [
+        {
+            "name": finding.diagnostic.name,
+            "scope": finding.scope,
+            "value": finding.found and finding.found.value,
+            "lower": finding.found and finding.found.lower if _is_estimate(finding) else None,
+            "upper": finding.found and finding.found.upper if _is_estimate(finding) else None,
+            "unit": finding.diagnostic.unit,
+            "threshold": finding.diagnostic.threshold,
+            "verdict": finding.verdict,
+            "finding": finding.text or None,
+            "why_it_matters": finding.diagnostic.why,
+            "source": finding.diagnostic.source,
+        }
+        for finding in findings
+    ]
+
+
+def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
+    """What to do before anybody decides on the data, and because of what; the gravest first."""
+    found: dict[str, list[str]] = {}
+    order = (LOOKS_GENERATED, SUSPICIOUS)
+    for finding in sorted((f for f in findings if f.verdict in order), key=lambda f: order.index(f.verdict)):
+        found.setdefault(finding.diagnostic.mend, []).append(finding.scope)
+    return [*found.items()]
+
+
+def _is_estimate(finding: Finding) -> bool:
+    return finding.found is not None and finding.found.lower != finding.found.upper
+
+
+def _verdict_on(metric: str, findings: Sequence[Finding]) -> Verdict:
+    for verdict in (LOOKS_GENERATED, SUSPICIOUS):
+        if reasons := [f for f in findings if f.verdict == verdict]:
+            return Verdict(metric, verdict, "; ".join(map(_reason, reasons)) + ".")
+    decisive = [f for f in findings if f.diagnostic.generated]
+    if any(f.verdict == PLAUSIBLE for f in decisive):
+        passed = [f for f in decisive if f.verdict == PLAUSIBLE]
+        return Verdict(metric, PLAUSIBLE, "; ".join(map(_reason, passed)) + ".")
+    return Verdict(metric, NOT_ENOUGH_DATA, "Nothing that could tell it from a generated metric can be measured.")
+
+
+def _reason(finding: Finding) -> str:
+    found = finding.found
+    assert found is not None  # noqa: S101, only judged findings come here
+    scope = "" if finding.scope == finding.metric else f" ({finding.scope})"
+    return f"{finding.diagnostic.title}{scope} {digits(found.value)} {finding.diagnostic.unit}"
+
+
+def digits(value: float) -> str:
+    """A number as a person writes it: two decimals below 10, none from 100 on."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".replace("-0.00", "0.00")
+
+
+def _of_file(c: Collected) -> Iterator[Finding]:
+    read = sum(row["rows_read"] for row in c.uploads)
+    misfits = ", ".join(f"{reason} {count:,}" for reason, count in c.misfits.items())
+    quarantined = sum(row["rows_quarantined"] for row in c.uploads)
+    text = f"{quarantined:,} of {read:,} rows" + (f": {misfits}" if misfits else "")
+    yield Finding(t.QUARANTINED, FILE, None, share(quarantined, read), text + ".")
+    typed = read - quarantined
+    for reason, count in sorted(c.rejected.items(), key=lambda item: (-item[1], item[0])):
+        yield Finding(t.REJECTED, reason, None, share(count, typed), f"{count:,} of {typed:,} rows.")
+    logs = c.items.get(LOG)
+    yield Finding(
+        t.COMPLETE, FILE, None, share(c.days, logs["span"]) if logs else None, f"{c.people:,} people, {c.days:,} days."
+    )
+    gaps = _named(c, LOG, "peak", above=30)
+    longest = max((row["value"] for row in _list(c, LOG, "peak")), default=None)
+    yield Finding(t.GAP, FILE, None, _exact(longest), _people(gaps, lambda r: f"{r['value']:.0f} days until {_day(r)}"))
+    yield Finding(
+        t.COPIED,
+        FILE,
+        None,
+        _exact(len(c.copies)) if c.people else None,
+        _shorten([f"{r['user_id']} and {r['other_id']}: {r['days']} days, the first {r['first']}" for r in c.copies]),
+    )
+    yield Finding(t.IDENTITY, FILE, None, _exact(c.changing) if c.people else None, f"{c.changing:,} of {c.people:,}.")
+
+
+def _of_metric(c: Collected, name: str) -> Iterator[Finding]:
+    item = c.items.get(name)
+    day_to_day = {"sleep_hours": t.SLEEP_DAY_TO_DAY, "weight_kg": t.WEIGHT_DAY_TO_DAY}.get(name, t.DAY_TO_DAY)
+    if name != "bmi":  # it follows weight, and is asked whether it does
+        yield Finding(t.BETWEEN, name, name, between_share(item))
+        yield Finding(day_to_day, name, name, correlation(item, lagged=True))
+        yield Finding(t.WEEKEND, name, name, weekend_shift(item))
+    yield Finding(t.EMPTY, name, name, share(c.days - item["n"], c.days) if item else None)
+    yield from _spacing(c, name, item)
+    yield _flat(c, name, item)
+    yield from _own[name](c) if name in _own else ()
+    for link in LINKS:
+        if link[0] == name:
+            yield Finding(_link(link), link_name(*link), name, correlation(c.items.get(link_name(*link))))
+    yield from _change(c, name)
+
+
+def _link(link: tuple[str, str]) -> Diagnostic:
+    if link[1] == "steps" and link[0] in ("calories_burned", "exercise_minutes"):
+        return t.MOVEMENT_LINK
+    return t.STRESS_LINK if "stress_level" in link else t.OTHER_LINK
+
+
+def _spacing(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
+    if name in ROUND_TO and item:
+        chance = _CHANCE_OF_ROUND[name]
+        ratio = share(item["round"], item["n"], MIN_PAIRS)
+        unit = f"{(ratio.value if ratio else 0):.1%} are multiples of {ROUND_TO[name]:,}; chance gives {chance:.1%}."
+        times = ratio and _exact(ratio.value / chance)
+        yield Finding(t.ROUND, name, name, times, unit)
+        rounding = _named(c, name, "round", above=max(0.5, 3 * chance) - 1e-9)
+        text = _people(rounding, lambda r: f"{r['value']:.0%} of {r['n']} days")
+        yield Finding(t.ROUND_PEOPLE, name, name, _exact(len(rounding)), text)
+    if name in ("calories_burned", "heart_rate_avg"):
+        yield Finding(t.FINE, name, name, share(item["fine"], item["n"], MIN_PAIRS) if item else None)
+
+
+def _flat(c: Collected, name: str, item: Row | None) -> Finding:
+    if not item or not item["pairs"]:
+        return Finding(t.FLAT, name, name, None)
+    limit = longest_by_chance(item["pairs"], item["equal"])
+    runs = _named(c, name, "peak", above=limit)
+    longest = max((row["value"] for row in _list(c, name, "peak")), default=0.0)
+    text = _people(runs, lambda r: f"{r['value']:.0f} days from {_day(r, back=r['value'] - 1)} to {_day(r)}")
+    return Finding(t.FLAT, name, name, _exact(longest - limit), text or f"Longest: {longest:.0f} days.")
+
+
+def longest_by_chance(pairs: int, equal: int) -> int:
+    """The longest stretch of one value that is no wonder.
+
+    If a share p of days equals the day before, about pairs·p^(k−1) stretches of k days are to be expected. One of which
+    fewer than 0.01 are expected is a wonder.
+
+    Args:
+        pairs: days whose day before is known.
+        equal: how many of them equal it.
+    """
+    if not equal:
+        return MIN_RUN - 1
+    if equal == pairs:
+        return pairs
+    return max(MIN_RUN - 1, int(log(0.01 / pairs) / log(equal / pairs)) + 1)
+
+
+def _stress(c: Collected) -> Iterator[Finding]:
+    bars = histogram(c.after, "stress_level")
+    total = sum(bars.values())
+    entropy = -sum(n / total * log(n / total) for n in bars.values()) / log(10) if total >= 2_000 else None
+    yield Finding(t.EVEN_SCALE, "stress_level", "stress_level", _exact(entropy))
+
+
+def _weight(c: Collected) -> Iterator[Finding]:
+    for change, diagnostic in (
+        (DAY_CHANGE, t.WEIGHT_DAY),
+        (WEEK_CHANGE, t.WEIGHT_WEEK),
+        (MONTH_CHANGE, t.WEIGHT_MONTH),
+    ):
+        item = c.items.get(change)
+        found = share(item["beyond"], item["n"], MIN_PAIRS) if item else None
+        text = f"{item['beyond']:,} of {item['n']:,} changes are {LIMITS_KG[change]:g} kg or more." if item else ""
+        yield Finding(diagnostic, "weight_kg", "weight_kg", found, text)
+    largest = max((row["value"] for row in _list(c, DAY_CHANGE, "peak")), default=None)
+    jumps = _named(c, DAY_CHANGE, "peak", above=5)
+    text = _people(jumps, lambda r: f"{r['value']:.1f} kg on {_day(r)}")
+    yield Finding(t.SCALE_JUMP, "weight_kg", "weight_kg", _exact(largest), text)
+
+
+def _bmi(c: Collected) -> Iterator[Finding]:
+    item = c.items.get(HEIGHT)
+    found = share(item["spread_people"], item["repeated_people"]) if item else None
+    moving = _named(c, HEIGHT, "spread", above=2)
+    yield Finding(
+        t.HEIGHT_CONSTANT, "bmi", "bmi", found, _people(moving, lambda r: f"standard deviation {r['value']:.1f} cm")
+    )
+
+
+def _calories(c: Collected) -> Iterator[Finding]:
+    item = c.items.get(ENERGY)
+    yield Finding(t.BODY_LINK, "calories_burned", "calories_burned", between_people(item))
+    text = f"{item['beyond']:,} of {item['n']:,} days." if item else ""
+    found = share(item["beyond"], item["n"], MIN_PAIRS) if item else None
+    yield Finding(t.ENERGY_RANGE, "calories_burned", "calories_burned", found, text)
+
+
+_own = {"stress_level": _stress, "weight_kg": _weight, "bmi": _bmi, "calories_burned": _calories}
+
+
+def _change(c: Collected, name: str) -> Iterator[Finding]:
+    moved = drift(c, name)
+    if moved:
+        upload, value = max(moved.items(), key=lambda one: abs(one[1]))
+        uri = next(row["uri"] for row in c.uploads if row["upload_id"] == upload)
+        yield Finding(t.DRIFT, name, name, _exact(abs(value)), f"Largest in {uri}: {value:+.2f}.")
+    column = "heart_rate" if name == "heart_rate_avg" else name
+    months = [row for row in c.months if row[column] is not None and row["people"] >= 10 and row["share_logged"] > 0.5]
+    if len(months) > 1:
+        mean = sum(row[column] for row in months) / len(months)
+        row = max(months, key=lambda row: abs(row[column] - mean))
+        text = f"{row['year']}-{row['month']:02}: {row[column]:,.1f} against {mean:,.1f}."
+        yield Finding(t.MONTHS, name, name, _exact(abs(row[column] / mean - 1) if mean else None), text)
+
+
+def _exact(value: float | None) -> Estimate | None:
+    return None if value is None else Estimate(float(value), float(value), float(value))
+
+
+def _list(c: Collected, item: str, which: str) -> list[Row]:
+    return [row for row in c.named if row["item"] == item and row["list"] == which]
+
+
+def _named(c: Collected, item: str, which: str, above: float) -> list[Row]:
+    rows = [row for row in _list(c, item, which) if row["value"] > above]
+    return sorted(rows, key=lambda row: (-row["value"], row["user_id"]))
+
+
+def _people(rows: Sequence[Row], say: Any) -> str:
+    return _shorten([f"user {row['user_id']}: {say(row)}" for row in rows])
+
+
+def _shorten(entries: Sequence[str]) -> str:
+    more = f"; {len(entries) - SHOWN} or more others" if len(entries) > SHOWN else ""
+    return "; ".join(entries[:SHOWN]) + more + "." if entries else ""
+
+
+def _day(row: Row, back: float = 0) -> str:
+    return (date(1970, 1, 1) + timedelta(int(row["day"] - back))).isoformat()

@@ -1,0 +1,248 @@
+"""From what Spark counted to numbers with intervals: correlations within people, differences between them.
+
+Here belongs how a statistic is worked out. What Spark counts stands in ``transforms.py``, what a value means in
+``diagnostics.py``. All intervals hold with 99 %.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import atanh, sqrt, tanh
+from typing import Any, NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from fitness_assets.quality import transforms
+from fitness_assets.quality.sums import LOG
+from fitness_assets.quality.transforms import LATEST_UPLOADS
+
+Row = dict[str, Any]
+
+Z = 2.576
+"""So many standard errors to each side hold 99 %."""
+
+MIN_PEOPLE, MIN_DAYS, MIN_PAIRS = 10, 10, 200
+"""With fewer people, days of each, or pairs of values, nothing is said."""
+
+_AT_ONCE = 4  # planning and compiling a query keeps one core busy and leaves the others to the queries beside it
+
+
+class Estimate(NamedTuple):
+    """A number and its 99 % interval; the interval of a count is the count."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass
+class Collected:
+    """What Spark found, small enough for the driver whatever the number of days. Names are those of `transforms`."""
+
+    items: dict[str, Row]
+    named: list[Row]
+    completeness: list[Row]
+    before: list[Row]
+    after: list[Row]
+    uploads: list[Row]
+    copies: list[Row]
+    changing: int
+    months: list[Row]
+    rejected: dict[str, int]
+    misfits: dict[str, int]
+    person: list[Row] = field(default_factory=list)
+    person_id: str | None = None
+
+    @property
+    def people(self) -> int:
+        """How many people have clean days."""
+        return self.items.get(LOG, {}).get("people", 0)
+
+    @property
+    def days(self) -> int:
+        """How many clean days there are."""
+        return self.items.get(LOG, {}).get("n", 0)
+
+
+def collect(frames: Mapping[str, DataFrame]) -> Collected:
+    """Ask Spark everything.
+
+    Args:
+        frames: the tables of `tables.READS`, by key.
+    """
+    clean, logged = frames["silver/clean_days"], frames["bronze/logged_days"]
+    people = transforms.people(clean).persist()
+    try:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+
+            def ask(frame: Callable[[], DataFrame]) -> Callable[[], list[Row]]:
+                future = pool.submit(lambda: [row.asDict() for row in frame().collect()])
+                return future.result
+
+            items = ask(lambda: transforms.items(people))
+            copies = ask(lambda: transforms.copies(clean))
+            ledger = [
+                row.asDict()
+                for row in frames["bronze/uploads"]
+                .where("status = 'ingested'")
+                .select("upload_id", "uri", "ingested_at", "rows_read", "rows_quarantined")
+                .orderBy(F.desc("ingested_at"))
+                .collect()
+            ]
+            latest = [row["upload_id"] for row in ledger[:LATEST_UPLOADS]]
+            before = ask(lambda: transforms.bins_before(logged, latest))
+            after = ask(lambda: transforms.bins_after(clean))
+            of_uploads = ask(lambda: transforms.people_of_uploads(logged))
+            changing = ask(lambda: transforms.changing(clean))
+            months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
+            rejected = ask(lambda: transforms.reasons(frames["silver/rejected_days"]))
+            misfits = ask(lambda: transforms.misfits(frames["bronze/quarantine"]))
+            found = {row["item"]: row for row in items()}
+            named = ask(lambda: transforms.named(people))
+            completeness = ask(lambda: transforms.completeness(people))
+            longest = [row for row in named() if row["list"] == "days" and row["item"] == "weight_kg"]
+            person = longest[0]["user_id"] if longest else None
+            series = ask(lambda: transforms.one_person(clean, person)) if person is not None else list
+            by_upload = {row["upload_id"]: row for row in of_uploads()}
+            return Collected(
+                found,
+                named(),
+                completeness(),
+                before(),
+                after(),
+                [row | by_upload.get(row["upload_id"], {"people": 0, "first": None, "last": None}) for row in ledger],
+                copies(),
+                changing()[0]["people"],
+                months(),
+                {row["reason"]: row["rows"] for row in rejected()},
+                {row["reason"]: row["rows"] for row in misfits()},
+                series(),
+                person,
+            )
+    finally:
+        people.unpersist()
+
+
+def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
+    """Correlation within people: of the deviations from each person's own means, over all people.
+
+    That is the correlation within subjects of Bland and Altman (BMJ 1995;310:446). Its standard error takes people, not
+    days, as what was sampled (the delta method on each person's sums), and is never below that of independent days.
+
+    Args:
+        item: of `transforms.items`.
+        lagged: the pairs are a value and the one before it. Deviations from a mean of few days lean below zero then, by
+            1 / days in first order (Marriott and Pope, Biometrika 1954;41:390), which is given back.
+
+    Returns:
+        None with fewer than `MIN_PAIRS` pairs or where nothing varies.
+    """
+    if not item or item["pairs"] is None or item["pairs"] < MIN_PAIRS or not item["b"] or not item["c"]:
+        return None
+    b, c, root = item["b"], item["c"], sqrt(item["b"] * item["c"])
+    r = item["a"] / root
+    variance = (
+        item["aa"] / root**2
+        + r**2 / 4 * (item["bb"] / b**2 + item["cc"] / c**2 + 2 * item["bc"] / (b * c))
+        - r / root * (item["ab"] / b + item["ac"] / c)
+    )
+    error = Z * sqrt(max(variance, 1 / item["pairs"]))
+    if lagged:
+        r += item["paired_people"] / item["pairs"]
+    return Estimate(min(r, 1.0), max(r - error, -1.0), min(r + error, 1.0))
+
+
+def within_variance(item: Row) -> float | None:
+    """Variance of the values of a person about the person's own mean, over all people."""
+    freedom = item["n"] - item["people"]
+    return max(item["xx"] - item["x_means"], 0.0) / freedom if freedom > 0 else None
+
+
+def between_share(item: Row | None) -> Estimate | None:
+    """The share of a metric's variance that lies between people: the intraclass correlation ICC(1).
+
+    From the one-way analysis of variance (Shrout and Fleiss, Psychol Bull 1979;86:420), with the standard error of
+    large samples (Donner, Int Stat Rev 1986;54:67).
+
+    Returns:
+        None with fewer than `MIN_PEOPLE` people or `MIN_DAYS` days for each, or where nothing varies.
+    """
+    if not item or item["people"] < MIN_PEOPLE or item["n"] < MIN_DAYS * item["people"]:
+        return None
+    n, people = item["n"], item["people"]
+    within = within_variance(item) or 0.0
+    between = (item["x_means"] - item["x"] ** 2 / n) / (people - 1)
+    size = (n - item["nn"] / n) / (people - 1)
+    total = between + (size - 1) * within
+    if total <= 0:
+        return None
+    share = (between - within) / total
+    error = Z * (1 - share) * (1 + (size - 1) * share) * sqrt(2 / (size * (size - 1) * (people - 1)))
+    return Estimate(share, max(share - error, -1.0), min(share + error, 1.0))
+
+
+def weekend_shift(item: Row | None) -> Estimate | None:
+    """How much higher a person's weekends are than the other days, in standard deviations within people."""
+    if not item or (item["shifts"] or 0) < MIN_PEOPLE or not within_variance(item):
+        return None
+    count, unit = item["shifts"], sqrt(within_variance(item) or 1.0)
+    mean = item["shift"] / count
+    variance = max(item["shift_squares"] / count - mean**2, 0.0) * count / (count - 1)
+    error = Z * sqrt(variance / count)
+    return Estimate(mean / unit, (mean - error) / unit, (mean + error) / unit)
+
+
+def between_people(item: Row | None) -> Estimate | None:
+    """Correlation of people's means, with Fisher's interval."""
+    if not item or (item["paired_people"] or 0) < MIN_PEOPLE or item["between"] is None:
+        return None
+    middle, error = atanh(max(min(item["between"], 0.9999), -0.9999)), Z / sqrt(item["paired_people"] - 3)
+    return Estimate(item["between"], tanh(middle - error), tanh(middle + error))
+
+
+def share(count: float | None, of: float | None, least: int = 1) -> Estimate | None:
+    """A share of what was counted in full; None if there was less than ``least``."""
+    return Estimate(*[count / of] * 3) if of and of >= least and count is not None else None
+
+
+def histogram(bins: Sequence[Row], item: str) -> dict[int, int]:
+    """Days in each bar of a histogram, whatever upload or weekday they are of."""
+    found: dict[int, int] = {}
+    for row in bins:
+        if row["item"] == item:
+            found[row["bin"]] = found.get(row["bin"], 0) + row["n"]
+    return found
+
+
+def moments(bins: Sequence[Row], item: str) -> dict[str | None, tuple[int, float, float]]:
+    """Count, mean and variance of an item for each key of its histograms (an upload, a weekday)."""
+    sums: dict[str | None, list[float]] = {}
+    for row in bins:
+        if row["item"] == item:
+            total = sums.setdefault(row["key"], [0, 0.0, 0.0])
+            for position, name in enumerate(("n", "x", "xx")):
+                total[position] += row[name]
+    return {at: (int(n), x / n, max(xx / n - (x / n) ** 2, 0.0)) for at, (n, x, xx) in sums.items()}
+
+
+def drift(collected: Collected, item: str) -> dict[str, float]:
+    """How far each upload's mean is from that of all before it, in standard deviations (Cohen's d).
+
+    Only of the latest uploads, and only where both have at least `MIN_PEOPLE` people and `MIN_PAIRS` values.
+    """
+    found, order = {}, [row for row in reversed(collected.uploads[:LATEST_UPLOADS]) if row["people"] >= MIN_PEOPLE]
+    of = moments(collected.before, item)
+    known = [of[None]] if None in of else []
+    for row in order:
+        if row["upload_id"] not in of:
+            continue
+        n, mean, variance = of[row["upload_id"]]
+        total = sum(m for m, _, _ in known)
+        if min(n, total) >= MIN_PAIRS:
+            center = sum(m * x for m, x, _ in known) / total
+            spread = sum(m * (v + (x - center) ** 2) for m, x, v in known) / total
+            if pooled := sqrt((spread + variance) / 2):
+                found[row["upload_id"]] = (mean - center) / pooled
+        known.append(of[row["upload_id"]])
+    return found

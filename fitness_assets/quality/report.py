@@ -1,0 +1,300 @@
+"""The report: one self-contained page, verdict first, and a short summary for the Dagster UI.
+
+Whatever comes from outside (people, files, reasons) reaches the page through the template, which escapes it.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from math import sqrt
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from fitness_assets.quality import charts, thresholds
+from fitness_assets.quality.diagnostics import Finding, digits, to_mend, verdicts
+from fitness_assets.quality.measures import Collected, Estimate, histogram, moments
+from fitness_assets.quality.sums import BIN_WIDTH
+from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
+from fitness_assets.silver.tables import BMI_CATEGORIES, CLEAN_DAYS, LEVELS, QUALITIES, WEEKDAYS
+
+_NAMING = (
+    "scale_jump",
+    "copied_days",
+    "round_people",
+    "identical_stretch",
+    "changing_identity",
+    "longest_gap",
+    "drift",
+)
+_BOUNDS = {
+    "steps": ((5_000, 10_000, 15_000), LEVELS),
+    "sleep_hours": ((6, 8, 10), QUALITIES),
+    "bmi": ((18.5, 25, 30), BMI_CATEGORIES),
+}
+"""Where the categories of silver begin."""
+
+
+@dataclass(frozen=True)
+class _Chart:
+    title: str
+    svg: Markup
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class _Section:
+    title: str
+    text: str
+    charts: list[_Chart]
+    real: bool = False
+
+
+def report(collected: Collected, findings: Sequence[Finding], version: str, made_from: dict[str, str]) -> str:
+    """The page as HTML.
+
+    Args:
+        collected: what Spark found.
+        findings: what it says.
+        version: of the audit.
+        made_from: versions of the tables that were audited, by key.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"slug": lambda text: text.replace(" ", "-"), "words": _words, "value": _value}
+    template = environment.from_string((files("fitness_assets.quality") / "report.html.j2").read_text(encoding="utf-8"))
+    overall, *metrics = verdicts(findings)
+    groups = [(name or FILE, [f for f in findings if f.metric == name]) for name in (None, *METRICS)]
+    return template.render(
+        overall=overall,
+        metrics=metrics,
+        collected=collected,
+        version=version,
+        mend=to_mend(findings),
+        named=[f for f in findings if f.text and f.verdict == SUSPICIOUS and f.diagnostic.name in _NAMING],
+        sections=[section for section in _sections(collected, findings) if section.charts],
+        groups=[(name, rows) for name, rows in groups if rows],
+        diagnostics=list({f.diagnostic.title + f.diagnostic.why: f.diagnostic for f in findings}.values()),
+        made_from=", ".join(f"{key} version {of}" for key, of in made_from.items()),
+    )
+
+
+def summary(collected: Collected, findings: Sequence[Finding]) -> str:
+    """The verdicts and the main pictures as Markdown."""
+    overall, *metrics = verdicts(findings)
+    lines = [f"# {overall.verdict.capitalize()}", "", overall.text, "", "| metric | verdict |", "|---|---|"]
+    lines += [f"| {one.scope} | {one.verdict} |" for one in metrics]
+    draws = [draw for draw in (_between(findings), _day_to_day(findings)) if draw]
+    if collected.person:
+        draws.append(_weight(collected))
+    if draws:
+        picture = base64.b64encode(charts.png(draws)).decode()
+        lines += [
+            "",
+            f"![Differences between people, day to day, one person's weight](data:image/png;base64,{picture})",
+        ]
+    lines += ["", "## Before anybody decides on it", ""]
+    lines += [f"- {what}" for what, _ in to_mend(findings)] or ["- Nothing was found that has to be mended."]
+    return "\n".join([*lines, "", "The whole report is `report.html` beside the version."]) + "\n"
+
+
+def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
+    return [
+        _Section(
+            "What gives it away, or speaks for it",
+            "Measured on people, each metric differs between persons and knows something of the day before. Dots are "
+            "what this data gives, with 99 % intervals.",
+            [
+                *_maybe("Do people differ?", "share of variance between people", _between(findings), "between"),
+                *_maybe("Does a day know the day before?", "correlation within people", _day_to_day(findings), "lag"),
+                *_maybe(
+                    "Do metrics go together?", "correlation within people, same day", _links(findings), "links", 2.9
+                ),
+                *_maybe("Do weekends differ?", "weekend less other days", _weekends(findings), "weekend"),
+            ],
+            real=True,
+        ),
+        _Section(
+            "One person",
+            "The person with most days. A body's weight drifts; drawn by lot, it jumps about.",
+            [
+                _chart("Weight", _weight(c), "person-weight", f"User {c.person_id}, kg, as far as a year."),
+                _chart("Steps", charts.line(*_course(c, "steps"), ""), "person-steps"),
+                _chart("Stress", charts.line(*_course(c, "stress_level"), ""), "person-stress"),
+            ]
+            if c.person
+            else [],
+        ),
+        _Section(
+            "Before and after cleaning",
+            "Days as they were logged (grey) and as they are kept (blue). What is only grey was left out, or lies "
+            "outside the picture.",
+            [
+                _chart(
+                    _words(name),
+                    charts.histogram(before, after, BIN_WIDTH[name], _unit(name)),
+                    f"hist-{name}",
+                    _numbers(c, name),
+                )
+                for name in ("age", *METRICS)
+                if (before := histogram(c.before, name)) and (after := histogram(c.after, name))
+            ]
+            + [
+                _chart(f"{_words(name)}: {', '.join(found)}", charts.bars(found, "share of clean days"), f"cat-{name}")
+                for name in ("gender", *_BOUNDS)
+                if (found := _categories(c, name))
+            ],
+        ),
+        _Section(
+            "The week",
+            "Means of the weekdays, in percent of the mean of all days. People have weekends.",
+            [
+                _chart(_words(name), charts.columns(week, "%", zero=False), f"week-{name}")
+                for name in METRICS
+                if name != "bmi" and (week := _week(c, name))
+            ],
+        ),
+        _Section(
+            "The months",
+            "Averages over people from gold/monthly_summary: trust these more than single days.",
+            [
+                _chart(
+                    _words(name),
+                    charts.line([_month(row) for row in c.months], values, _unit(name), True),
+                    f"month-{name}",
+                )
+                for name in ("share_logged", *METRICS)
+                if len(c.months) > 1 and set(values := _monthly(c, name)) != {None}
+            ],
+        ),
+        _Section(
+            "What is missing",
+            "How completely people log, and what the cleaning rules left out.",
+            [
+                _chart(
+                    "Days logged between first and last",
+                    charts.columns(
+                        {f"{r['share']:.0%}": r["people"] for r in sorted(c.completeness, key=lambda r: r["share"])},
+                        "people",
+                    ),
+                    "complete",
+                ),
+                *(
+                    [
+                        _chart(
+                            "Rows left out by rule",
+                            charts.bars(dict(sorted(c.rejected.items(), key=lambda r: -r[1])), "rows", False),
+                            "rejected",
+                            height=2.6,
+                        )
+                    ]
+                    if c.rejected
+                    else []
+                ),
+                *(
+                    [_chart("Cells quarantined by column", charts.bars(dict(c.misfits), "cells", False), "misfits")]
+                    if c.misfits
+                    else []
+                ),
+            ]
+            if c.completeness
+            else [],
+        ),
+    ]
+
+
+def _chart(title: str, draw: charts.Draw, identity: str, text: str = "", height: float = 2.1) -> _Chart:
+    return _Chart(title, Markup(charts.svg(draw, title, identity, height)), text)  # noqa: S704, drawn here, escaped there
+
+
+def _maybe(title: str, text: str, draw: charts.Draw | None, identity: str, height: float = 2.4) -> list[_Chart]:
+    return [_chart(title, draw, identity, text, height)] if draw else []
+
+
+def _estimates(findings: Sequence[Finding], name: str, real: dict[str, float], unit: str) -> charts.Draw | None:
+    found: list[tuple[str, Estimate, Any]] = [
+        (f.scope, f.found, "good" if f.verdict in (PLAUSIBLE, NOT_ENOUGH_DATA) else "bad")
+        for f in findings
+        if f.diagnostic.name == name and f.found
+    ]
+    return charts.intervals(found, real, unit) if found else None
+
+
+def _between(findings: Sequence[Finding]) -> charts.Draw | None:
+    return _estimates(findings, "people_differ", thresholds.FITBIT_BETWEEN, "share of variance between people")
+
+
+def _day_to_day(findings: Sequence[Finding]) -> charts.Draw | None:
+    return _estimates(findings, "day_to_day", thresholds.FITBIT_DAY_TO_DAY, "correlation with the day before")
+
+
+def _links(findings: Sequence[Finding]) -> charts.Draw | None:
+    return _estimates(findings, "link", thresholds.FITBIT_LINKS, "correlation")
+
+
+def _weekends(findings: Sequence[Finding]) -> charts.Draw | None:
+    return _estimates(findings, "weekend_rhythm", {}, "standard deviations")
+
+
+def _weight(c: Collected) -> charts.Draw:
+    return charts.line(*_course(c, "weight_kg"), "kg")
+
+
+def _course(c: Collected, name: str) -> tuple[list[Any], list[Any]]:
+    return [row["date"] for row in c.person], [row[name] for row in c.person]
+
+
+def _numbers(c: Collected, name: str) -> str:
+    def one(bins: Sequence[dict[str, Any]]) -> str:
+        parts = moments(bins, name).values()
+        n = sum(part[0] for part in parts)
+        mean = sum(m * x for m, x, _ in parts) / n
+        return f"{mean:,.1f} ± {sqrt(sum(m * (v + (x - mean) ** 2) for m, x, v in parts) / n):,.1f}"
+
+    return f"Mean ± standard deviation: {one(c.before)} as logged, {one(c.after)} clean."
+
+
+def _categories(c: Collected, name: str) -> dict[str, float]:
+    bars = histogram(c.after, name)
+    total = sum(bars.values())
+    if not total:
+        return {}
+    if name == "gender":
+        return {"F": bars.get(0, 0) / total, "M": bars.get(1, 0) / total}
+    bounds, labels = _BOUNDS[name]
+    counts = dict.fromkeys(labels, 0.0)
+    for bar, n in bars.items():
+        counts[labels[sum(bar * BIN_WIDTH[name] >= bound for bound in bounds)]] += n / total
+    return counts
+
+
+def _week(c: Collected, name: str) -> dict[str, float]:
+    of = moments(c.after, name)
+    n = sum(part[0] for part in of.values())
+    mean = sum(m * x for m, x, _ in of.values()) / n if n else 0
+    return {WEEKDAYS[int(day)][:2]: (of[day][1] / mean - 1) * 100 for day in sorted(filter(None, of))} if mean else {}
+
+
+def _monthly(c: Collected, name: str) -> list[float | None]:
+    column = "heart_rate" if name == "heart_rate_avg" else name
+    return [row[column] for row in c.months]
+
+
+def _month(row: dict[str, Any]) -> str:
+    return f"{row['year']}-{row['month']:02}"
+
+
+def _unit(name: str) -> str:
+    return "share of days" if name == "share_logged" else CLEAN_DAYS[name].unit or ""
+
+
+def _words(text: str) -> str:
+    return text.replace("_", " ")
+
+
+def _value(finding: Finding) -> str:
+    if finding.found is None:
+        return "–"
+    value, lower, upper = finding.found
+    return digits(value) if lower == upper else f"{digits(value)} ({digits(lower)} to {digits(upper)})"

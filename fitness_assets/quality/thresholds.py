@@ -1,0 +1,386 @@
+"""Every diagnostic: its thresholds, where they come from, why it matters and what to mend. Nothing is computed here.
+
+A bound is a range in which values are believable. An estimate breaks it when its whole 99 % interval lies outside and
+keeps it when the whole interval lies inside; in between there is not enough data to tell.
+"""
+
+from dataclasses import dataclass
+
+from fitness_assets.quality.measures import Estimate
+from fitness_assets.quality.tables import LOOKS_GENERATED, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
+
+FITBIT_BETWEEN = {"steps": 0.45, "sleep_hours": 0.36, "calories_burned": 0.70, "exercise_minutes": 0.47}
+"""Share of variance between people in the Fitbit data."""
+FITBIT_DAY_TO_DAY = {"steps": 0.14, "sleep_hours": 0.04, "calories_burned": 0.15, "exercise_minutes": 0.18}
+"""Correlation with the day before, within people, in the Fitbit data; by 33 people (sleep: 19), so none is exact."""
+FITBIT_LINKS = {"calories_burned ~ steps": 0.81, "exercise_minutes ~ steps": 0.73, "sleep_hours ~ steps": -0.25}
+"""Correlations within people in the Fitbit data."""
+
+FITBIT = "measured on the Fitbit data of Furberg et al. 2016 (33 people, 31 days, clean days only)"
+
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Between which values a measure is believable, both included."""
+
+    low: float = -INFINITY
+    high: float = INFINITY
+
+    def judge(self, found: Estimate) -> bool | None:
+        """Whether an estimate is inside; None if that cannot be told."""
+        if self.low <= found.lower and found.upper <= self.high:
+            return True
+        return False if found.upper < self.low or found.lower > self.high else None
+
+    def __str__(self) -> str:
+        sides = [f"below {self.low:g}"] * (self.low > -INFINITY) + [f"above {self.high:g}"] * (self.high < INFINITY)
+        return " or ".join(sides)
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One question to the data.
+
+    Attributes:
+        name: snake_case.
+        title: for the report.
+        unit: of what is measured.
+        suspicious: outside of it the verdict is ``suspicious``.
+        generated: outside of it the verdict is ``looks generated``.
+        either_sign: whether only the size of the measure counts, not its sign.
+        why: why it matters, for an analyst.
+        source: where the bounds come from.
+        mend: what to do before anybody decides on the data.
+    """
+
+    name: str
+    title: str
+    unit: str
+    why: str
+    source: str
+    mend: str
+    suspicious: Bound | None = None
+    generated: Bound | None = None
+    either_sign: bool = False
+
+    @property
+    def threshold(self) -> str:
+        """The bounds as text."""
+        of = "size " if self.either_sign else ""
+        bounds = ((self.suspicious, SUSPICIOUS), (self.generated, LOOKS_GENERATED))
+        return "; ".join(f"{of}{bound}: {verdict}" for bound, verdict in bounds if bound)
+
+    def judge(self, found: Estimate | None) -> str:
+        """The verdict on what was measured."""
+        if found is None:
+            return NOT_ENOUGH_DATA
+        if self.either_sign:
+            low, high = sorted((abs(found.lower), abs(found.upper)))
+            found = Estimate(abs(found.value), 0.0 if found.lower < 0 < found.upper else low, high)
+        answers = [(bound.judge(found), verdict) for bound, verdict in self._bounds() if bound]
+        broken = [verdict for inside, verdict in answers if inside is False]
+        if broken:
+            return broken[0]
+        return NOT_ENOUGH_DATA if any(inside is None for inside, _ in answers) else PLAUSIBLE
+
+    def _bounds(self) -> tuple[tuple[Bound | None, str], ...]:
+        return ((self.generated, LOOKS_GENERATED), (self.suspicious, SUSPICIOUS))
+
+
+BETWEEN = Diagnostic(
+    "people_differ",
+    "Do people differ?",
+    "share of variance",
+    "People have habits and bodies of their own. Where nobody is more active, sleeps longer or has a higher pulse than "
+    "anybody else over a month, the values were not measured on people.",
+    f"A tenth of the least that was {FITBIT}: 0.36 (sleep) to 0.70 (calories). For heart rate: the people of Quer et "
+    "al., PLoS ONE 2020;15:e0227709, each had a rate of their own.",
+    "Ask where the values come from; compare no people with each other by them.",
+    generated=Bound(low=0.036),
+)
+DAY_TO_DAY = Diagnostic(
+    "day_to_day",
+    "Does a day know the day before?",
+    "correlation",
+    "Habits, fitness and moods last longer than a day, so neighbouring days are alike. Where they are not, there is "
+    "nothing that a forecast or a trend could be made of.",
+    f"0.14 to 0.18 for steps, calories and exercise, {FITBIT}; a third of that. Heart rate is steadier than those "
+    "(Quer et al., PLoS ONE 2020;15:e0227709).",
+    "Draw no trends and no forecasts from this metric.",
+    generated=Bound(low=0.05),
+)
+SLEEP_DAY_TO_DAY = Diagnostic(
+    "day_to_day",
+    DAY_TO_DAY.title,
+    DAY_TO_DAY.unit,
+    "How long somebody sleeps depends little on the night before, also in real data: a lack of sleep is made up for. "
+    "So a night that knows nothing of the last one is odd, not impossible.",
+    f"About 0 for sleep, {FITBIT}; an interval that stays within ±0.05 is too even to be people's.",
+    DAY_TO_DAY.mend,
+    suspicious=Bound(low=0.05),
+    either_sign=True,
+)
+WEIGHT_DAY_TO_DAY = Diagnostic(
+    "day_to_day",
+    DAY_TO_DAY.title,
+    DAY_TO_DAY.unit,
+    "A body gains and loses slowly. A weight that forgets yesterday's is not that of a body.",
+    f"0.5 within a month, {FITBIT}, for the three people who weighed themselves daily; over a year it is higher. Less "
+    "than half of it cannot be a body.",
+    "Do not use weight or BMI over time: no 30-day change means anything.",
+    generated=Bound(low=0.2),
+)
+WEEKEND = Diagnostic(
+    "weekend_rhythm",
+    "Do weekends differ?",
+    "standard deviations",
+    "Work gives the week its rhythm: people sleep longer and move differently on days off, and weigh more after them.",
+    "Roenneberg et al., Sleep Med Rev 2007;11:429 (sleep on free days); Orsama et al., Obes Facts 2014;7:36 (weight). "
+    "A tenth of a standard deviation is half of what Cohen (1988) calls small.",
+    "Compare no weekdays with each other by this metric.",
+    suspicious=Bound(low=0.1),
+    either_sign=True,
+)
+STRESS_LINK = Diagnostic(
+    "link",
+    "Does stress go with anything?",
+    "correlation",
+    "Stress shortens sleep and short sleep adds to stress; it shows in heart rate and activity. Where the interval "
+    "lies around zero, no link is a finding: this data cannot answer what stress does.",
+    "Yap et al., Sleep 2020;43:zsz250 (stress and sleep, within people, both ways). Below 0.05 a quarter of a per cent "
+    "of the variance would be shared.",
+    "Do not ask this data what stress causes or follows from.",
+    suspicious=Bound(low=0.05),
+    either_sign=True,
+)
+OTHER_LINK = Diagnostic(
+    "link",
+    "Do other metrics go together?",
+    "correlation",
+    "Exercise raises the heart rate, and what is walked is not slept. Metrics of one day on one body are linked.",
+    f"−0.25 for sleep and steps, {FITBIT}; a fifth of its size.",
+    "Treat these two metrics as if they came from different people.",
+    suspicious=Bound(low=0.05),
+    either_sign=True,
+)
+MOVEMENT_LINK = Diagnostic(
+    "link",
+    "Does moving cost energy?",
+    "correlation",
+    "Walking makes up most of exercise and of the energy that days differ by: who walks more burns more.",
+    f"0.81 (calories and steps) and 0.73 (exercise and steps), {FITBIT}; less than a quarter cannot be one body.",
+    "Use no more than one of these two metrics, and ask which one was measured.",
+    suspicious=Bound(low=0.2),
+    generated=Bound(low=0.1),
+)
+BODY_LINK = Diagnostic(
+    "calories_follow_body",
+    "Do larger bodies burn more?",
+    "correlation between people",
+    "Most of a day's energy is the basal metabolic rate, which follows from weight, height, age and gender. Across "
+    "people both must go together.",
+    "PAL of adults is 1.4 to 2.4 (FAO/WHO/UNU, Human energy requirements, 2004) over a BMR (Mifflin et al., Am J Clin "
+    "Nutr 1990;51:241) that differs by a factor of two between adults: the correlation of the two is then 0.5 or more.",
+    "Do not use caloric_balance: its two sides know nothing of each other.",
+    generated=Bound(low=0.2),
+)
+ENERGY_RANGE = Diagnostic(
+    "impossible_energy",
+    "Energy that no body spends",
+    "share of days",
+    "Nobody spends less than the basal metabolic rate in a day, or four times as much.",
+    "PAL of adults: 1.4 to 2.4, up to 4 on the hardest days (FAO/WHO/UNU, Human energy requirements, 2004; Westerterp, "
+    "Front Physiol 2013;4:90). 5 % are left for days on which a device was taken off.",
+    "Leave out days below the basal metabolic rate, or ask how calories were counted.",
+    suspicious=Bound(high=0.05),
+)
+WEIGHT_DAY = Diagnostic(
+    "weight_change_day",
+    "Leaps of weight in a day",
+    "share of days",
+    "From one day to the next a body moves by water and food, some hundred grams. 2 kg every few days are another "
+    "body.",
+    f"Standard deviation 0.37 kg, largest 1.2 kg, {FITBIT}; 2 kg is more than five times that.",
+    "Do not use single weights; ask for the scale's own export.",
+    suspicious=Bound(high=0.01),
+    generated=Bound(high=0.1),
+)
+WEIGHT_WEEK = Diagnostic(
+    "weight_change_week",
+    "Leaps of weight in a week",
+    "share of days",
+    "4 kg in a week would take some 4,400 kcal a day more or less than is spent.",
+    "7,700 kcal for a kg of body weight (Wishnofsky, Am J Clin Nutr 1958;6:542).",
+    "Do not use changes of weight over less than a month.",
+    suspicious=Bound(high=0.01),
+    generated=Bound(high=0.05),
+)
+WEIGHT_MONTH = Diagnostic(
+    "weight_change_30d_clamped",
+    "30-day changes at the clamp of ±5 kg",
+    "share of days",
+    "weight_change_30d is clamped to ±5 kg. Where many days lie there, its averages are those of the clamp.",
+    "More than 1 kg a week is beyond what a supervised diet aims at (NIH, Clinical Guidelines on Overweight and "
+    "Obesity, 1998); 5 % are left for those who do.",
+    "Use weight_change_30d_raw, and say how many days the clamp has cut.",
+    suspicious=Bound(high=0.05),
+)
+SCALE_JUMP = Diagnostic(
+    "scale_jump",
+    "Largest leap of a scale",
+    "kg in a day",
+    "A single leap of many kilograms is another scale, another person on it, or another unit, and shifts all that "
+    "follows.",
+    f"1.2 kg was the largest {FITBIT}; 5 kg is more than water and food can be.",
+    "Look at the people named; correct or cut their weights from that day on.",
+    suspicious=Bound(high=5.0),
+)
+HEIGHT_CONSTANT = Diagnostic(
+    "constant_height",
+    "Does height stay the same?",
+    "share of people",
+    "Weight and BMI of one day imply a height, and adults do not grow. Where it moves, the two were not measured on "
+    "one "
+    "person.",
+    f"At most 0.07 cm, {FITBIT}; a standard deviation of 2 cm is far beyond what rounding to 0.1 can do.",
+    "Use either weight or BMI, and no height or BMR.",
+    suspicious=Bound(high=0.05),
+    generated=Bound(high=0.5),
+)
+EVEN_SCALE = Diagnostic(
+    "even_ratings",
+    "Is every rating as frequent as any other?",
+    "entropy, 1 is all alike",
+    "People have their habits with a scale: some answers come often, the extremes seldom. All answers alike often is "
+    "what a random number generator gives.",
+    "Response styles: Baumgartner and Steenkamp, J Mark Res 2001;38:143. For 5,000 and more independent draws from "
+    "1 to "
+    "10 the entropy is above 0.999; ratings of which one is half as frequent as the others are below 0.995.",
+    "Ask how stress was asked, and whether anybody was.",
+    generated=Bound(high=0.997),
+)
+ROUND = Diagnostic(
+    "round_values",
+    "Values rounded by hand",
+    "share of days",
+    "Devices do not round to thousands. Many round values were typed in from memory.",
+    f"Three times what evenly spread last digits give (Preece, Statistician 1981;30:31); {FITBIT}: 0 % of steps, 1 % "
+    "of "
+    "calories, 9 % of minutes.",
+    "Treat the metric as self-reported.",
+    suspicious=Bound(high=3.0),
+)
+ROUND_PEOPLE = Diagnostic(
+    "round_people",
+    "People who round",
+    "people",
+    "Somebody half of whose values are round wrote them from memory, or has another source than the others.",
+    ROUND.source,
+    "Leave these people out of comparisons, or treat them as self-reported.",
+    suspicious=Bound(high=0),
+)
+FINE = Diagnostic(
+    "spacing",
+    "Finer than devices report",
+    "share of days",
+    "Wearables report whole kcal and whole beats. Decimals are calculated, by an average or by a generator.",
+    f"No decimals in calories, {FITBIT}.",
+    "Ask which device or which calculation the decimals come from.",
+    suspicious=Bound(high=0.5),
+)
+FLAT = Diagnostic(
+    "identical_stretch",
+    "Values that stay",
+    "days more than chance gives",
+    "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
+    "The longest stretch that one such file in 100 would have by chance, from the share of days that equal the day "
+    "before; "
+    "5 days at least.",
+    "Take the stretches named as not measured.",
+    suspicious=Bound(high=0),
+)
+COPIED = Diagnostic(
+    "copied_days",
+    "People who share days",
+    "pairs of people",
+    "Two people whose steps, sleep, calories and all else agree on many days are one person, or one is a copy.",
+    f"No two of 33 people share a single day, {FITBIT}.",
+    "Leave out one of the two; ask whether the others are who they seem.",
+    suspicious=Bound(high=0),
+)
+IDENTITY = Diagnostic(
+    "changing_identity",
+    "People who change",
+    "people",
+    "An age that leaps or a gender that changes means that two people share an identifier.",
+    "Age grows by one a year.",
+    "Do not follow these people over time.",
+    suspicious=Bound(high=0),
+)
+COMPLETE = Diagnostic(
+    "completeness",
+    "Days logged",
+    "share of days",
+    "Whoever logs only good days looks better than they are. Averages over gaps are averages of those who kept on.",
+    f"0.92, {FITBIT}; below 0.8 a week has more than one day without a log.",
+    "Give days_logged beside every average, and leave out people with few days.",
+    suspicious=Bound(low=0.8),
+)
+GAP = Diagnostic(
+    "longest_gap",
+    "Longest gap of a person",
+    "days",
+    "Over a gap of months a person may have become another one, and 30-day features start anew.",
+    "30 days: the look-back of every feature of silver.",
+    "Treat the time before and after the gap as two people.",
+    suspicious=Bound(high=30),
+)
+EMPTY = Diagnostic(
+    "empty_cells",
+    "Days without this metric",
+    "share of days",
+    "What is measured on few days is measured on special days.",
+    f"92 % of days have no weight and 54 % no sleep {FITBIT}: few people wear or weigh at all. More than half is "
+    "little.",
+    "Say on how many days and people a figure rests.",
+    suspicious=Bound(high=0.5),
+)
+QUARANTINED = Diagnostic(
+    "quarantined",
+    "Rows that could not be read",
+    "share of rows",
+    "Rows in quarantine are in no other table. If they are many, an export went wrong.",
+    "1 %: ten times what typing errors leave (bronze/quarantine names every reason).",
+    "Mend the export and upload it again.",
+    suspicious=Bound(high=0.01),
+)
+REJECTED = Diagnostic(
+    "rejected",
+    "Rows left out by a rule",
+    "share of rows",
+    "Each rule removes days, and never at random: a rule that removes many shapes what is left.",
+    "2 %: above that, averages move by more than rounding does. Of the Fitbit days 8 % have zero steps: not worn.",
+    "Look into silver/rejected_days for who they are.",
+    suspicious=Bound(high=0.02),
+)
+DRIFT = Diagnostic(
+    "drift",
+    "Change between uploads",
+    "standard deviations",
+    "An upload whose mean is far from all before it has other people, another device or another unit.",
+    "Cohen (1988): 0.5 is a medium effect, which no season has on the mean of many people.",
+    "Compare no days across the uploads named before the cause is known.",
+    suspicious=Bound(high=0.5),
+)
+MONTHS = Diagnostic(
+    "month_drift",
+    "Change between months",
+    "share of the mean",
+    "A month whose average over all people is far from the year's is a change of device, unit or people.",
+    "Steps differ by about a quarter between seasons (Tudor-Locke et al., Med Sci Sports Exerc 2004;36:1567); more is "
+    "not the weather.",
+    "Compare no months before the cause is known.",
+    suspicious=Bound(high=0.3),
+)

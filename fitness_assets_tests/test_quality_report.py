@@ -1,0 +1,181 @@
+"""The report as a browser shows it, and what it does with text from outside."""
+
+import re
+import shutil
+import subprocess
+from datetime import date, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from fitness_assets.quality.diagnostics import diagnose
+from fitness_assets.quality.measures import Collected
+from fitness_assets.quality.report import report, summary
+from fitness_assets.quality.sums import BIN_WIDTH, DAY_CHANGE, LOG
+from fitness_assets.quality.tables import METRICS
+
+EVIL = "<script>alert('x')</script>&\"17"
+
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+PROBE = """<script>addEventListener('load', () => { document.title = JSON.stringify({
+  wide: document.documentElement.scrollWidth, view: innerWidth,
+  charts: [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect())
+    .filter(b => b.width > 200 && b.height > 90).length,
+  ink: getComputedStyle(document.body).color, page: getComputedStyle(document.body).backgroundColor,
+  axis: getComputedStyle(document.querySelector('svg text')).fill }); });</script>"""
+
+
+def item(people: int, n: int) -> dict[str, float]:
+    """Sums of people who do not differ and of days that know nothing of each other."""
+    zero = dict.fromkeys(
+        ("a", "aa", "ab", "ac", "shift", "equal", "fine", "beyond", "round", "between", "spread_people"), 0
+    )
+    total = {"people": people, "n": n, "nn": n * n / people, "x": 0.0, "xx": n, "x_means": people, "pairs": n}
+    spread = {"b": n, "c": n, "bb": n, "cc": n, "bc": n, "paired_people": people, "repeated_people": people}
+    return zero | total | spread | {"shifts": people, "shift_squares": people / 1_000, "span": n}
+
+
+@pytest.fixture(scope="module")
+def collected() -> Collected:
+    """What Spark could have found in a generated file whose names are written to do harm."""
+    bins = [
+        {
+            "key": str(day % 7),
+            "item": name,
+            "bin": at,
+            "n": 100 - at,
+            "x": at * width * 100.0,
+            "xx": (at * width) ** 2 * 100,
+        }
+        for day in range(7)
+        for name, width in BIN_WIDTH.items()
+        for at in range(2 if name == "gender" else 9)
+    ]
+    averages = dict.fromkeys(("heart_rate", *METRICS), 5.0)
+    upload = {"upload_id": "u", "uri": EVIL, "rows_read": 5_000, "rows_quarantined": 90, "people": 20}
+    first = date(2024, 1, 1)
+    return Collected(
+        items={name: item(20, 5_000) for name in (*METRICS, DAY_CHANGE, LOG, "stress_level ~ sleep_hours")},
+        named=[{"item": DAY_CHANGE, "list": "peak", "user_id": EVIL, "value": 9.0, "day": 19_800, "n": 9}],
+        completeness=[{"share": 0.9, "people": 12}, {"share": 1.0, "people": 8}],
+        before=bins,
+        after=bins,
+        uploads=[upload | {"first": first, "last": first}],
+        copies=[{"user_id": EVIL, "other_id": "18", "days": 7, "first": first}],
+        changing=0,
+        months=[{"year": 2024, "month": m, "people": 20, "share_logged": 0.9, **averages} for m in (1, 2, 3)],
+        rejected={"zero_steps": 40},
+        misfits={EVIL: 90},
+        person=[{"date": first + timedelta(d), **dict.fromkeys(METRICS, float(d % 5))} for d in range(90)],
+        person_id=EVIL,
+    )
+
+
+@pytest.fixture(scope="module")
+def page(collected) -> str:
+    return report(collected, diagnose(collected), "000001", {"silver/clean_days": "000002"})
+
+
+class _Outside(HTMLParser):
+    """Everything of a page that could fetch or run something."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, str]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        if tag in ("script", "iframe", "object", "embed"):
+            self.found.append((tag, ""))
+        for name, value in attrs:
+            fetches = name in ("src", "href", "xlink:href") and not (value or "").startswith(("#", "data:"))
+            if fetches or name.startswith("on"):
+                self.found.append((name, value or ""))
+
+
+def test_the_page_needs_no_network_and_runs_nothing_that_a_name_says(page):
+    assert _Outside(page).found == []
+    assert "url(http" not in page
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+
+
+def test_the_page_says_the_verdict_first_and_names_people_and_days(page):
+    text = re.sub(r"<(style|svg).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
+    assert text.index("Looks generated") < text.index("What gives it away") < text.index("Every diagnostic")
+    assert "9.0 kg on 2024-03-18" in text
+    assert "and 18: 7 days" in text
+    assert "000002" in text
+
+
+def test_parts_of_charts_have_names_of_their_own(page):
+    names = re.findall(r'\bid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+    assert set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', page)) <= set(names)
+    assert not re.search(r"#0[1-6]0[1-6]0[1-6]", page), "a colour that the page cannot change"
+
+
+def test_the_summary_shows_the_verdicts_and_a_picture(collected):
+    text = summary(collected, diagnose(collected))
+    assert text.startswith("# Looks generated")
+    assert "data:image/png;base64," in text
+    assert EVIL not in text
+
+
+def test_a_report_of_nothing_is_a_report():
+    empty = Collected({}, [], [], [], [], [], [], 0, [], {}, {})
+    assert "Not enough data" in report(empty, diagnose(empty), "000001", {})
+    assert summary(empty, diagnose(empty)).startswith("# Not enough data")
+
+
+def chromium(page: Path, folder: Path, width: int, scheme: str, *more: str) -> subprocess.CompletedProcess[str]:
+    """Open a page in a browser that has never been used and may not reach anything."""
+    command = [
+        *(CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
+        *("--enable-logging=stderr", f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"),
+        *(f"--user-data-dir={folder / 'profile'}", f"--window-size={width},2000", *more, page.as_uri()),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+
+def framed(page: str, folder: Path, width: int) -> Path:
+    """The page in a frame of some width; a headless window is never narrower than 500 pixels."""
+    (folder / "page.html").write_text(page.replace("</body>", f"{PROBE}</body>"))
+    report = "document.title = frames[0].document.title"
+    frame = folder / "frame.html"
+    frame.write_text(
+        f'<!DOCTYPE html><meta name="color-scheme" content="light dark"><body style="margin:0">'
+        f'<iframe src="page.html" style="border:0;width:{width}px;height:2000px"></iframe>'
+        f"<script>onload = () => setTimeout(() => {{ {report} }}, 200)</script>"
+    )
+    return frame
+
+
+@needs_chromium
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_browser_draws_every_chart_without_an_error(page, tmp_path, width, scheme):
+    import json
+    from html import unescape
+
+    frame = framed(page, tmp_path, width)
+    shown = chromium(
+        frame,
+        tmp_path,
+        max(width, 500),
+        scheme,
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+    )
+    assert not [line for line in shown.stderr.splitlines() if "CONSOLE" in line]
+    found = json.loads(unescape(re.findall(r"<title>(.*?)</title>", shown.stdout)[0]))
+    assert found["view"] == width
+    assert found["wide"] <= width, "nothing makes a reader scroll sideways"
+    assert found["charts"] == page.count("<svg")
+    brightness = {name: sum(map(int, re.findall(r"\d+", found[name])[:3])) for name in ("ink", "page", "axis")}
+    assert (brightness["page"] > brightness["ink"]) == (scheme == "light")
+    assert abs(brightness["axis"] - brightness["page"]) > 150, "the type of the charts can be read"
