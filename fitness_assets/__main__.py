@@ -1,5 +1,7 @@
 """The lake's own commands: `python -m fitness_assets versions|rollback|dictionary`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -29,6 +31,14 @@ def _lake() -> Lake:
     return Lake(store_of(load_settings()), no_spark)
 
 
+@contextmanager
+def _plain_failures() -> Iterator[None]:
+    try:
+        yield
+    except (LakeError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
 @click.group(help=__doc__)
 def main() -> None:
     """Dispatch to the commands below."""
@@ -38,13 +48,14 @@ def main() -> None:
 @click.argument("tables", type=_Group(), metavar="LAYER/TABLE")
 def versions(tables: tuple[Table, ...]) -> None:
     """List the versions of a table that can still be looked at; the current one is marked."""
-    lake = _lake()
     sealing = tables[-1]
-    for version in lake.versions(sealing):
-        audit = lake.audit(sealing, version)
-        failed = [verdict.rule for table in tables for verdict in lake.audit(table, version).verdicts if verdict.blocks]
-        state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""
-        click.echo(f"{version}  {audit.created_at}  {audit.rows:>12,} rows  run {audit.run_id}  {state}".rstrip())
+    with _plain_failures():
+        lake = _lake()
+        for version in lake.versions(sealing):
+            audits = [lake.audit(table, version) for table in tables]
+            audit, failed = audits[-1], [v.rule for each in audits for v in each.verdicts if v.blocks]
+            state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""
+            click.echo(f"{version}  {audit.created_at}  {audit.rows:>12,} rows  run {audit.run_id}  {state}".rstrip())
 
 
 @main.command()
@@ -52,10 +63,8 @@ def versions(tables: tuple[Table, ...]) -> None:
 @click.argument("version")
 def rollback(tables: tuple[Table, ...], version: str) -> None:
     """Make VERSION of a table current again, together with the tables that were published with it."""
-    try:
+    with _plain_failures():
         _lake().rollback(tables, version)
-    except LakeError as error:
-        raise click.ClickException(str(error)) from None
     click.echo(f"{', '.join(table.key for table in tables)}: version {version} is current")
 
 

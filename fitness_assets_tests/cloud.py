@@ -14,9 +14,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 Fault = Literal[500, 503, "slow", "cut", "lost"]
-"""An error; an answer after a second; a connection that breaks before the request is carried out, or after."""
+"""An error; an answer that takes its time; a connection that breaks before the request is carried out, or after."""
 
-_SLOW_SECONDS = 1.0
+_SLOW_SECONDS = 0.3
 
 
 class _Quiet(WSGIRequestHandler):

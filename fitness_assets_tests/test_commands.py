@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from fitness_assets import sample
 from fitness_assets.__main__ import main
 from fitness_assets.bronze.tables import RAW_COLUMNS
-from fitness_assets_tests.conftest import root_of
+from fitness_assets.stores import LocalStore
+from fitness_assets_tests.conftest import EVERYWHERE
 from fitness_assets_tests.test_lake import DIM_USER, publish, users
 
 
@@ -74,8 +75,28 @@ def test_the_shipped_sample_is_what_the_generator_makes(pytestconfig):
     assert lines[1:] == expected
 
 
+def configure(lake, monkeypatch):
+    """Set the variables that lead to a lake."""
+    if isinstance(lake.store, LocalStore):
+        monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(lake.store.root))
+    else:
+        monkeypatch.setenv("FITNESS_STORAGE_MODE", "s3")
+        monkeypatch.setenv("FITNESS_S3_BUCKET", lake.store.bucket.name)
+        monkeypatch.setenv("FITNESS_GOLD_PREFIX", "gold tables")
+
+
+def test_a_bucket_that_is_not_there_is_one_sentence(cloud, monkeypatch):
+    monkeypatch.setenv("FITNESS_STORAGE_MODE", "s3")
+    monkeypatch.setenv("FITNESS_S3_BUCKET", "no-such-bucket")
+    result = CliRunner().invoke(main, ["versions", "gold/dim_user"])
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: s3://no-such-bucket/gold/")
+    assert "NoSuchBucket" in result.output
+
+
+@EVERYWHERE
 def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
-    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(root_of(lake)))
+    configure(lake, monkeypatch)
     monkeypatch.setattr("fitness_assets.catalogue.GROUPS", ((DIM_USER,),))
     first = publish(lake, "first")
     publish(lake, "second")
@@ -88,7 +109,7 @@ def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
 
 
 def test_a_version_or_table_that_is_not_there_is_one_sentence(lake, monkeypatch):
-    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(root_of(lake)))
+    configure(lake, monkeypatch)
     result = CliRunner().invoke(main, ["rollback", "gold/fact_daily", "000007"])
     assert result.exit_code == 1
     assert "has no version 000007; it has none." in result.output

@@ -102,6 +102,7 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
         "FITNESS_RAW_PREFIX": "inbound data",
         "FITNESS_GOLD_PREFIX": "gold tables",
         "FITNESS_GLUE_DATABASE": "fitness",
+        "FITNESS_SPARK_CONF": "spark.sql.shuffle.partitions=2;spark.driver.memory=2g",
         "FITNESS_SNS_TOPIC_ARN": inbox.arn,
     }
     log = home / "daemon.log"

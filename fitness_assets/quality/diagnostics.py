@@ -125,6 +125,11 @@ def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
     return [Verdict(FILE, overall, text), *metrics]
 
 
+def _rounded(value: float) -> float:
+    """To 6 digits, so that the order in which Spark added up does not show."""
+    return float(f"{value:.6g}")
+
+
 def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """The rows of ``quality/audit``, verdicts first."""
     summed = [
@@ -144,9 +149,9 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
         {
             "name": finding.diagnostic.name,
             "scope": finding.scope,
-            "value": finding.found and finding.found.value,
-            "lower": finding.found and finding.found.lower if _is_estimate(finding) else None,
-            "upper": finding.found and finding.found.upper if _is_estimate(finding) else None,
+            "value": finding.found and _rounded(finding.found.value),
+            "lower": finding.found and _rounded(finding.found.lower) if _is_estimate(finding) else None,
+            "upper": finding.found and _rounded(finding.found.upper) if _is_estimate(finding) else None,
             "unit": finding.diagnostic.unit,
             "threshold": finding.diagnostic.threshold,
             "verdict": finding.verdict,

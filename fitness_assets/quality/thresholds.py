@@ -242,8 +242,7 @@ HEIGHT_CONSTANT = Diagnostic(
     "Does height stay the same?",
     "share of people",
     "Weight and BMI of one day imply a height, and adults do not grow. Where it moves, the two were not measured on "
-    "one "
-    "person.",
+    "one person.",
     f"At most 0.07 cm, {FITBIT}; a standard deviation of 2 cm is far beyond what rounding to 0.1 can do.",
     "Use either weight or BMI, and no height or BMR.",
     suspicious=Bound(high=0.05),
@@ -256,8 +255,7 @@ EVEN_SCALE = Diagnostic(
     "People have their habits with a scale: some answers come often, the extremes seldom. All answers alike often is "
     "what a random number generator gives.",
     "Response styles: Baumgartner and Steenkamp, J Mark Res 2001;38:143. For 5,000 and more independent draws from "
-    "1 to "
-    "10 the entropy is above 0.999; ratings of which one is half as frequent as the others are below 0.995.",
+    "1 to 10 the entropy is above 0.999; ratings of which one is half as frequent as the others are below 0.995.",
     "Ask how stress was asked, and whether anybody was.",
     generated=Bound(high=0.997),
 )
@@ -267,8 +265,7 @@ ROUND = Diagnostic(
     "share of days",
     "Devices do not round to thousands. Many round values were typed in from memory.",
     f"Three times what evenly spread last digits give (Preece, Statistician 1981;30:31); {FITBIT}: 0 % of steps, 1 % "
-    "of "
-    "calories, 9 % of minutes.",
+    "of calories, 9 % of minutes.",
     "Treat the metric as self-reported.",
     suspicious=Bound(high=3.0),
 )
@@ -296,8 +293,7 @@ FLAT = Diagnostic(
     "days more than chance gives",
     "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
     "The longest stretch that one such file in 100 would have by chance, from the share of days that equal the day "
-    "before; "
-    "5 days at least.",
+    "before; 5 days at least.",
     "Take the stretches named as not measured.",
     suspicious=Bound(high=0),
 )
