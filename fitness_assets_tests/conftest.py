@@ -22,6 +22,12 @@ from fitness_assets.settings import Settings
 from fitness_assets.stores import LocalStore
 from fitness_assets_tests.cloud import Cloud
 
+SPARK_CONF = (
+    "spark.sql.shuffle.partitions=2;spark.driver.memory=2g;"
+    "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+)
+"""For little data and two processes on two cores: what Java would spend on its best code is never earned back."""
+
 EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
 """For tests of what holds of every lake."""
 
@@ -59,8 +65,7 @@ def bucket(cloud: Cloud) -> Bucket:
 
 @pytest.fixture(scope="session")
 def spark(cloud: Cloud) -> Iterator[SparkSession]:
-    conf = "spark.sql.shuffle.partitions=2;spark.driver.memory=2g"
-    settings = Settings(storage_mode="s3", s3_bucket="any", spark_master="local[2]", spark_conf=conf)
+    settings = Settings(storage_mode="s3", s3_bucket="any", spark_master="local[2]", spark_conf=SPARK_CONF)
     session = spark_resource(settings).spark_session
     yield session
     session.stop()

@@ -30,7 +30,7 @@ from fitness_assets.settings import Settings
 from fitness_assets.silver.tables import REJECTED_DAYS
 from fitness_assets.stores import LocalStore
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import GOOD_ROW, new_bucket
+from fitness_assets_tests.conftest import GOOD_ROW, SPARK_CONF, new_bucket
 
 SECONDS = 240
 COMPUTE_LOGS = """
@@ -102,7 +102,7 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
         "FITNESS_RAW_PREFIX": "inbound data",
         "FITNESS_GOLD_PREFIX": "gold tables",
         "FITNESS_GLUE_DATABASE": "fitness",
-        "FITNESS_SPARK_CONF": "spark.sql.shuffle.partitions=2;spark.driver.memory=2g",
+        "FITNESS_SPARK_CONF": SPARK_CONF,
         "FITNESS_SNS_TOPIC_ARN": inbox.arn,
     }
     log = home / "daemon.log"
