@@ -1,5 +1,6 @@
 """One Spark session for all tests, and the pieces that most of them start from."""
 
+import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -64,9 +65,12 @@ def bucket(cloud: Cloud) -> Bucket:
 
 
 @pytest.fixture(scope="session")
-def spark(cloud: Cloud) -> Iterator[SparkSession]:
+def spark(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = Settings(storage_mode="s3", s3_bucket="any", spark_master="local[2]", spark_conf=SPARK_CONF)
-    session = spark_resource(settings).spark_session
+    # One process after the other: on a new machine the first one fetches what Spark needs for S3.
+    with (tmp_path_factory.getbasetemp().parent / "spark.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        session = spark_resource(settings).spark_session
     yield session
     session.stop()
 
