@@ -81,6 +81,10 @@ class Bucket:
         """The URI of a key."""
         return f"s3://{self.name}/{key}"
 
+    def key(self, uri: str) -> str:
+        """The key in a URI of this bucket."""
+        return uri.removeprefix(self.uri(""))
+
     def list(self, prefix: str) -> Iterator[Object]:
         """All objects whose keys start with ``prefix``, in the order of their keys."""
         with _plain(self.uri(prefix)):

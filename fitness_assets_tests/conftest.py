@@ -4,6 +4,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -139,6 +140,27 @@ def new_bucket() -> Bucket:
     bucket = Bucket(f"lake-{uuid4().hex}")
     bucket.client.create_bucket(Bucket=bucket.name, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     return bucket
+
+
+def published(bucket: Bucket, manifest: str) -> dict[str, BytesIO]:
+    """The files of a table by their URIs, found as any reader does: by the URI of its manifest alone."""
+    uris = bucket.get(bucket.key(manifest)).decode().splitlines()
+    return {uri: BytesIO(bucket.get(bucket.key(uri))) for uri in uris}
+
+
+def looks(graph: dg.Definitions, instance: dg.DagsterInstance, lake: Lake) -> Callable[[], dg.SensorResult]:
+    """Looks of the sensor for uploads; its cursor is kept from one to the next."""
+    sensor, cursor = graph.get_repository_def().get_sensor_def("new_uploads"), None
+
+    def look() -> dg.SensorResult:
+        nonlocal cursor
+        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": lake})
+        result = sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        cursor = result.cursor or cursor
+        return result
+
+    return look
 
 
 def root_of(lake: Lake) -> Path:

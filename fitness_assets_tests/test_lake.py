@@ -2,7 +2,6 @@
 
 import os
 import time
-from io import BytesIO
 
 import duckdb
 import pandas as pd
@@ -13,7 +12,7 @@ from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
 from fitness_assets.stores import LocalStore
 from fitness_assets.versions import LakeError, TableMissingError, Verdict
 from fitness_assets.versions import VersionConflictError as Conflict
-from fitness_assets_tests.conftest import EVERYWHERE, frame_of, path_of, root_of, table_of
+from fitness_assets_tests.conftest import EVERYWHERE, frame_of, path_of, published, root_of, table_of
 
 UPLOADS, LOGGED, QUARANTINE = (table_of(f"bronze/{name}") for name in ("uploads", "logged_days", "quarantine"))
 DIM_USER, DIM_DATE = table_of("gold/dim_user"), table_of("gold/dim_date")
@@ -43,10 +42,8 @@ def users(lake, table=DIM_USER):
     """What a reader sees who knows no more than where the table is."""
     if isinstance(lake.store, LocalStore):
         return sorted(pd.read_parquet(path_of(lake, table))["user_id"])
-    bucket = lake.store.bucket
-    manifest = bucket.get(lake.store.location(table).removeprefix(bucket.uri(""))).decode().splitlines()
-    objects = [BytesIO(bucket.get(uri.removeprefix(bucket.uri("")))) for uri in manifest]
-    return sorted(user for object_ in objects for user in pd.read_parquet(object_)["user_id"])
+    files = published(lake.store.bucket, lake.store.location(table))
+    return sorted(user for file in files.values() for user in pd.read_parquet(file)["user_id"])
 
 
 def age(path, seconds):

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from fitness_assets.quality import thresholds
-from fitness_assets.quality.diagnostics import diagnose, longest_by_chance, rows, to_mend, verdicts
+from fitness_assets.quality.diagnostics import diagnose, longest_by_chance
 from fitness_assets.quality.measures import Collected, Estimate, collect
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.thresholds import Bound, Diagnostic
+from fitness_assets.quality.verdicts import rows, to_mend, verdicts
 from fitness_assets_tests import people
 
 ALL = {id(found): found for found in vars(thresholds).values() if isinstance(found, Diagnostic)}.values()

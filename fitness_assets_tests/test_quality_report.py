@@ -53,7 +53,7 @@ def collected() -> Collected:
         for name, width in BIN_WIDTH.items()
         for at in range(2 if name == "gender" else 9)
     ]
-    averages = dict.fromkeys(("heart_rate", *METRICS), 5.0)
+    averages = dict.fromkeys(METRICS, 5.0)
     upload = {"upload_id": "u", "uri": EVIL, "rows_read": 5_000, "rows_quarantined": 90, "people": 20}
     first = date(2024, 1, 1)
     return Collected(

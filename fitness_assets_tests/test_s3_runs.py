@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from fitness_assets.settings import Settings
 from fitness_assets.silver.tables import REJECTED_DAYS
 from fitness_assets.stores import LocalStore
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import GOOD_ROW, SPARK_CONF, new_bucket
+from fitness_assets_tests.conftest import GOOD_ROW, SPARK_CONF, new_bucket, published
 
 SECONDS = 240
 COMPUTE_LOGS = """
@@ -177,9 +176,8 @@ def test_cloudwatch_has_the_run_and_the_heartbeat(deployed):
 
 def test_readers_find_the_files_by_the_manifest_alone(deployed):
     for table in TABLES:
-        uris = deployed.bucket.get(deployed.lake.store.location(table).removeprefix(deployed.bucket.uri(""))).decode()
-        keys = [uri.removeprefix(deployed.bucket.uri("")) for uri in uris.splitlines()]
-        rows = sum(pq.read_metadata(BytesIO(deployed.bucket.get(key))).num_rows for key in keys)
+        files = published(deployed.bucket, deployed.lake.store.location(table))
+        rows = sum(pq.read_metadata(file).num_rows for file in files.values())
         assert rows == len(deployed.lake.rows(table)) > 0
     assert deployed.bucket.get("quality/report.html").startswith(b"<!DOCTYPE html>")
     assert not list(deployed.bucket.list("bronze/_scratch/")), "nothing is left of what went through"
@@ -200,9 +198,8 @@ def test_glue_leads_to_the_manifests_of_the_gold_tables(deployed):
     assert set(entries) == {table.name for table in TABLES if table.layer == "gold"}
     for table in (table for table in TABLES if table.layer == "gold"):
         storage = entries[table.name]["StorageDescriptor"]
-        manifest = f"{storage['Location']}/manifest".removeprefix(deployed.bucket.uri(""))
-        (path, *_) = deployed.bucket.get(manifest).decode().splitlines()
-        schema = pq.read_schema(BytesIO(deployed.bucket.get(path.removeprefix(deployed.bucket.uri("")))))
+        (file, *_) = published(deployed.bucket, f"{storage['Location']}/manifest").values()
+        schema = pq.read_schema(file)
         assert [column["Name"] for column in storage["Columns"]] == schema.names
         assert all(column["Type"] and column["Comment"] for column in storage["Columns"])
 

@@ -20,7 +20,7 @@ from fitness_assets.sensors import JOB, Listeners, message_sensors
 from fitness_assets.settings import Settings
 from fitness_assets.versions import Audit, LakeError, Verdict
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, root_of
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, looks, root_of
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:fitness"
 
@@ -28,17 +28,7 @@ ARN = "arn:aws:sns:eu-central-1:123456789012:fitness"
 @pytest.fixture
 def look(graph, instance, lake):
     """One look of the sensor at the folder; its cursor is kept from one to the next."""
-    sensor, cursor = graph.get_repository_def().get_sensor_def("new_uploads"), None
-
-    def tick() -> dg.SensorResult:
-        nonlocal cursor
-        context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": lake})
-        result = sensor(context)
-        assert isinstance(result, dg.SensorResult)
-        cursor = result.cursor or cursor
-        return result
-
-    return tick
+    return looks(graph, instance, lake)
 
 
 def skipped(result: dg.SensorResult) -> str:
@@ -104,20 +94,11 @@ class TestInABucket:
     @pytest.fixture
     def tick(self, bucket, lake, instance):
         """One look of the sensor at ``raw/`` of a bucket, with a lake in it; its cursor is kept."""
-        there, cursor = Lake(S3Store(bucket, {}), lambda: lake.spark), None
+        there = Lake(S3Store(bucket, {}), lambda: lake.spark)
         graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=there)
         sensor = graph.get_repository_def().get_sensor_def("new_uploads")
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
-
-        def look() -> dg.SensorResult:
-            nonlocal cursor
-            context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": there})
-            result = sensor(context)
-            assert isinstance(result, dg.SensorResult)
-            cursor = result.cursor or cursor
-            return result
-
-        return there, look
+        return there, looks(graph, instance, there)
 
     def test_an_object_asks_for_a_run_and_markers_and_unfinished_ones_do_not(self, bucket, tick):
         for key in ("raw/", "raw/2024/", "raw/a.csv.part", "raw/_temporary/a.csv", "elsewhere/a.csv"):

@@ -16,6 +16,7 @@ from fitness_assets.bronze.places import place_of
 from fitness_assets.definitions import build_defs
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Cloud
+from fitness_assets_tests.conftest import looks
 
 
 def seconds(what: Callable[[], object]) -> float:
@@ -39,24 +40,14 @@ def main(objects: int, times: int) -> None:
             s3.put_object(Bucket="ticks", Key=f"raw/{number:06}.csv", Body=b"")
     settings = Settings(storage_mode="s3", s3_bucket="ticks")
     graph = build_defs(settings)
-    sensor = graph.get_repository_def().get_sensor_def("new_uploads")
     lake = (graph.resources or {})["lake"]
-    cursor: str | None = None
 
     def listing() -> None:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket="ticks", Prefix="raw/")
         assert sum(len(page["Contents"]) for page in pages) == objects
 
     with dg.instance_for_test() as instance:
-
-        def tick() -> dg.SensorResult:
-            nonlocal cursor
-            context = dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": lake})
-            result = sensor(context)
-            assert isinstance(result, dg.SensorResult)
-            cursor = result.cursor
-            return result
-
+        tick = looks(graph, instance, lake)
         # In place of ten thousand runs: all that lies there is in the ledger.
         lake.rows = lambda _: [{"uri": found.uri, "stamp": found.stamp} for found in place_of(settings.raw).find()]
         assert "all taken in" in str(tick().skip_reason)  # the first one reads the ledger

@@ -180,13 +180,13 @@ class Prefix(Place):
 
     def look(self, uri: str) -> Found | None:
         """The object as it is now."""
-        one = self._head(uri.removeprefix(self.bucket.uri("")))
+        one = self._head(self.bucket.key(uri))
         return self._found(one) if one else None
 
     def content_sha256(self, found: Found) -> str:
         """Stream the object."""
         digest = _Digest()
-        self.bucket.download(self._key(found), cast(BinaryIO, digest))
+        self.bucket.download(self.bucket.key(found.uri), cast(BinaryIO, digest))
         return digest.sha256.hexdigest()
 
     @contextmanager
@@ -196,13 +196,10 @@ class Prefix(Place):
         copy = scratch / "upload"
         try:
             with copy.open("wb") as file:
-                self.bucket.download(self._key(found), file)
+                self.bucket.download(self.bucket.key(found.uri), file)
             yield copy
         finally:
             copy.unlink(missing_ok=True)
-
-    def _key(self, found: Found) -> str:
-        return found.uri.removeprefix(self.bucket.uri(""))
 
     def _head(self, key: str) -> Object | None:
         try:

@@ -8,9 +8,10 @@ from pyspark.sql import DataFrame
 
 from fitness_assets.io_managers import keep_contract, run_step, step_definition
 from fitness_assets.lake import Lake
-from fitness_assets.quality.diagnostics import diagnose, rows
+from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
+from fitness_assets.quality.verdicts import rows
 from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 

@@ -1,6 +1,6 @@
-"""Which diagnostics are asked of what, what they find, and the verdicts that follow for each metric and for the file.
+"""Which diagnostics are asked of what, and what they find.
 
-Thresholds stand in ``thresholds.py``, statistics in ``measures.py``; the pictures of both are drawn elsewhere.
+Thresholds stand in ``thresholds.py``, statistics in ``measures.py``, what follows from all findings in ``verdicts.py``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from typing import Any
 from fitness_assets.quality import thresholds as t
 from fitness_assets.quality.measures import (
     MIN_PAIRS,
+    MIN_PEOPLE,
     Collected,
     Estimate,
     Row,
@@ -27,6 +28,7 @@ from fitness_assets.quality.sums import (
     DAY_CHANGE,
     ENERGY,
     HEIGHT,
+    HEIGHT_SPREAD_CM,
     LIMITS_KG,
     LINKS,
     LOG,
@@ -35,15 +37,7 @@ from fitness_assets.quality.sums import (
     WEEK_CHANGE,
     link_name,
 )
-from fitness_assets.quality.tables import (
-    FILE,
-    LOOKS_GENERATED,
-    METRICS,
-    NOT_ENOUGH_DATA,
-    PLAUSIBLE,
-    SUSPICIOUS,
-    VERDICT,
-)
+from fitness_assets.quality.tables import FILE, METRICS
 from fitness_assets.quality.thresholds import Diagnostic
 
 SHOWN = 5
@@ -87,116 +81,9 @@ class Finding:
         return self.diagnostic.judge(self.found)
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What all diagnostics of a metric, or of the file, come to."""
-
-    scope: str
-    verdict: str
-    text: str
-
-
 def diagnose(collected: Collected) -> list[Finding]:
     """Ask everything."""
     return [*_of_file(collected), *(finding for name in METRICS for finding in _of_metric(collected, name))]
-
-
-def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
-    """The verdict on the file, then on each metric.
-
-    A metric *looks generated* if one of its diagnostics says so, is *suspicious* if one says that, and *plausible* if
-    one that could have told it from a generated metric found nothing. The file looks generated if at least half of the
-    metrics that could be judged do; one bad column may have a fault of its own.
-    """
-    metrics = [_verdict_on(name, [f for f in findings if f.metric == name]) for name in METRICS]
-    judged = [v for v in metrics if v.verdict != NOT_ENOUGH_DATA]
-    generated = [v for v in judged if v.verdict == LOOKS_GENERATED]
-    doubtful = [v for v in judged if v.verdict != PLAUSIBLE]
-    of_file = [f for f in findings if f.metric is None and f.verdict == SUSPICIOUS]
-    if not judged:
-        return [Verdict(FILE, NOT_ENOUGH_DATA, "No metric has enough people and days to be judged."), *metrics]
-    if 2 * len(generated) >= len(judged) and generated:
-        overall = LOOKS_GENERATED
-    else:
-        overall = SUSPICIOUS if doubtful or of_file else PLAUSIBLE
-    text = f"{len(generated)} of {len(judged)} metrics that can be judged look generated, {len(doubtful)} are in doubt."
-    if of_file:
-        text += f" Of the file as a whole: {', '.join(sorted({f.diagnostic.title.lower() for f in of_file}))}."
-    return [Verdict(FILE, overall, text), *metrics]
-
-
-def _rounded(value: float) -> float:
-    """To 6 digits, so that the order in which Spark added up does not show."""
-    return float(f"{value:.6g}")
-
-
-def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """The rows of ``quality/audit``, verdicts first."""
-    summed = [
-        {
-            "name": VERDICT,
-            "scope": verdict.scope,
-            "unit": "verdict",
-            "threshold": "by the diagnostics of the same scope",
-            "verdict": verdict.verdict,
-            "finding": verdict.text,
-            "why_it_matters": "Whether to believe it at all.",
-            "source": "The rules in the README and in the report.",
-        }
-        for verdict in verdicts(findings)
-    ]
-    return summed + [
-        {
-            "name": finding.diagnostic.name,
-            "scope": finding.scope,
-            "value": finding.found and _rounded(finding.found.value),
-            "lower": finding.found and _rounded(finding.found.lower) if _is_estimate(finding) else None,
-            "upper": finding.found and _rounded(finding.found.upper) if _is_estimate(finding) else None,
-            "unit": finding.diagnostic.unit,
-            "threshold": finding.diagnostic.threshold,
-            "verdict": finding.verdict,
-            "finding": finding.text or None,
-            "why_it_matters": finding.diagnostic.why,
-            "source": finding.diagnostic.source,
-        }
-        for finding in findings
-    ]
-
-
-def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
-    """What to do before anybody decides on the data, and because of what; the gravest first."""
-    found: dict[str, list[str]] = {}
-    order = (LOOKS_GENERATED, SUSPICIOUS)
-    for finding in sorted((f for f in findings if f.verdict in order), key=lambda f: order.index(f.verdict)):
-        found.setdefault(finding.diagnostic.mend, []).append(finding.scope)
-    return [*found.items()]
-
-
-def _is_estimate(finding: Finding) -> bool:
-    return finding.found is not None and finding.found.lower != finding.found.upper
-
-
-def _verdict_on(metric: str, findings: Sequence[Finding]) -> Verdict:
-    for verdict in (LOOKS_GENERATED, SUSPICIOUS):
-        if reasons := [f for f in findings if f.verdict == verdict]:
-            return Verdict(metric, verdict, "; ".join(map(_reason, reasons)) + ".")
-    decisive = [f for f in findings if f.diagnostic.generated]
-    if any(f.verdict == PLAUSIBLE for f in decisive):
-        passed = [f for f in decisive if f.verdict == PLAUSIBLE]
-        return Verdict(metric, PLAUSIBLE, "; ".join(map(_reason, passed)) + ".")
-    return Verdict(metric, NOT_ENOUGH_DATA, "Nothing that could tell it from a generated metric can be measured.")
-
-
-def _reason(finding: Finding) -> str:
-    found = finding.found
-    assert found is not None  # noqa: S101, only judged findings come here
-    scope = "" if finding.scope == finding.metric else f" ({finding.scope})"
-    return f"{finding.diagnostic.title}{scope} {digits(found.value)} {finding.diagnostic.unit}"
-
-
-def digits(value: float) -> str:
-    """A number as a person writes it: two decimals below 10, none from 100 on."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def _of_file(c: Collected) -> Iterator[Finding]:
@@ -212,7 +99,7 @@ def _of_file(c: Collected) -> Iterator[Finding]:
     yield Finding(
         t.COMPLETE, FILE, None, share(c.days, logs["span"]) if logs else None, f"{c.people:,} people, {c.days:,} days."
     )
-    gaps = _named(c, LOG, "peak", above=30)
+    gaps = _named(c, LOG, "peak", above=t.LONG_GAP_DAYS)
     longest = max((row["value"] for row in _list(c, LOG, "peak")), default=None)
     yield Finding(t.GAP, FILE, None, _exact(longest), _people(gaps, lambda r: f"{r['value']:.0f} days until {_day(r)}"))
     yield Finding(
@@ -307,7 +194,7 @@ def _weight(c: Collected) -> Iterator[Finding]:
         text = f"{item['beyond']:,} of {item['n']:,} changes are {LIMITS_KG[change]:g} kg or more." if item else ""
         yield Finding(diagnostic, "weight_kg", "weight_kg", found, text)
     largest = max((row["value"] for row in _list(c, DAY_CHANGE, "peak")), default=None)
-    jumps = _named(c, DAY_CHANGE, "peak", above=5)
+    jumps = _named(c, DAY_CHANGE, "peak", above=t.LEAP_KG)
     text = _people(jumps, lambda r: f"{r['value']:.1f} kg on {_day(r)}")
     yield Finding(t.SCALE_JUMP, "weight_kg", "weight_kg", _exact(largest), text)
 
@@ -315,7 +202,7 @@ def _weight(c: Collected) -> Iterator[Finding]:
 def _bmi(c: Collected) -> Iterator[Finding]:
     item = c.items.get(HEIGHT)
     found = share(item["spread_people"], item["repeated_people"]) if item else None
-    moving = _named(c, HEIGHT, "spread", above=2)
+    moving = _named(c, HEIGHT, "spread", above=HEIGHT_SPREAD_CM)
     yield Finding(
         t.HEIGHT_CONSTANT, "bmi", "bmi", found, _people(moving, lambda r: f"standard deviation {r['value']:.1f} cm")
     )
@@ -338,13 +225,13 @@ def _change(c: Collected, name: str) -> Iterator[Finding]:
         upload, value = max(moved.items(), key=lambda one: abs(one[1]))
         uri = next(row["uri"] for row in c.uploads if row["upload_id"] == upload)
         yield Finding(t.DRIFT, name, name, _exact(abs(value)), f"Largest in {uri}: {value:+.2f}.")
-    column = "heart_rate" if name == "heart_rate_avg" else name
-    months = [row for row in c.months if row[column] is not None and row["people"] >= 10 and row["share_logged"] > 0.5]
+    enough = [row for row in c.months if row["people"] >= MIN_PEOPLE and row["share_logged"] > 0.5]
+    months = [row for row in enough if row[name] is not None]
     if len(months) > 1:
-        mean = sum(row[column] for row in months) / len(months)
-        row = max(months, key=lambda row: abs(row[column] - mean))
-        text = f"{row['year']}-{row['month']:02}: {row[column]:,.1f} against {mean:,.1f}."
-        yield Finding(t.MONTHS, name, name, _exact(abs(row[column] / mean - 1) if mean else None), text)
+        mean = sum(row[name] for row in months) / len(months)
+        row = max(months, key=lambda row: abs(row[name] - mean))
+        text = f"{row['year']}-{row['month']:02}: {row[name]:,.1f} against {mean:,.1f}."
+        yield Finding(t.MONTHS, name, name, _exact(abs(row[name] / mean - 1) if mean else None), text)
 
 
 def _exact(value: float | None) -> Estimate | None:

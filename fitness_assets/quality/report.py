@@ -14,11 +14,12 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from fitness_assets.quality import charts, thresholds
-from fitness_assets.quality.diagnostics import Finding, digits, to_mend, verdicts
+from fitness_assets.quality.diagnostics import Finding
 from fitness_assets.quality.measures import Collected, Estimate, histogram, moments
 from fitness_assets.quality.sums import BIN_WIDTH
 from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.silver.tables import BMI_CATEGORIES, CLEAN_DAYS, LEVELS, QUALITIES, WEEKDAYS
+from fitness_assets.quality.verdicts import digits, to_mend, verdicts
+from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS, WEEKDAYS
 
 _NAMING = (
     "scale_jump",
@@ -29,12 +30,6 @@ _NAMING = (
     "longest_gap",
     "drift",
 )
-_BOUNDS = {
-    "steps": ((5_000, 10_000, 15_000), LEVELS),
-    "sleep_hours": ((6, 8, 10), QUALITIES),
-    "bmi": ((18.5, 25, 30), BMI_CATEGORIES),
-}
-"""Where the categories of silver begin."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +137,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             ]
             + [
                 _chart(f"{_words(name)}: {', '.join(found)}", charts.bars(found, "share of clean days"), f"cat-{name}")
-                for name in ("gender", *_BOUNDS)
+                for name in ("gender", *CATEGORIES_FROM)
                 if (found := _categories(c, name))
             ],
         ),
@@ -262,7 +257,7 @@ def _categories(c: Collected, name: str) -> dict[str, float]:
         return {}
     if name == "gender":
         return {"F": bars.get(0, 0) / total, "M": bars.get(1, 0) / total}
-    bounds, labels = _BOUNDS[name]
+    bounds, labels = CATEGORIES_FROM[name]
     counts = dict.fromkeys(labels, 0.0)
     for bar, n in bars.items():
         counts[labels[sum(bar * BIN_WIDTH[name] >= bound for bound in bounds)]] += n / total
@@ -277,8 +272,7 @@ def _week(c: Collected, name: str) -> dict[str, float]:
 
 
 def _monthly(c: Collected, name: str) -> list[float | None]:
-    column = "heart_rate" if name == "heart_rate_avg" else name
-    return [row[column] for row in c.months]
+    return [row[name] for row in c.months]
 
 
 def _month(row: dict[str, Any]) -> str:

@@ -43,6 +43,8 @@ ROUND_TO = {
 DAY_CHANGE, WEEK_CHANGE, MONTH_CHANGE = "weight change in a day", "weight change in a week", "weight change in 30 days"
 LIMITS_KG = {DAY_CHANGE: 2.0, WEEK_CHANGE: 4.0, MONTH_CHANGE: 5.0}
 HEIGHT, ENERGY, LOG = "height_cm", "calories_burned ~ bmr", "log"
+HEIGHT_SPREAD_CM = 2.0
+"""A height whose standard deviation is above this is not that of one adult."""
 PAL_RANGE = (1.0, 4.0)
 """Energy spent in a day as a multiple of the basal metabolic rate: what a day of a living body can be."""
 

@@ -18,6 +18,9 @@ FITBIT_LINKS = {"calories_burned ~ steps": 0.81, "exercise_minutes ~ steps": 0.7
 
 FITBIT = "measured on the Fitbit data of Furberg et al. 2016 (33 people, 31 days, clean days only)"
 
+LEAP_KG, LONG_GAP_DAYS = 5.0, 30
+"""Above these a person is named for a change of weight in a day, or for a gap."""
+
 INFINITY = float("inf")
 
 
@@ -235,7 +238,7 @@ SCALE_JUMP = Diagnostic(
     "follows.",
     f"1.2 kg was the largest {FITBIT}; 5 kg is more than water and food can be.",
     "Look at the people named; correct or cut their weights from that day on.",
-    suspicious=Bound(high=5.0),
+    suspicious=Bound(high=LEAP_KG),
 )
 HEIGHT_CONSTANT = Diagnostic(
     "constant_height",
@@ -331,7 +334,7 @@ GAP = Diagnostic(
     "Over a gap of months a person may have become another one, and 30-day features start anew.",
     "30 days: the look-back of every feature of silver.",
     "Treat the time before and after the gap as two people.",
-    suspicious=Bound(high=30),
+    suspicious=Bound(high=LONG_GAP_DAYS),
 )
 EMPTY = Diagnostic(
     "empty_cells",

@@ -9,7 +9,18 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from fitness_assets.quality.sums import BIN_WIDTH, BINS_SCHEMA, DAY, HEIGHT, INPUTS, LOG, SCHEMA, sum_bins, sum_people
+from fitness_assets.quality.sums import (
+    BIN_WIDTH,
+    BINS_SCHEMA,
+    DAY,
+    HEIGHT,
+    HEIGHT_SPREAD_CM,
+    INPUTS,
+    LOG,
+    SCHEMA,
+    sum_bins,
+    sum_people,
+)
 from fitness_assets.quality.tables import METRICS
 
 NAMED = 20
@@ -54,14 +65,13 @@ def items(people: DataFrame) -> DataFrame:
         (F.col("weekend_n") > 0) & (workday_n > 0),
         F.try_divide("weekend_x", "weekend_n") - F.try_divide(F.col("x") - F.col("weekend_x"), workday_n),
     )
-    spread = F.sqrt(F.greatest(F.col("xx") / F.col("n") - F.pow(F.col("x") / F.col("n"), 2), F.lit(0.0)))
     made = people.withColumns(
         {
             "a": F.when(F.col("pairs") > 1, a),
             "b": F.when(F.col("pairs") > 1, b),
             "c": F.when(F.col("pairs") > 1, c),
             "shift": shift,
-            "spread": spread,
+            "spread": _spread(),
             "mean_x": F.col("px") / pairs,
             "mean_y": F.col("py") / pairs,
         }
@@ -81,7 +91,7 @@ def items(people: DataFrame) -> DataFrame:
         F.count("shift").alias("shifts"),
         F.sum("shift").alias("shift"),
         F.sum(F.col("shift") * F.col("shift")).alias("shift_squares"),
-        F.count_if(F.col("spread") > 2).alias("spread_people"),
+        F.count_if(F.col("spread") > HEIGHT_SPREAD_CM).alias("spread_people"),
         F.count_if(F.col("n") > 1).alias("repeated_people"),
         F.corr("mean_x", "mean_y").alias("between"),
         F.sum(F.col("last") - F.col("first") + 1).alias("span"),
@@ -95,7 +105,6 @@ def named(people: DataFrame) -> DataFrame:
         At most `NAMED` people for each item and list: item, list (``days``, ``peak``, ``round``, ``spread``), user_id,
         value, day on which it ended (days since 1970), n.
     """
-    spread = F.sqrt(F.greatest(F.col("xx") / F.col("n") - F.pow(F.col("x") / F.col("n"), 2), F.lit(0.0)))
     entries = F.array(
         *(
             F.struct(F.lit(name).alias("list"), value.alias("value"), ended.cast("bigint").alias("day"))
@@ -103,7 +112,7 @@ def named(people: DataFrame) -> DataFrame:
                 ("days", F.when(F.col("item") == "weight_kg", F.col("n").cast("double")), F.lit(None)),
                 ("peak", F.col("peak"), F.col("peak_day")),
                 ("round", F.when(F.col("round") > 0, F.col("round") / F.col("n")), F.lit(None)),
-                ("spread", F.when(F.col("item") == HEIGHT, spread), F.lit(None)),
+                ("spread", F.when(F.col("item") == HEIGHT, _spread()), F.lit(None)),
             )
         )
     )
@@ -122,6 +131,11 @@ def completeness(people: DataFrame) -> DataFrame:
     share = F.col("n") / (F.col("last") - F.col("first") + 1)
     of_log = people.where(F.col("item") == LOG)
     return of_log.groupBy((F.floor(share * 20) / 20).alias("share")).agg(F.count("*").alias("people"))
+
+
+def _spread() -> SparkColumn:
+    """Standard deviation of a person's values."""
+    return F.sqrt(F.greatest(F.col("xx") / F.col("n") - F.pow(F.col("x") / F.col("n"), 2), F.lit(0.0)))
 
 
 def _bins(days: DataFrame, key: SparkColumn) -> DataFrame:
@@ -183,13 +197,12 @@ def changing(clean_days: DataFrame) -> DataFrame:
 
 def months(monthly_summary: DataFrame) -> DataFrame:
     """Each month's averages over people, and the share of its days that were logged."""
-    averages = [name for name in monthly_summary.columns if name.startswith("avg_")]
     return (
         monthly_summary.groupBy("year", "month")
         .agg(
             F.count("*").alias("people"),
             (F.sum("days_logged") / F.sum("days_in_month")).alias("share_logged"),
-            *(F.avg(name).alias(name.removeprefix("avg_")) for name in averages),
+            *(F.avg(f"avg_{name.removesuffix('_avg')}").alias(name) for name in METRICS),
         )
         .orderBy("year", "month")
     )

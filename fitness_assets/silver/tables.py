@@ -11,6 +11,12 @@ from fitness_assets.rules import KeyRule, Rule
 LEVELS = ("sedentary", "light", "moderate", "active")
 QUALITIES = ("poor", "fair", "good", "excellent")
 BMI_CATEGORIES = ("underweight", "normal", "overweight", "obese")
+CATEGORIES_FROM = {
+    "steps": ((5_000, 10_000, 15_000), LEVELS),
+    "sleep_hours": ((6, 8, 10), QUALITIES),
+    "bmi": ((18.5, 25, 30), BMI_CATEGORIES),
+}
+"""What is told by category: each category reaches to its bound (left out), the last one begins at the last bound."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 _LOGGED = LOGGED_DAYS.key

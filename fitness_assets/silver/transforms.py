@@ -11,12 +11,11 @@ from pyspark.sql import functions as F
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
 from fitness_assets.silver.tables import (
-    BMI_CATEGORIES,
+    CATEGORIES_FROM,
     CLEAN_DAYS,
     DUPLICATE,
     LEVELS,
     NEGATIVE_TO_ZERO,
-    QUALITIES,
     REASONS,
     REJECTED_DAYS,
     REJECTIONS,
@@ -112,14 +111,13 @@ def _of_the_day(clean: DataFrame) -> DataFrame:
     meters = F.sqrt(F.col("weight_kg") / F.col("bmi"))
     by_gender = F.when(F.col("gender") == "M", 5).when(F.col("gender") == "F", -161)
     bmr = 10 * F.col("weight_kg") + 6.25 * F.col("height_cm") - 5 * F.col("age") + by_gender
-    level = _category("steps", (5_000, 10_000, 15_000), LEVELS)
     return (
         clean.withColumns(
             {
                 **of_the_calendar(),
-                "activity_level": level,
-                "sleep_quality": _category("sleep_hours", (6, 8, 10), QUALITIES),
-                "bmi_category": _category("bmi", (18.5, 25, 30), BMI_CATEGORIES),
+                "activity_level": _category("steps"),
+                "sleep_quality": _category("sleep_hours"),
+                "bmi_category": _category("bmi"),
                 "height_cm": 100 * meters,
             }
         )
@@ -156,8 +154,9 @@ def clamp(value: SparkColumn, limit: float) -> SparkColumn:
     return F.when(value.isNotNull(), F.greatest(F.lit(-float(limit)), F.least(F.lit(float(limit)), value)))
 
 
-def _category(name: str, bounds: tuple[float, ...], categories: tuple[str, ...]) -> SparkColumn:
+def _category(name: str) -> SparkColumn:
     """The category whose upper bound is the first above the value; the last one from the last bound on."""
+    bounds, categories = CATEGORIES_FROM[name]
     below = zip(bounds, categories, strict=False)
     first_bound, first = next(below)
     chain = reduce(

@@ -1,0 +1,126 @@
+"""What findings come to: the verdict on each metric and on the file, the rows of the table, and what to mend.
+
+What is asked of the data and found stands in ``diagnostics.py``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fitness_assets.quality.diagnostics import Finding
+from fitness_assets.quality.tables import (
+    FILE,
+    LOOKS_GENERATED,
+    METRICS,
+    NOT_ENOUGH_DATA,
+    PLAUSIBLE,
+    SUSPICIOUS,
+    VERDICT,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What all diagnostics of a metric, or of the file, come to."""
+
+    scope: str
+    verdict: str
+    text: str
+
+
+def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
+    """The verdict on the file, then on each metric.
+
+    A metric *looks generated* if one of its diagnostics says so, is *suspicious* if one says that, and *plausible* if
+    one that could have told it from a generated metric found nothing. The file looks generated if at least half of the
+    metrics that could be judged do; one bad column may have a fault of its own.
+    """
+    metrics = [_verdict_on(name, [f for f in findings if f.metric == name]) for name in METRICS]
+    judged = [v for v in metrics if v.verdict != NOT_ENOUGH_DATA]
+    generated = [v for v in judged if v.verdict == LOOKS_GENERATED]
+    doubtful = [v for v in judged if v.verdict != PLAUSIBLE]
+    of_file = [f for f in findings if f.metric is None and f.verdict == SUSPICIOUS]
+    if not judged:
+        return [Verdict(FILE, NOT_ENOUGH_DATA, "No metric has enough people and days to be judged."), *metrics]
+    if 2 * len(generated) >= len(judged) and generated:
+        overall = LOOKS_GENERATED
+    else:
+        overall = SUSPICIOUS if doubtful or of_file else PLAUSIBLE
+    text = f"{len(generated)} of {len(judged)} metrics that can be judged look generated, {len(doubtful)} are in doubt."
+    if of_file:
+        text += f" Of the file as a whole: {', '.join(sorted({f.diagnostic.title.lower() for f in of_file}))}."
+    return [Verdict(FILE, overall, text), *metrics]
+
+
+def _rounded(value: float) -> float:
+    """To 6 digits, so that the order in which Spark added up does not show."""
+    return float(f"{value:.6g}")
+
+
+def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """The rows of ``quality/audit``, verdicts first."""
+    summed = [
+        {
+            "name": VERDICT,
+            "scope": verdict.scope,
+            "unit": "verdict",
+            "threshold": "by the diagnostics of the same scope",
+            "verdict": verdict.verdict,
+            "finding": verdict.text,
+            "why_it_matters": "Whether to believe it at all.",
+            "source": "The rules in the README and in the report.",
+        }
+        for verdict in verdicts(findings)
+    ]
+    return summed + [
+        {
+            "name": finding.diagnostic.name,
+            "scope": finding.scope,
+            "value": finding.found and _rounded(finding.found.value),
+            "lower": finding.found and _rounded(finding.found.lower) if _is_estimate(finding) else None,
+            "upper": finding.found and _rounded(finding.found.upper) if _is_estimate(finding) else None,
+            "unit": finding.diagnostic.unit,
+            "threshold": finding.diagnostic.threshold,
+            "verdict": finding.verdict,
+            "finding": finding.text or None,
+            "why_it_matters": finding.diagnostic.why,
+            "source": finding.diagnostic.source,
+        }
+        for finding in findings
+    ]
+
+
+def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
+    """What to do before anybody decides on the data, and because of what; the gravest first."""
+    found: dict[str, list[str]] = {}
+    order = (LOOKS_GENERATED, SUSPICIOUS)
+    for finding in sorted((f for f in findings if f.verdict in order), key=lambda f: order.index(f.verdict)):
+        found.setdefault(finding.diagnostic.mend, []).append(finding.scope)
+    return [*found.items()]
+
+
+def _is_estimate(finding: Finding) -> bool:
+    return finding.found is not None and finding.found.lower != finding.found.upper
+
+
+def _verdict_on(metric: str, findings: Sequence[Finding]) -> Verdict:
+    for verdict in (LOOKS_GENERATED, SUSPICIOUS):
+        if reasons := [f for f in findings if f.verdict == verdict]:
+            return Verdict(metric, verdict, "; ".join(map(_reason, reasons)) + ".")
+    decisive = [f for f in findings if f.diagnostic.generated]
+    if any(f.verdict == PLAUSIBLE for f in decisive):
+        passed = [f for f in decisive if f.verdict == PLAUSIBLE]
+        return Verdict(metric, PLAUSIBLE, "; ".join(map(_reason, passed)) + ".")
+    return Verdict(metric, NOT_ENOUGH_DATA, "Nothing that could tell it from a generated metric can be measured.")
+
+
+def _reason(finding: Finding) -> str:
+    found = finding.found
+    assert found is not None  # noqa: S101, only judged findings come here
+    scope = "" if finding.scope == finding.metric else f" ({finding.scope})"
+    return f"{finding.diagnostic.title}{scope} {digits(found.value)} {finding.diagnostic.unit}"
+
+
+def digits(value: float) -> str:
+    """A number as a person writes it: two decimals below 10, none from 100 on."""
+    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".replace("-0.00", "0.00")
