@@ -12,8 +12,9 @@ import pytest
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected
 from fitness_assets.quality.report import report, summary
-from fitness_assets.quality.sums import BIN_WIDTH, DAY_CHANGE, LOG
+from fitness_assets.quality.sums import DAY_CHANGE, LOG
 from fitness_assets.quality.tables import METRICS
+from fitness_assets.quality.tallies import BIN_WIDTH
 
 EVIL = "<script>alert('x')</script>&\"17"
 

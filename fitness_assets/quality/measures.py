@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.sums import LOG
+from fitness_assets.quality.tallies import Tally
 from fitness_assets.quality.transforms import LATEST_UPLOADS
 
 Row = dict[str, Any]
@@ -38,7 +39,10 @@ class Estimate(NamedTuple):
 
 @dataclass
 class Collected:
-    """What Spark found, small enough for the driver whatever the number of days. Names are those of `transforms`."""
+    """What Spark found, small enough for the driver whatever the number of days.
+
+    Names are those of `transforms` and `tallies.Tally`.
+    """
 
     items: dict[str, Row]
     named: list[Row]
@@ -72,56 +76,66 @@ def collect(frames: Mapping[str, DataFrame]) -> Collected:
         frames: the tables of `tables.READS`, by key.
     """
     clean, logged = frames["silver/clean_days"], frames["bronze/logged_days"]
-    people = transforms.people(clean).persist()
-    try:
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
 
-            def ask(frame: Callable[[], DataFrame]) -> Callable[[], list[Row]]:
-                future = pool.submit(lambda: [row.asDict() for row in frame().collect()])
-                return future.result
+        def ask(frame: Callable[[], DataFrame]) -> Callable[[], list[Row]]:
+            return pool.submit(lambda: _rows(frame())).result
 
-            items = ask(lambda: transforms.items(people))
-            copies = ask(lambda: transforms.copies(clean))
-            ledger = [
-                row.asDict()
-                for row in frames["bronze/uploads"]
-                .where("status = 'ingested'")
-                .select("upload_id", "uri", "ingested_at", "rows_read", "rows_quarantined")
-                .orderBy(F.desc("ingested_at"))
-                .collect()
-            ]
-            latest = [row["upload_id"] for row in ledger[:LATEST_UPLOADS]]
-            before = ask(lambda: transforms.bins_before(logged, latest))
-            after = ask(lambda: transforms.bins_after(clean))
-            of_uploads = ask(lambda: transforms.people_of_uploads(logged))
-            changing = ask(lambda: transforms.changing(clean))
-            months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
-            rejected = ask(lambda: transforms.reasons(frames["silver/rejected_days"]))
-            misfits = ask(lambda: transforms.misfits(frames["bronze/quarantine"]))
-            found = {row["item"]: row for row in items()}
-            named = ask(lambda: transforms.named(people))
-            completeness = ask(lambda: transforms.completeness(people))
-            longest = [row for row in named() if row["list"] == "days" and row["item"] == "weight_kg"]
-            person = longest[0]["user_id"] if longest else None
-            series = ask(lambda: transforms.one_person(clean, person)) if person is not None else list
-            by_upload = {row["upload_id"]: row for row in of_uploads()}
-            return Collected(
-                found,
-                named(),
-                completeness(),
-                before(),
-                after(),
-                [row | by_upload.get(row["upload_id"], {"people": 0, "first": None, "last": None}) for row in ledger],
-                copies(),
-                changing()[0]["people"],
-                months(),
-                {row["reason"]: row["rows"] for row in rejected()},
-                {row["reason"]: row["rows"] for row in misfits()},
-                series(),
-                person,
-            )
-    finally:
-        people.unpersist()
+        tally = ask(lambda: transforms.tally(clean))
+        copies = pool.submit(_copies, clean)
+        ledger = _rows(
+            frames["bronze/uploads"]
+            .where("status = 'ingested'")
+            .select("upload_id", "uri", "ingested_at", "rows_read", "rows_quarantined")
+            .orderBy(F.desc("ingested_at"))
+        )
+        latest = [row["upload_id"] for row in ledger[:LATEST_UPLOADS]]
+        before = ask(lambda: transforms.tally_before(logged, latest))
+        of_uploads = ask(lambda: transforms.people_of_uploads(logged))
+        months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
+        rejected = ask(lambda: transforms.reasons(frames["silver/rejected_days"]))
+        misfits = ask(lambda: transforms.misfits(frames["bronze/quarantine"]))
+        found = Tally.from_json(tally()[0]["tally"])
+        longest = [row for row in found.named if row["list"] == "days"]
+        person = longest[0]["user_id"] if longest else None
+        series = ask(lambda: transforms.one_person(clean, person)) if person is not None else list
+        by_upload = {row["upload_id"]: row for row in of_uploads()}
+        return Collected(
+            found.items,
+            found.named,
+            [{"share": share, "people": count} for share, count in found.completeness.items()],
+            _bins(Tally.from_json(before()[0]["tally"])),
+            _bins(found),
+            [row | by_upload.get(row["upload_id"], {"people": 0, "first": None, "last": None}) for row in ledger],
+            copies.result(),
+            found.changing,
+            months(),
+            {row["reason"]: row["rows"] for row in rejected()},
+            {row["reason"]: row["rows"] for row in misfits()},
+            series(),
+            person,
+        )
+
+
+def _rows(frame: DataFrame) -> list[Row]:
+    return [row.asDict() for row in frame.collect()]
+
+
+def _bins(tally: Tally) -> list[Row]:
+    names = ("key", "item", "bin", "n", "x", "xx")
+    return [dict(zip(names, (*bar, *sums), strict=True)) for bar, sums in tally.bins.items()]
+
+
+def _copies(clean: DataFrame) -> list[Row]:
+    """Pairs of people who share days: user_id, other_id, days, first; those who share most come first."""
+    pairs = _rows(transforms.copies(clean))
+    if not pairs:
+        return []
+    hashes = {pair[side] for pair in pairs for side in ("one", "other")}
+    names = {row["hash"]: row["user_id"] for row in _rows(transforms.by_hash(clean, [*hashes]))}
+    for pair in pairs:
+        pair["user_id"], pair["other_id"] = sorted((names[pair.pop("one")], names[pair.pop("other")]))
+    return sorted(pairs, key=lambda pair: (-pair["days"], pair["user_id"], pair["other_id"]))
 
 
 def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
@@ -131,14 +145,14 @@ def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
     days, as what was sampled (the delta method on each person's sums), and is never below that of independent days.
 
     Args:
-        item: of `transforms.items`.
+        item: sums over people, of `tallies.Tally`.
         lagged: the pairs are a value and the one before it. Deviations from a mean of few days lean below zero then, by
             1 / days in first order (Marriott and Pope, Biometrika 1954;41:390), which is given back.
 
     Returns:
         None with fewer than `MIN_PAIRS` pairs or where nothing varies.
     """
-    if not item or item["pairs"] is None or item["pairs"] < MIN_PAIRS or not item["b"] or not item["c"]:
+    if not item or item["pairs"] < MIN_PAIRS or not item["b"] or not item["c"]:
         return None
     b, c, root = item["b"], item["c"], sqrt(item["b"] * item["c"])
     r = item["a"] / root
@@ -184,7 +198,7 @@ def between_share(item: Row | None) -> Estimate | None:
 
 def weekend_shift(item: Row | None) -> Estimate | None:
     """How much higher a person's weekends are than the other days, in standard deviations within people."""
-    if not item or (item["shifts"] or 0) < MIN_PEOPLE or not within_variance(item):
+    if not item or item["shifts"] < MIN_PEOPLE or not within_variance(item):
         return None
     count, unit = item["shifts"], sqrt(within_variance(item) or 1.0)
     mean = item["shift"] / count
@@ -195,10 +209,15 @@ def weekend_shift(item: Row | None) -> Estimate | None:
 
 def between_people(item: Row | None) -> Estimate | None:
     """Correlation of people's means, with Fisher's interval."""
-    if not item or (item["paired_people"] or 0) < MIN_PEOPLE or item["between"] is None:
+    if not item or item["paired_people"] < MIN_PEOPLE:
         return None
-    middle, error = atanh(max(min(item["between"], 0.9999), -0.9999)), Z / sqrt(item["paired_people"] - 3)
-    return Estimate(item["between"], tanh(middle - error), tanh(middle + error))
+    n, x, y = item["means"], item["mx"], item["my"]
+    spreads = (n * item["mxx"] - x * x) * (n * item["myy"] - y * y)
+    if spreads <= 0:
+        return None
+    r = (n * item["mxy"] - x * y) / sqrt(spreads)
+    middle, error = atanh(max(min(r, 0.9999), -0.9999)), Z / sqrt(item["paired_people"] - 3)
+    return Estimate(r, tanh(middle - error), tanh(middle + error))
 
 
 def share(count: float | None, of: float | None, least: int = 1) -> Estimate | None:

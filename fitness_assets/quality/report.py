@@ -16,8 +16,8 @@ from markupsafe import Markup
 from fitness_assets.quality import charts, thresholds
 from fitness_assets.quality.diagnostics import Finding
 from fitness_assets.quality.measures import Collected, Estimate, histogram, moments
-from fitness_assets.quality.sums import BIN_WIDTH
 from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
+from fitness_assets.quality.tallies import BIN_WIDTH
 from fitness_assets.quality.verdicts import digits, to_mend, verdicts
 from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS, WEEKDAYS
 

@@ -3,6 +3,8 @@
 An *item* is a metric (beside its value one calendar day earlier), a link between two metrics of one day, or a quantity
 that follows from them. Together they take some 250 sums: more than Spark compiles into one aggregate, and several
 aggregates take ten times as long as one pass over columns.
+
+Here belongs what is known of one person. What that adds up to stands in ``tallies.py``.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from fitness_assets.quality.tables import METRICS
 DAY = "_day"
 """Days since 1970-01-01."""
 
-INPUTS = ("user_id", DAY, *METRICS, "height_cm", "bmr", "weight_change_30d_raw")
+INPUTS = ("user_id", DAY, "age", "gender", *METRICS, "height_cm", "bmr", "weight_change_30d_raw")
 
 LINKS = (
     ("stress_level", "sleep_hours"),
@@ -48,42 +50,6 @@ HEIGHT_SPREAD_CM = 2.0
 PAL_RANGE = (1.0, 4.0)
 """Energy spent in a day as a multiple of the basal metabolic rate: what a day of a living body can be."""
 
-_COUNTS = ("n", "weekend_n", "pairs", "equal", "beyond", "round", "fine", "first", "last", "peak_day")
-_NUMBERS = ("x", "xx", "weekend_x", "px", "py", "pxx", "pyy", "pxy", "peak")
-SCHEMA = f"user_id STRING, item STRING, {', '.join(f'{c} BIGINT' for c in _COUNTS)}, " + ", ".join(
-    f"{name} DOUBLE" for name in _NUMBERS
-)
-"""Of what `sum_people` makes. A sum is empty where the item has none of that name.
-
-``n`` values with their sum ``x`` and squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends; ``pairs``
-of values with their sums and products; how many are ``beyond`` the item's limits, ``round``, ``fine`` (not whole),
-``equal`` to the other; and the highest ``peak`` (length of a run of equal values, size of a change, length of a gap)
-with its day.
-"""
-
-_ARROW = pa.schema(
-    [("user_id", pa.string()), ("item", pa.string())]
-    + [(name, pa.int64()) for name in _COUNTS]
-    + [(name, pa.float64()) for name in _NUMBERS]
-)
-
-BIN_WIDTH = {
-    "age": 5.0,
-    "gender": 1.0,
-    "steps": 500.0,
-    "heart_rate_avg": 2.0,
-    "sleep_hours": 0.5,
-    "calories_burned": 100.0,
-    "exercise_minutes": 5.0,
-    "stress_level": 1.0,
-    "weight_kg": 2.0,
-    "bmi": 0.5,
-}
-"""Width of a bar of each histogram, in the column's unit. Gender is counted as 1 for M and 0 for F."""
-
-BINS_SCHEMA = "key STRING, item STRING, bin BIGINT, n BIGINT, x DOUBLE, xx DOUBLE"
-"""Of what `sum_bins` makes: days in each bar, their sum and their squares."""
-
 Array = np.ndarray[Any, Any]
 
 
@@ -92,55 +58,12 @@ def link_name(first: str, second: str) -> str:
     return f"{first} ~ {second}"
 
 
-def sum_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Sum up every item for every person of one partition.
+class Days:
+    """The days of some people as columns; an empty cell is NaN.
 
     Args:
-        batches: `INPUTS`, all days of a person together and in order.
-
-    Yields:
-        One row for each person and item that has a value, as `SCHEMA` says.
+        table: `INPUTS`, gender as a number, all days of a person together and in order.
     """
-    filled = [batch for batch in batches if batch.num_rows]
-    if not filled:
-        return
-    days = _Days(pa.Table.from_batches(filled))
-    for item, sums in days.items():
-        columns = {"user_id": days.people, "item": pa.repeat(item, len(days.people)), **sums}
-        empty = pa.nulls(len(days.people))
-        arrays = [pa.array(columns[f.name]) if f.name in columns else empty for f in _ARROW]
-        rows = pa.table([array.cast(f.type) for array, f in zip(arrays, _ARROW, strict=True)], schema=_ARROW)
-        yield from rows.filter(pa.array(sums["n"] > 0)).combine_chunks().to_batches()
-
-
-def sum_bins(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Histograms of each batch, for each key.
-
-    Args:
-        batches: a column ``key`` and those of `BIN_WIDTH`, gender as a number.
-
-    Yields:
-        Rows as `BINS_SCHEMA` says; bars of other batches are added to them later.
-    """
-    for batch in batches:
-        keys = batch["key"].dictionary_encode()
-        codes = keys.indices.fill_null(len(keys.dictionary)).to_numpy(zero_copy_only=False)
-        names = pa.concat_arrays([keys.dictionary, pa.nulls(1, pa.string())])
-        for item, width in BIN_WIDTH.items():
-            x = batch[item].cast(pa.float64()).to_numpy(zero_copy_only=False)
-            known = ~np.isnan(x)
-            if not known.any():
-                continue
-            # The small addition keeps 6.5 out of the bar below, where 0.1 is no number of the machine.
-            bars = np.stack([codes[known], np.floor(x[known] / width + 1e-9).astype(np.int64)])
-            found, at = np.unique(bars, axis=1, return_inverse=True)
-            sums = [np.bincount(at.ravel(), weights) for weights in (None, x[known], x[known] ** 2)]
-            columns = [names.take(pa.array(found[0])), pa.repeat(item, found.shape[1]), pa.array(found[1])]
-            yield pa.record_batch([*columns, *map(pa.array, sums)], names=["key", "item", "bin", "n", "x", "xx"])
-
-
-class _Days:
-    """The days of one partition as columns; an empty cell is NaN."""
 
     def __init__(self, table: pa.Table) -> None:
         ids = table["user_id"].combine_chunks()
@@ -158,9 +81,16 @@ class _Days:
         self.follows = self.gap == 0
         self.position = np.arange(len(ids))
         self.key = np.cumsum(new) * 1_000_000.0 + self.day
+        self.lengths = np.diff(np.append(self.starts, len(ids)))
 
     def items(self) -> Iterator[tuple[str, dict[str, Array]]]:
-        """The sums of every item, an array with one entry for each person."""
+        """The sums of every item, an array with one entry for each person.
+
+        ``n`` values with their sum ``x`` and squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends;
+        ``pairs`` of values with their sums and products; how many are ``beyond`` the item's limits, ``round``, ``fine``
+        (not whole), ``equal`` to the other; and the highest ``peak`` (length of a run of equal values, size of a
+        change, length of a gap; NaN where there is none) with its day.
+        """
         of, weight = self.columns, self.columns["weight_kg"]
         for name in METRICS:
             yield name, self._metric(name)
@@ -178,8 +108,14 @@ class _Days:
         pal = of["calories_burned"] / of["bmr"]
         strange = (pal < PAL_RANGE[0]) | (pal > PAL_RANGE[1])
         yield ENERGY, {**self._pairs(of["bmr"], of["calories_burned"]), "beyond": self._count(strange)}
-        first, last = np.minimum.reduceat(self.day, self.starts), np.maximum.reduceat(self.day, self.starts)
-        yield LOG, {"n": self._count(self.day == self.day), "first": first, "last": last, **self._peak(self.gap)}
+        yield LOG, {"n": self.lengths, "span": self._range(self.day) + 1, **self._peak(self.gap)}
+
+    def changing(self) -> int:
+        """Of how many people the gender changes, or the age falls or leaps."""
+        year = self.day.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
+        # On a birthday the difference of age and year moves by one; one that moves by two is not of one person.
+        is_other = (self._range(self.columns["gender"]) > 0) | (self._range(self.columns["age"] - year) > 1)
+        return int(is_other.sum())
 
     def _metric(self, name: str) -> dict[str, Array]:
         x = self.columns[name]
@@ -224,10 +160,12 @@ class _Days:
         return np.add.reduceat(holds.astype(np.int64), self.starts)
 
     def _peak(self, size: Array) -> dict[str, Array]:
-        """Each person's largest value and its first day; null for who has none."""
+        """Each person's largest value and its first day."""
         filled = np.where(np.isnan(size), -np.inf, size)
         peak = np.maximum.reduceat(filled, self.starts)
-        lengths = np.diff(np.append(self.starts, len(filled)))
-        day = np.minimum.reduceat(np.where(filled == np.repeat(peak, lengths), self.day, np.inf), self.starts)
-        none = np.isinf(peak)
-        return {"peak": pa.array(peak, mask=none), "peak_day": pa.array(np.where(none, 0, day), mask=none)}
+        day = np.minimum.reduceat(np.where(filled == np.repeat(peak, self.lengths), self.day, np.inf), self.starts)
+        return {"peak": np.where(np.isinf(peak), np.nan, peak), "peak_day": day}
+
+    def _range(self, x: Array) -> Array:
+        """How far apart a person's lowest and highest values are; NaN for who has none."""
+        return np.fmax.reduceat(x, self.starts) - np.fmin.reduceat(x, self.starts)

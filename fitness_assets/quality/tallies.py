@@ -1,0 +1,253 @@
+"""What is counted of days, as tallies: those of parts add up to that of the whole, so they are made where the days are.
+
+Here belongs what sums of persons add up to. What a person's sums are stands in ``sums.py``, what tallies tell of the
+data in ``measures.py``. A tally does not grow with the days, nor with the people.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fitness_assets.quality.sums import HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
+
+NAMED = 20
+"""So many people are named for one item at most."""
+
+BIN_WIDTH = {
+    "age": 5.0,
+    "gender": 1.0,
+    "steps": 500.0,
+    "heart_rate_avg": 2.0,
+    "sleep_hours": 0.5,
+    "calories_burned": 100.0,
+    "exercise_minutes": 5.0,
+    "stress_level": 1.0,
+    "weight_kg": 2.0,
+    "bmi": 0.5,
+}
+"""Width of a bar of each histogram, in the column's unit. Gender is counted as 1 for M and 0 for F."""
+
+SCHEMA = "tally STRING"
+"""Of what Spark gets: one tally in each row, as text."""
+
+_ROWS = 250_000
+"""Days that are worked on at a time, so that memory does not grow with the days of a partition."""
+
+_SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "fine", "weekend_n", "span")
+_FURTHEST_BAR = 1e12
+"""Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Tally:
+    """Counts and sums of some days.
+
+    Attributes:
+        items: sums over people, by item.
+        named: for each item and list (``days``, ``peak``, ``round``, ``spread``) the people with the highest values:
+            item, list, user_id, value, day on which it ended (days since 1970), n.
+        completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
+        bins: days in a bar of a histogram, their sum and their squares, by key, item and bar.
+        changing: of how many people the gender changes, or the age falls or leaps.
+    """
+
+    items: dict[str, dict[str, float]] = field(default_factory=dict)
+    named: list[Row] = field(default_factory=list)
+    completeness: dict[float, int] = field(default_factory=dict)
+    bins: dict[tuple[str | None, str, int], list[float]] = field(default_factory=dict)
+    changing: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Take in what was counted elsewhere."""
+        for item, sums in other.items.items():
+            mine = self.items.setdefault(item, {})
+            mine |= {name: mine.get(name, 0) + value for name, value in sums.items()}
+        self.named = _highest([*self.named, *other.named])
+        for share, people in other.completeness.items():
+            self.completeness[share] = self.completeness.get(share, 0) + people
+        for bar, sums in other.bins.items():
+            self.bins[bar] = [*map(sum, zip(self.bins.get(bar, (0, 0, 0)), sums, strict=True))]
+        self.changing += other.changing
+
+    def to_json(self) -> str:
+        """As text; numbers come back as they were."""
+        bins = [[*bar, *sums] for bar, sums in self.bins.items()]
+        return json.dumps(vars(self) | {"completeness": [*self.completeness.items()], "bins": bins})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Tally":
+        """From what `to_json` made."""
+        read = json.loads(text)
+        bins = {(key, item, bar): sums for key, item, bar, *sums in read["bins"]}
+        return cls(**read | {"completeness": dict(read["completeness"]), "bins": bins})
+
+
+def tally_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Tally clean days; the key of a histogram is the weekday (Monday 0).
+
+    Args:
+        batches: `sums.INPUTS`, gender as a number, all days of a person together and in order.
+    """
+    total = Tally()
+    for days in _whole_people(batches):
+        items = {item: _known(sums, days.people) for item, sums in days.items()}
+        log = items[LOG]
+        shares, people = np.unique(np.floor(log["n"] / log["span"] * 20) / 20, return_counts=True)
+        total.add(
+            Tally(
+                {item: _over_people(sums) for item, sums in items.items() if len(sums["n"])},
+                [row for item, sums in items.items() for row in _lists(item, sums)],
+                dict(zip(shares.tolist(), people.tolist(), strict=True)),
+                _bars(days.columns, (days.day.astype(np.int64) + 3) % 7, [*map(str, range(7))]),
+                days.changing(),
+            )
+        )
+    yield _text(total)
+
+
+def tally_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Tally the histograms of any rows.
+
+    Args:
+        batches: a column ``key`` and those of `BIN_WIDTH`, gender as a number.
+    """
+    total = Tally()
+    for batch in batches:
+        keys = batch["key"].dictionary_encode()
+        names = [*keys.dictionary.to_pylist(), None]
+        codes = keys.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
+        columns = {name: batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in BIN_WIDTH}
+        total.add(Tally(bins=_bars(columns, codes, names)))
+    yield _text(total)
+
+
+def add_up(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """One tally of many."""
+    total = Tally()
+    for batch in batches:
+        for text in batch["tally"].to_pylist():
+            total.add(Tally.from_json(text))
+    yield _text(total)
+
+
+def _text(tally: Tally) -> pa.RecordBatch:
+    return pa.record_batch([pa.array([tally.to_json()])], names=["tally"])
+
+
+def _whole_people(batches: Iterator[pa.RecordBatch]) -> Iterator[Days]:
+    """Days a good many at a time, cut between two people."""
+    kept: list[pa.RecordBatch] = []
+    for batch in batches:
+        kept.append(batch)
+        if sum(map(len, kept)) >= _ROWS:
+            table = pa.Table.from_batches(kept)
+            last = pc.index(table["user_id"], table["user_id"][-1]).as_py()
+            if last:
+                yield Days(table.slice(0, last))
+            kept = table.slice(last).to_batches()
+    if any(map(len, kept)):
+        yield Days(pa.Table.from_batches(kept))
+
+
+def _known(sums: Mapping[str, Array], people: pa.Array) -> dict[str, Any]:
+    """Sums of those who have a value at all, with their names, and with what follows for each of them."""
+    has = sums["n"] > 0
+    known = {name: values[has] for name, values in sums.items()} | {"user_id": people.filter(pa.array(has))}
+    if "x" in known:
+        n, mean = known["n"], known["x"] / known["n"]
+        known["spread"] = np.sqrt(np.maximum(known["xx"] / n - mean**2, 0.0))
+    return known
+
+
+def _over_people(of: Mapping[str, Array]) -> dict[str, float]:
+    """What `measures` makes numbers with intervals of."""
+    n = of["n"]
+    total = {name: of[name].sum() for name in _SUMS if name in of} | {"people": len(n), "nn": (n * n).sum()}
+    if "x" in of:
+        total |= {
+            "x_means": (of["x"] ** 2 / n).sum(),
+            "spread_people": (of["spread"] > HEIGHT_SPREAD_CM).sum(),
+            "repeated_people": (n > 1).sum(),
+        }
+    if "pairs" in of:
+        total |= _paired(of)
+    if "weekend_n" in of:
+        work_n, work_x = n - of["weekend_n"], of["x"] - of["weekend_x"]
+        both = (work_n > 0) & (of["weekend_n"] > 0)
+        shift = of["weekend_x"][both] / of["weekend_n"][both] - work_x[both] / work_n[both]
+        total |= {"shifts": len(shift), "shift": shift.sum(), "shift_squares": (shift**2).sum()}
+    return {name: np.asarray(value).item() for name, value in total.items()}
+
+
+def _paired(of: Mapping[str, Array]) -> dict[str, Any]:
+    """Squares and products about each person's own means, theirs in turn, and those of the means themselves."""
+    some = of["pairs"] > 0
+    pairs, px, py = of["pairs"][some], of["px"][some], of["py"][some]
+    a, b, c = (
+        of[both][some] - first * second / pairs
+        for both, first, second in (("pxy", px, py), ("pxx", px, px), ("pyy", py, py))
+    )
+    several = pairs > 1
+    own = {"a": a[several], "b": b[several], "c": c[several]}
+    x, y = px / pairs, py / pairs
+    means = {"means": x * 0 + 1, "mx": x, "my": y, "mxx": x * x, "myy": y * y, "mxy": x * y}
+    products = {one + other: own[one] * own[other] for one, other in ("aa", "bb", "cc", "ab", "ac", "bc")}
+    return {"paired_people": several.sum(), **{name: v.sum() for name, v in (own | products | means).items()}}
+
+
+def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
+    """The people at the top of an item's lists."""
+    n, none = of["n"], np.full(len(of["n"]), np.nan)
+    lists = {}
+    if item == "weight_kg":
+        lists["days"] = (n.astype(np.float64), none)
+    if "peak" in of:
+        lists["peak"] = (of["peak"], of["peak_day"])
+    if "round" in of:
+        lists["round"] = (np.where((of["round"] > 0) & (n >= 7), of["round"] / n, np.nan), none)
+    if item == HEIGHT:
+        lists["spread"] = (of["spread"], none)
+    for name, (values, days) in lists.items():
+        listed = np.flatnonzero(~np.isnan(values) & (n >= 2))
+        for at in listed[np.argsort(-values[listed], kind="stable")][:NAMED].tolist():
+            yield {
+                "item": item,
+                "list": name,
+                "user_id": of["user_id"][at].as_py(),
+                "value": float(values[at]),
+                "day": None if np.isnan(days[at]) else int(days[at]),
+                "n": int(n[at]),
+            }
+
+
+def _highest(rows: Sequence[Row]) -> list[Row]:
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (-row["value"], row["user_id"])):
+        listed = found.setdefault((row["item"], row["list"]), [])
+        if len(listed) < NAMED:
+            listed.append(row)
+    return [row for listed in found.values() for row in listed]
+
+
+def _bars(
+    columns: Mapping[str, Array], codes: Array, names: Sequence[str | None]
+) -> dict[tuple[str | None, str, int], list[float]]:
+    """Histograms of some columns for each key; ``codes`` says of each row which of the ``names`` is its key."""
+    bins = {}
+    for item, width in BIN_WIDTH.items():
+        known = ~np.isnan(columns[item])
+        x = np.clip(columns[item][known], -width * _FURTHEST_BAR, width * _FURTHEST_BAR)
+        # The small addition keeps 6.5 out of the bar below, where 0.1 is no number of the machine.
+        bars = np.floor(x / width + 1e-9).astype(np.int64)
+        found, at = np.unique(bars * len(names) + codes[known], return_inverse=True)
+        sums = (np.bincount(at, weights, len(found)).tolist() for weights in (None, x, x**2))
+        for code, *values in zip(found.tolist(), *sums, strict=True):
+            bins[names[code % len(names)], item, code // len(names)] = values
+    return bins

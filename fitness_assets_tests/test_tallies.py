@@ -1,0 +1,82 @@
+"""Tallies of parts have to add up to the tally of the whole, wherever the days were cut."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from fitness_assets.quality import tallies
+from fitness_assets.quality.measures import moments
+from fitness_assets.quality.sums import INPUTS
+from fitness_assets.quality.tallies import BIN_WIDTH, NAMED, Tally, add_up, tally_people, tally_rows
+
+PEOPLE, DAYS = 60, 14
+
+
+@pytest.fixture(scope="module")
+def days() -> pa.Table:
+    """Days of people in order, with holes in them, as Spark hands them over."""
+    random = np.random.default_rng(5)
+    rows = pd.DataFrame({name: random.uniform(1, 100, PEOPLE * DAYS).round(1) for name in INPUTS})
+    rows = rows.mask(random.random(rows.shape) < 0.1)
+    rows["user_id"] = np.repeat([f"u{person:03}" for person in range(PEOPLE)], DAYS)
+    rows["_day"] = np.tile(np.arange(19_700, 19_700 + 2 * DAYS, 2), PEOPLE) - random.integers(0, 2, len(rows))
+    rows["gender"] = (random.random(len(rows)) < 0.5).astype(float)
+    return pa.Table.from_pandas(rows, preserve_index=False)
+
+
+def tally(make, table: pa.Table, size: int) -> Tally:
+    (made,) = make(iter(table.to_batches(max_chunksize=size)))
+    return Tally.from_json(made["tally"][0].as_py())
+
+
+def assert_same(found: Tally, expected: Tally) -> None:
+    assert found.completeness == expected.completeness
+    assert found.changing == expected.changing
+    assert sorted(map(str, found.named)) == sorted(map(str, expected.named))
+    assert found.items.keys() == expected.items.keys()
+    for item, sums in expected.items.items():
+        assert found.items[item] == pytest.approx(sums), item
+    assert found.bins.keys() == expected.bins.keys()
+    for bar, sums in expected.bins.items():
+        assert found.bins[bar] == pytest.approx(sums), bar
+
+
+@pytest.mark.parametrize("at_a_time", [1, 5, DAYS, 100])
+def test_people_are_never_cut_in_two(days, monkeypatch, at_a_time):
+    whole = tally(tally_people, days, 10_000)
+    assert whole.items["log"]["people"] == PEOPLE
+    assert whole.changing > 0
+    monkeypatch.setattr(tallies, "_ROWS", at_a_time)
+    assert_same(tally(tally_people, days, 9), whole)
+
+
+def test_tallies_of_machines_add_up_to_that_of_all_days(days):
+    half = PEOPLE // 2 * DAYS
+    parts = [next(tally_people(iter(part.to_batches()))) for part in (days[:half], days[half:], days[:0])]
+    (total,) = add_up(iter(parts))
+    assert_same(Tally.from_json(total["tally"][0].as_py()), tally(tally_people, days, 10_000))
+
+
+def test_only_so_many_are_named_and_they_are_the_highest(days):
+    found = tally(tally_people, days, 10_000)
+    peaks = [row for row in found.named if (row["item"], row["list"]) == ("weight change in a day", "peak")]
+    assert 0 < len(peaks) <= NAMED < PEOPLE
+    longest = [row["value"] for row in found.named if (row["item"], row["list"]) == ("log", "peak")]
+    assert longest == sorted(longest, reverse=True)
+
+
+def test_histograms_count_each_key_for_itself_and_far_values_too(days):
+    keys = pa.array(["a", None, "b"] * (len(days) // 3))
+    rows = days.select([*BIN_WIDTH]).append_column("key", keys)
+    wild = pa.array([1e300, -1e300, *[None] * (len(days) - 2)])
+    found = tally(tally_rows, rows.set_column(rows.schema.get_field_index("bmi"), "bmi", wild), 10)
+    steps = rows.to_pandas().groupby("key", dropna=False).steps.agg(["count", "sum"])
+    for key, (count, total) in zip(("a", "b", None), steps.to_numpy(), strict=True):
+        sums = [sums for bar, sums in found.bins.items() if bar[:2] == (key, "steps")]
+        assert sum(n for n, _, _ in sums) == count
+        assert sum(x for _, x, _ in sums) == pytest.approx(total)
+    far = {key: sums for (key, item, _), sums in found.bins.items() if item == "bmi"}
+    assert {key: n for key, (n, _, _) in far.items()} == {"a": 1, None: 1}
+    rows = [{"key": key, "item": "bmi", "n": n, "x": x, "xx": xx} for key, (n, x, xx) in far.items()]
+    assert moments(rows, "bmi")["a"][1] > 1e9, "squares of such values are numbers still"
