@@ -1,5 +1,7 @@
-"""The lake's own commands: `python -m fitness_assets versions|rollback|dictionary`."""
+"""The lake's own commands: `python -m fitness_assets versions|rollback|dictionary|spark-server`."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +11,7 @@ import click
 from fitness_assets.catalogue import group_of, page
 from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
-from fitness_assets.resources import store_of
+from fitness_assets.resources import connect_server, require_java, store_of
 from fitness_assets.settings import load_settings
 from fitness_assets.versions import LakeError
 
@@ -72,6 +74,15 @@ def rollback(tables: tuple[Table, ...], version: str) -> None:
 def dictionary() -> None:
     """Print the page for analysts that describes every table."""
     click.echo(page(), nl=False)
+
+
+@main.command()
+@click.option("--port", default=15002, show_default=True, help="Of 127.0.0.1.")
+def spark_server(port: int) -> None:
+    """Become a Spark Connect server, for runs with FITNESS_SPARK_REMOTE=sc://127.0.0.1:PORT."""
+    require_java()
+    command = connect_server(load_settings(), port)
+    os.execve(command[0], command, {"PYSPARK_PYTHON": sys.executable, **os.environ})  # noqa: S606, no shell is meant
 
 
 if __name__ == "__main__":

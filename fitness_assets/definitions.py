@@ -16,7 +16,7 @@ from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.lake import Lake
 from fitness_assets.predictions.assets import prediction_assets
 from fitness_assets.quality.assets import ASSETS as QUALITY_ASSETS
-from fitness_assets.resources import require_java, spark_resource, store_of
+from fitness_assets.resources import require_connect, require_java, start_spark, store_of
 from fitness_assets.sensors import JOB, Listeners, message_sensors, uploads_sensor
 from fitness_assets.settings import Settings, load_settings
 from fitness_assets.silver.assets import ASSETS as SILVER_ASSETS
@@ -29,8 +29,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         settings: where the lake and the uploads are, and which Spark to use.
         resources: resources by key that take the place of those made from the settings; tests pass their own.
     """
-    spark = cache(lambda: spark_resource(settings))
-    lake = resources.get("lake") or Lake(store_of(settings), lambda: spark().spark_session)
+    lake = resources.get("lake") or Lake(store_of(settings), cache(lambda: start_spark(settings)))
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, GROUPS, _register(settings, lake))}
     return dg.Definitions(
@@ -44,8 +43,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         jobs=[JOB],
         sensors=[uploads_sensor(settings.raw, listeners), *message_sensors(listeners)],
         resources=made | resources,
-        # A process for each step would start a JVM for each step.
-        executor=dg.in_process_executor,
+        executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )
 
 
@@ -61,8 +59,7 @@ def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], Non
 
 def _defs() -> dg.Definitions:
     settings = load_settings()
-    if not settings.spark_remote:
-        require_java()
+    (require_connect if settings.spark_remote else require_java)()
     return build_defs(settings)
 
 

@@ -12,11 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from fitness_assets.checks import CONTRACT, audit, check_result, check_specs, contract_errors, records
 from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
+from fitness_assets.resources import lost_server
 from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 from fitness_assets.versions import LakeError, Verdict, VersionConflictError
@@ -205,6 +207,10 @@ def plain_failures() -> Iterator[None]:
         raise dg.RetryRequested(_RETRIES, seconds_to_wait=1) from conflict
     except (LakeError, OSError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    except PySparkException as error:
+        if lost := lost_server(error):
+            raise dg.Failure(lost, allow_retries=False) from error
+        raise
 
 
 def _freshness_policy(table: Table) -> dg.FreshnessPolicy | None:

@@ -8,10 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pyspark
 from dagster_pyspark import LazyPySparkResource
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 
 from fitness_assets.aws import Bucket
 from fitness_assets.s3_store import S3Store
@@ -24,7 +28,7 @@ _ARCHIVE_MAGIC = bytes.fromhex("a8ab0bf0")
 _QUIET = "-Xlog:disable -Xlog:all=error:stderr"  # Java would list every class that it leaves out of the archive
 
 _SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
-_EMBEDDED = {
+_DRIVER = {
     "spark.app.name": "fitness-assets",
     "spark.driver.memory": "4g",
     "spark.sql.adaptive.enabled": "false",
@@ -33,27 +37,60 @@ _EMBEDDED = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
-"""For a session inside this process."""
+"""For a Spark that is started here."""
+
+_CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
-def spark_resource(settings: Settings) -> LazyPySparkResource:
-    """A Spark session that starts when it is first asked for.
-
-    Where the settings name a Spark Connect server it is a client of that; otherwise it runs in this process.
-    """
+def start_spark(settings: Settings) -> SparkSession:
+    """Start a Spark session: a client of the Spark Connect server that the settings name, or Spark in this process."""
     # For every failing query, caught or not, PySpark 4.3 logs kilobytes of JSON beside raising the error.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    if settings.spark_remote:
-        where = {"spark.remote": settings.spark_remote}
-    else:
+    if not settings.spark_remote:
         # Spark would take whatever python3 is on the PATH, which need not have the packages of this one.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        java = f"-XX:+UseParallelGC {class_archive()}"
-        where = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java, **_EMBEDDED}
-        if settings.lake_bucket:
-            where |= Bucket(settings.lake_bucket).spark_properties()
-    return LazyPySparkResource(spark_config={**where, **_SESSION, **settings.spark_properties})
+        return LazyPySparkResource(spark_config=driver_properties(settings)).spark_session
+    session = LazyPySparkResource(spark_config={"spark.remote": settings.spark_remote}).spark_session
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    # For seconds, not for ten minutes: a server that comes back knows nothing of the session.
+    client: Any = session.client
+    client.set_retry_policies([DefaultPolicy(max_retries=5)])
+    for name, value in {**_SESSION, **settings.spark_properties}.items():
+        session.conf.set(name, value)
+    return session
+
+
+def driver_properties(settings: Settings) -> dict[str, str]:
+    """Properties of a Spark that is started here; in the end those that the user set."""
+    java = f"-XX:+UseParallelGC {class_archive()}"
+    where = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java}
+    if settings.lake_bucket:
+        where |= Bucket(settings.lake_bucket).spark_properties()
+    return {**where, **_DRIVER, **_SESSION, **settings.spark_properties}
+
+
+def connect_server(settings: Settings, port: int) -> list[str]:
+    """The command that starts a Spark Connect server with all that the settings ask for, open to this machine alone."""
+    binding = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": str(port)}
+    properties = {**binding, **driver_properties(settings)}
+    options = (option for name, value in properties.items() for option in ("--conf", f"{name}={value}"))
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    return [str(submit), "--class", _CONNECT_SERVER, *options, "spark-internal"]
+
+
+def lost_server(error: PySparkException) -> str | None:
+    """What to tell a person if an error means that the Spark Connect server, or what it knew of us, is gone."""
+    if type(error).__name__ != "SparkConnectGrpcException":
+        return None
+    gone = ("StatusCode.UNAVAILABLE", "INVALID_HANDLE")
+    if not any(sign in str(error) for sign in gone):
+        return None
+    return (
+        "The Spark Connect server of FITNESS_SPARK_REMOTE cannot be reached, or was started anew in the middle of this "
+        "run: start it and run again. Tables that were published stay as they are."
+    )
 
 
 def store_of(settings: Settings) -> Store:
@@ -77,6 +114,16 @@ def require_java(environment: Mapping[str, str] = os.environ) -> None:
             f"openjdk-{JAVA_MINIMUM}-jre-headless; on macOS: brew install openjdk@{JAVA_MINIMUM}) and, if it is not on "
             "the PATH, set JAVA_HOME to its folder."
         )
+
+
+def require_connect() -> None:
+    """Make sure that what a client of Spark Connect needs is installed.
+
+    Raises:
+        SettingsError: saying what to install.
+    """
+    if not find_spec("grpc_status"):
+        raise SettingsError("FITNESS_SPARK_REMOTE needs further packages: pip install 'fitness-assets[connect]'.")
 
 
 def class_archive(folder: Path = Path(sys.prefix), environment: Mapping[str, str] = os.environ) -> str:

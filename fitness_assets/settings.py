@@ -63,6 +63,9 @@ class Settings(BaseSettings):
         default=None, pattern=r"^sc://\S+$", description="a Spark Connect URL such as sc://host:15002"
     )
     spark_master: str = Field(default="local[*]", pattern=r"^\S+$", description="a Spark master such as local[*]")
+    executor: Literal["in_process", "multiprocess"] = Field(
+        default="in_process", description="'in_process' or 'multiprocess'"
+    )
     spark_conf: str = Field(default="", description="Spark properties as key=value, separated by ';'")
 
     @field_validator("local_root", "raw_prefix", "bronze_prefix", "silver_prefix", "gold_prefix")

@@ -18,7 +18,7 @@ from fitness_assets.catalogue import TABLES
 from fitness_assets.definitions import build_defs
 from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
-from fitness_assets.resources import spark_resource
+from fitness_assets.resources import start_spark
 from fitness_assets.s3_store import S3Store
 from fitness_assets.settings import Settings
 from fitness_assets.stores import LocalStore
@@ -71,7 +71,7 @@ def spark(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sp
     # One process after the other: on a new machine the first one fetches what Spark needs for S3.
     with (tmp_path_factory.getbasetemp().parent / "spark.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        session = spark_resource(settings).spark_session
+        session = start_spark(settings)
     yield session
     session.stop()
 

@@ -22,7 +22,7 @@ from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.models import Evaluation, evaluate, last_training_day
 from fitness_assets.predictions.tables import TARGETS, Target
-from fitness_assets.resources import spark_resource
+from fitness_assets.resources import start_spark
 from fitness_assets.settings import Settings
 from fitness_assets.silver import transforms as silver
 
@@ -151,7 +151,7 @@ def measure(spark: SparkSession, all_planted: Iterable[Planted], users: int, day
 
 def main() -> None:
     """Measure, and print a Markdown table."""
-    spark = spark_resource(Settings(spark_master="local[2]")).spark_session
+    spark = start_spark(Settings(spark_master="local[2]"))
     wanted = [Planted(kind, strength, 1) for kind, strengths in STRENGTHS.items() for strength in strengths]
     lines = ["| planted | strength | skill | 99 % interval | test people | verdict |", "|---|---|---|---|---|---|"]
     for planted, found in measure(spark, wanted, 150, 365).items():

@@ -3,11 +3,23 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pyspark
 import pytest
+from pyspark.errors import AnalysisException
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
-from fitness_assets.resources import class_archive, require_java, spark_resource
+from fitness_assets import resources
+from fitness_assets.resources import (
+    class_archive,
+    connect_server,
+    driver_properties,
+    lost_server,
+    require_connect,
+    require_java,
+    start_spark,
+)
 from fitness_assets.settings import Settings, SettingsError
 
 
@@ -52,36 +64,59 @@ def test_no_java_is_one_sentence_that_says_what_to_install(environment, monkeypa
 
 
 def test_the_users_spark_properties_win_over_ours():
-    resource = spark_resource(Settings(spark_conf="spark.driver.memory=9g", spark_master="local[3]"))
-    assert resource.spark_config["spark.driver.memory"] == "9g"
-    assert resource.spark_config["spark.master"] == "local[3]"
+    properties = driver_properties(Settings(spark_conf="spark.driver.memory=9g", spark_master="local[3]"))
+    assert properties["spark.driver.memory"] == "9g"
+    assert properties["spark.master"] == "local[3]"
 
 
-def test_with_a_remote_no_embedded_session_is_configured():
-    config = spark_resource(Settings(spark_remote="sc://host:15002")).spark_config
-    assert config["spark.remote"] == "sc://host:15002"
-    assert not {"spark.master", "spark.driver.memory"} & set(config)
+def test_a_connect_server_is_open_to_this_machine_alone_and_told_what_the_settings_say():
+    settings = Settings(spark_conf="spark.driver.memory=9g;spark.connect.grpc.arrow.maxBatchSize=1m")
+    command = connect_server(settings, 15_999)
+    options = dict(option.split("=", 1) for option in command[command.index("--conf") : -1] if option != "--conf")
+    assert options["spark.connect.grpc.binding.address"] == "127.0.0.1"
+    assert options["spark.connect.grpc.binding.port"] == "15999"
+    assert (options["spark.driver.memory"], options["spark.connect.grpc.arrow.maxBatchSize"]) == ("9g", "1m")
+
+
+def test_without_its_packages_a_client_of_spark_connect_is_one_sentence_that_says_what_to_install(monkeypatch):
+    require_connect()
+    monkeypatch.setattr(resources, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"FITNESS_SPARK_REMOTE .* pip install 'fitness-assets\[connect\]'"):
+        require_connect()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost"),
+    [
+        (SparkConnectGrpcException("status = StatusCode.UNAVAILABLE, Connection refused"), True),
+        (SparkConnectGrpcException("[INVALID_HANDLE.SESSION_NOT_FOUND] The handle is invalid."), True),
+        (SparkConnectGrpcException("[INTERNAL_ERROR] StatusCode.INTERNAL"), False),
+        (AnalysisException("[TABLE_OR_VIEW_NOT_FOUND] StatusCode.UNAVAILABLE"), False),
+    ],
+)
+def test_only_a_server_that_is_gone_is_told_as_one(error, is_lost):
+    assert bool(lost_server(error)) is is_lost
 
 
 def test_only_a_lake_in_a_bucket_needs_more_of_spark():
-    assert not [name for name in spark_resource(Settings()).spark_config if "s3" in name or "jars" in name]
+    assert not [name for name in driver_properties(Settings()) if "s3" in name or "jars" in name]
 
 
 def test_spark_asks_the_same_s3_as_python(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
     settings = Settings(storage_mode="s3", s3_bucket="lake")
-    config = spark_resource(settings).spark_config
+    config = driver_properties(settings)
     assert config["spark.hadoop.fs.s3a.endpoint.region"] == "eu-north-1"
     assert config["spark.hadoop.fs.s3a.path.style.access"] == "false"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
-    config = spark_resource(settings).spark_config
+    config = driver_properties(settings)
     assert config["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:9000"
     assert config["spark.hadoop.fs.s3a.path.style.access"] == "true"
 
 
 def test_no_key_is_written_into_a_property(cloud):
-    config = repr(spark_resource(Settings(storage_mode="s3", s3_bucket="lake")).spark_config)
+    config = repr(driver_properties(Settings(storage_mode="s3", s3_bucket="lake")))
     assert cloud.environment["AWS_SECRET_ACCESS_KEY"] not in config
     assert cloud.environment["AWS_ACCESS_KEY_ID"] not in config
 
@@ -193,5 +228,6 @@ def test_spark_runs_the_python_of_this_environment_unless_told_otherwise(monkeyp
     monkeypatch.setenv("PYSPARK_PYTHON", chosen or "")
     if chosen is None:
         monkeypatch.delenv("PYSPARK_PYTHON")
-    spark_resource(Settings())
+    monkeypatch.setattr(resources, "LazyPySparkResource", MagicMock())
+    start_spark(Settings())
     assert os.environ["PYSPARK_PYTHON"] == (chosen or sys.executable)
