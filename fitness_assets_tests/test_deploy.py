@@ -27,6 +27,7 @@ from moto.cloudformation.models import cloudformation_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from fitness_assets import metrics
+from fitness_assets.bronze.places import place_of
 from fitness_assets.messages import Report
 from fitness_assets.settings import Settings
 
@@ -247,6 +248,13 @@ def test_the_machine_has_the_rights_of_the_documented_policy_and_no_others(full,
 def test_who_uses_no_glue_has_no_rights_on_it(plain, documented):
     statements = [part for part in named(documented, plain) if part["Sid"] != "EnterGoldTablesInGlue"]
     assert plain.policy("LakePolicy") == statements
+
+
+def test_the_machine_may_look_for_uploads_before_there_are_any(cloud, plain, monkeypatch):
+    for name, value in cloud.user(f"machine-{uuid4().hex}", *plain.policy("LakePolicy")).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would remember who asked before
+    assert place_of(f"s3://{plain.bucket}/raw").find() == []
 
 
 def test_who_uploads_may_put_and_nothing_else(cloud, full):
