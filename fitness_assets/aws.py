@@ -6,6 +6,7 @@ Every error says in one sentence what was asked of which object. boto3 is import
 does.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,7 +60,9 @@ def client(service: str) -> Any:
     """A boto3 client for a service, as the environment and the AWS configuration of this machine have it."""
     import boto3
 
-    return boto3.client(service)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    # boto3 reads AWS_DEFAULT_REGION alone; every other SDK of AWS reads this one.
+    region = os.environ.get("AWS_REGION") or None
+    return boto3.client(service, region_name=region)  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 class Bucket:

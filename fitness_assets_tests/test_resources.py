@@ -105,10 +105,13 @@ def test_only_a_lake_in_a_bucket_needs_more_of_spark():
 def test_spark_asks_the_same_s3_as_python(monkeypatch):
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    monkeypatch.setenv("AWS_REGION", "")
     settings = Settings(storage_mode="s3", s3_bucket="lake")
     config = driver_properties(settings)
     assert config["spark.hadoop.fs.s3a.endpoint.region"] == "eu-north-1"
     assert config["spark.hadoop.fs.s3a.path.style.access"] == "false"
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert driver_properties(settings)["spark.hadoop.fs.s3a.endpoint.region"] == "eu-west-3"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
     config = driver_properties(settings)
     assert config["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:9000"
