@@ -20,6 +20,12 @@ import psutil
 from fitness_assets_tests.conftest import materialize_command
 
 ETL = "group:bronze or group:silver or (group:gold and not key:gold/fact_predictions)"
+SELECTIONS = {
+    "ETL with its checks": ETL,
+    "ETL and audit": f"{ETL} or group:quality",
+    "ETL and predictions": f"{ETL} or group:predictions or key:gold/fact_predictions",
+    "whole graph": "*",
+}
 _POLL_SECONDS = 0.2
 
 
@@ -79,7 +85,7 @@ def main(users: int, file: Path | None, times: int, peer: tuple[Path, ...]) -> N
         with file.open("rb") as lines:
             rows = sum(1 for _ in lines) - 1
         commands = {script.name: [sys.executable, str(script), str(file)] for script in peer}
-        commands |= {"ETL with its checks": materialize_command(ETL), "whole graph": materialize_command("*")}
+        commands |= {name: materialize_command(selection) for name, selection in SELECTIONS.items()}
         results = {name: Measured() for name in commands}
         for turn in range(times):
             for name, command in commands.items():

@@ -68,7 +68,8 @@ def test_only_so_many_are_named_and_they_are_the_highest(days):
 
 def test_histograms_count_each_key_for_itself_and_far_values_too(days):
     keys = pa.array(["a", None, "b"] * (len(days) // 3))
-    rows = days.select([*BIN_WIDTH]).append_column("key", keys)
+    hashes = pa.array(np.repeat(np.arange(PEOPLE), DAYS) * 7)
+    rows = days.select([*BIN_WIDTH, "_day"]).append_column("key", keys).append_column("person", hashes)
     wild = pa.array([1e300, -1e300, *[None] * (len(days) - 2)])
     found = tally(tally_rows, rows.set_column(rows.schema.get_field_index("bmi"), "bmi", wild), 10)
     steps = rows.to_pandas().groupby("key", dropna=False).steps.agg(["count", "sum"])
@@ -76,7 +77,19 @@ def test_histograms_count_each_key_for_itself_and_far_values_too(days):
         sums = [sums for bar, sums in found.bins.items() if bar[:2] == (key, "steps")]
         assert sum(n for n, _, _ in sums) == count
         assert sum(x for _, x, _ in sums) == pytest.approx(total)
+    assert [found.people(key) for key in ("a", None, "b", "other")] == [PEOPLE, PEOPLE, PEOPLE, 0]
+    assert found.span["a"] == [min(days["_day"].to_pylist()[::3]), max(days["_day"].to_pylist()[::3])]
     far = {key: sums for (key, item, _), sums in found.bins.items() if item == "bmi"}
     assert {key: n for key, (n, _, _) in far.items()} == {"a": 1, None: 1}
     rows = [{"key": key, "item": "bmi", "n": n, "x": x, "xx": xx} for key, (n, x, xx) in far.items()]
     assert moments(rows, "bmi")["a"][1] > 1e9, "squares of such values are numbers still"
+
+
+def test_many_people_are_counted_about():
+    random = np.random.default_rng(6)
+    parts = [random.integers(-(2**63), 2**63, 9_000).tolist() for _ in range(3)]
+    total = Tally()
+    for part in parts:
+        total.add(Tally(seen={"a": sorted(part)[: tallies._HASHES]}))
+    assert len(total.seen["a"]) == tallies._HASHES
+    assert total.people("a") == pytest.approx(27_000, rel=0.2)

@@ -37,7 +37,7 @@ def prediction_assets(training_rows: int) -> dg.AssetsDefinition:
         def write(staging: Staging) -> Frames:
             rows = lake.audit(FACT_DAILY, inputs[FACT_DAILY.key]).rows
             chosen = transforms.features(transforms.sample_users(fact_daily, rows, training_rows))
-            with ThreadPoolExecutor(1) as pool:  # Spark and scikit-learn each leave a core to the other
+            with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
                 collected = pool.submit(chosen.toArrow)
                 # Imported here, because it takes over a second that whoever loads the graph can do without.
                 from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
@@ -55,9 +55,9 @@ def prediction_assets(training_rows: int) -> dg.AssetsDefinition:
                 asked = transforms.features(fact_daily, scorer.inputs)
                 scored = transforms.fact_predictions(asked, train_until, scorer)
                 keep_contract(FACT_PREDICTIONS, scored)
-                written = pool.submit(staging.write, FACT_PREDICTIONS, scored)
-                frames = {MODELS[e.target.name].key: _keep(staging, e, inputs) for e in evaluations}
-                return {FACT_DAILY.key: fact_daily, **frames, FACT_PREDICTIONS.key: written.result()}
+                written = {MODELS[e.target.name].key: pool.submit(_keep, staging, e, inputs) for e in evaluations}
+                written[FACT_PREDICTIONS.key] = pool.submit(staging.write, FACT_PREDICTIONS, scored)
+                return {FACT_DAILY.key: fact_daily, **{key: frame.result() for key, frame in written.items()}}
 
         yield from run_step(context, lake, TABLES, inputs, write)
 

@@ -1,6 +1,7 @@
 """When and where the audit is made: one step asks Spark, judges, and keeps the report beside the table."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dagster as dg
@@ -27,11 +28,13 @@ def _step(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], **inp
         # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
         from fitness_assets.quality.report import report, summary
 
-        staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, made_from).encode())
-        staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
-        frame = staging.frame(AUDIT, rows(findings))
-        keep_contract(AUDIT, frame)
-        return sources | {AUDIT.key: staging.write(AUDIT, frame)}
+        with ThreadPoolExecutor(1) as pool:  # Spark leaves a core to the drawing
+            frame = staging.frame(AUDIT, rows(findings))
+            keep_contract(AUDIT, frame)
+            written = pool.submit(staging.write, AUDIT, frame)
+            staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, made_from).encode())
+            staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
+            return sources | {AUDIT.key: written.result()}
 
     yield from run_step(context, lake, TABLES, made_from, write)
 

@@ -49,8 +49,6 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": _QUIET,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
-    "legend.frameon": False,
-    "legend.fontsize": 9,
 }
 
 Draw = Callable[[Axes], None]
@@ -66,8 +64,10 @@ def svg(draw: Draw, label: str, identity: str, height: float = 2.1) -> str:
         height: in inches.
     """
     with mpl.rc_context({**_STYLE, "svg.hashsalt": identity}):
-        figure = Figure(figsize=(3.6, height), layout="constrained")
-        draw(figure.subplots())
+        figure = Figure(figsize=(3.6, height))
+        axes = figure.subplots()
+        draw(axes)
+        _make_room(figure, axes, 3.6, height)
         file = StringIO()
         figure.savefig(
             file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -97,6 +97,14 @@ def png(draws: Sequence[Draw]) -> bytes:
     return file.getvalue()
 
 
+def _make_room(figure: Figure, axes: Axes, width: float, height: float) -> None:
+    """Leave room for labels by the number of their letters; the page sets them in a font that is not known here."""
+    longest = max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
+    left = 0.12 + 0.066 * longest + (0.18 if axes.get_ylabel() else 0)
+    bottom = 0.08 + (0.17 if len(axes.get_xticks()) else 0) + (0.19 if axes.get_xlabel() else 0)
+    figure.subplots_adjust(left=left / width, bottom=bottom / height, right=1 - 0.22 / width, top=1 - 0.08 / height)
+
+
 def _recolour(figure: Figure) -> None:
     from matplotlib.colors import to_hex
 
@@ -115,15 +123,12 @@ def histogram(before: Mapping[int, int], after: Mapping[int, int], width: float,
 
     def draw(axes: Axes) -> None:
         low, high = _core(after or before)
-        for bars, color, label in ((before, _BEFORE, "as logged"), (after, _AFTER, "clean")):
-            shown = {bar: n for bar, n in bars.items() if low <= bar <= high}
-            axes.bar(
-                [b * width for b in shown], [*shown.values()], width=width * 0.9, align="edge", color=color, label=label
-            )
+        edges = [bar * width for bar in range(low, high + 2)]
+        for bars, color in ((before, _BEFORE), (after, _AFTER)):
+            axes.stairs([bars.get(bar, 0) for bar in range(low, high + 1)], edges, fill=True, color=color)
         axes.set_xlabel(unit)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.legend(loc="upper right", handlelength=0.8, borderpad=0)
 
     return draw
 

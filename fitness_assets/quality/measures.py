@@ -7,6 +7,7 @@ Here belongs how a statistic is worked out. What Spark counts stands in ``transf
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from math import atanh, sqrt, tanh
 from typing import Any, NamedTuple
 
@@ -83,6 +84,8 @@ def collect(frames: Mapping[str, DataFrame]) -> Collected:
 
         tally = ask(lambda: transforms.tally(clean))
         copies = pool.submit(_copies, clean)
+        months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
+        left_out = ask(lambda: transforms.left_out(frames["silver/rejected_days"], frames["bronze/quarantine"]))
         ledger = _rows(
             frames["bronze/uploads"]
             .where("status = 'ingested'")
@@ -90,28 +93,24 @@ def collect(frames: Mapping[str, DataFrame]) -> Collected:
             .orderBy(F.desc("ingested_at"))
         )
         latest = [row["upload_id"] for row in ledger[:LATEST_UPLOADS]]
-        before = ask(lambda: transforms.tally_before(logged, latest))
-        of_uploads = ask(lambda: transforms.people_of_uploads(logged))
-        months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
-        rejected = ask(lambda: transforms.reasons(frames["silver/rejected_days"]))
-        misfits = ask(lambda: transforms.misfits(frames["bronze/quarantine"]))
+        tally_before = ask(lambda: transforms.tally_before(logged, latest))
         found = Tally.from_json(tally()[0]["tally"])
         longest = [row for row in found.named if row["list"] == "days"]
         person = longest[0]["user_id"] if longest else None
         series = ask(lambda: transforms.one_person(clean, person)) if person is not None else list
-        by_upload = {row["upload_id"]: row for row in of_uploads()}
+        before = Tally.from_json(tally_before()[0]["tally"])
         return Collected(
             found.items,
             found.named,
             [{"share": share, "people": count} for share, count in found.completeness.items()],
-            _bins(Tally.from_json(before()[0]["tally"])),
+            _bins(before),
             _bins(found),
-            [row | by_upload.get(row["upload_id"], {"people": 0, "first": None, "last": None}) for row in ledger],
+            [row | _seen(before, row["upload_id"]) for row in ledger],
             copies.result(),
             found.changing,
             months(),
-            {row["reason"]: row["rows"] for row in rejected()},
-            {row["reason"]: row["rows"] for row in misfits()},
+            _counts(left_out(), "rejected"),
+            _counts(left_out(), "misfit"),
             series(),
             person,
         )
@@ -124,6 +123,18 @@ def _rows(frame: DataFrame) -> list[Row]:
 def _bins(tally: Tally) -> list[Row]:
     names = ("key", "item", "bin", "n", "x", "xx")
     return [dict(zip(names, (*bar, *sums), strict=True)) for bar, sums in tally.bins.items()]
+
+
+def _seen(tally: Tally, key: str) -> Row:
+    """How many people an upload has, about, and its first and last day."""
+    first, last = (date(1970, 1, 1) + timedelta(day) for day in tally.span[key]) if key in tally.span else (None, None)
+    return {"people": tally.people(key), "first": first, "last": last}
+
+
+def _counts(rows: list[Row], kind: str) -> dict[str, int]:
+    """Counts of one kind, the highest first."""
+    of_kind = (row for row in rows if row["kind"] == kind)
+    return {row["reason"]: row["count"] for row in sorted(of_kind, key=lambda row: (-row["count"], row["reason"]))}
 
 
 def _copies(clean: DataFrame) -> list[Row]:

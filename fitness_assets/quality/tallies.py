@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fitness_assets.quality.sums import HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
+from fitness_assets.quality.sums import DAY, HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
 
 NAMED = 20
 """So many people are named for one item at most."""
@@ -38,11 +38,19 @@ SCHEMA = "tally STRING"
 _ROWS = 250_000
 """Days that are worked on at a time, so that memory does not grow with the days of a partition."""
 
+_HASHES = 256
+"""As many say how many people there are to within some 6 %."""
+
+_BY_KEY = ("completeness", "seen", "span")  # keys that are no text, or none at all
+
 _SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "fine", "weekend_n", "span")
 _FURTHEST_BAR = 1e12
 """Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
 
 Row = dict[str, Any]
+
+Key = str | None
+"""Of a histogram: a weekday, an upload, or none."""
 
 
 @dataclass
@@ -55,13 +63,17 @@ class Tally:
             item, list, user_id, value, day on which it ended (days since 1970), n.
         completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
         bins: days in a bar of a histogram, their sum and their squares, by key, item and bar.
+        seen: hashes of people, the lowest `_HASHES` of them, by key.
+        span: first and last day, by key.
         changing: of how many people the gender changes, or the age falls or leaps.
     """
 
     items: dict[str, dict[str, float]] = field(default_factory=dict)
     named: list[Row] = field(default_factory=list)
     completeness: dict[float, int] = field(default_factory=dict)
-    bins: dict[tuple[str | None, str, int], list[float]] = field(default_factory=dict)
+    bins: dict[tuple[Key, str, int], list[float]] = field(default_factory=dict)
+    seen: dict[Key, list[int]] = field(default_factory=dict)
+    span: dict[Key, list[int]] = field(default_factory=dict)
     changing: int = 0
 
     def add(self, other: "Tally") -> None:
@@ -74,19 +86,33 @@ class Tally:
             self.completeness[share] = self.completeness.get(share, 0) + people
         for bar, sums in other.bins.items():
             self.bins[bar] = [*map(sum, zip(self.bins.get(bar, (0, 0, 0)), sums, strict=True))]
+        for key, hashes in other.seen.items():
+            self.seen[key] = sorted({*self.seen.get(key, ()), *hashes})[:_HASHES]
+        for key, days in other.span.items():
+            both = (*self.span.get(key, days), *days)
+            self.span[key] = [min(both), max(both)]
         self.changing += other.changing
+
+    def people(self, key: Key) -> int:
+        """How many people a key has: exactly if they are few, else about.
+
+        The k-th lowest of n hashes lies at about k / n of their range: Bar-Yossef et al., RANDOM 2002.
+        """
+        hashes = self.seen.get(key, [])
+        return len(hashes) if len(hashes) < _HASHES else round((_HASHES - 1) * 2**64 / (hashes[-1] + 2**63))
 
     def to_json(self) -> str:
         """As text; numbers come back as they were."""
         bins = [[*bar, *sums] for bar, sums in self.bins.items()]
-        return json.dumps(vars(self) | {"completeness": [*self.completeness.items()], "bins": bins})
+        pairs = {name: [*getattr(self, name).items()] for name in _BY_KEY}
+        return json.dumps(vars(self) | pairs | {"bins": bins})
 
     @classmethod
     def from_json(cls, text: str) -> "Tally":
         """From what `to_json` made."""
         read = json.loads(text)
         bins = {(key, item, bar): sums for key, item, bar, *sums in read["bins"]}
-        return cls(**read | {"completeness": dict(read["completeness"]), "bins": bins})
+        return cls(**read | {name: dict(read[name]) for name in _BY_KEY} | {"bins": bins})
 
 
 def tally_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -106,17 +132,17 @@ def tally_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 [row for item, sums in items.items() for row in _lists(item, sums)],
                 dict(zip(shares.tolist(), people.tolist(), strict=True)),
                 _bars(days.columns, (days.day.astype(np.int64) + 3) % 7, [*map(str, range(7))]),
-                days.changing(),
+                changing=days.changing(),
             )
         )
     yield _text(total)
 
 
 def tally_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Tally the histograms of any rows.
+    """Tally the histograms, the people and the first and last days of any rows.
 
     Args:
-        batches: a column ``key`` and those of `BIN_WIDTH`, gender as a number.
+        batches: the columns ``key``, ``person`` (a hash), `DAY` and those of `BIN_WIDTH`, gender as a number.
     """
     total = Tally()
     for batch in batches:
@@ -124,7 +150,13 @@ def tally_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         names = [*keys.dictionary.to_pylist(), None]
         codes = keys.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
         columns = {name: batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in BIN_WIDTH}
-        total.add(Tally(bins=_bars(columns, codes, names)))
+        found = Tally(bins=_bars(columns, codes, names))
+        people, day = batch["person"].to_numpy(), batch[DAY].to_numpy()
+        for code in np.unique(codes):
+            here = codes == code
+            found.seen[names[code]] = np.unique(people[here])[:_HASHES].tolist()
+            found.span[names[code]] = [int(day[here].min()), int(day[here].max())]
+        total.add(found)
     yield _text(total)
 
 
@@ -236,9 +268,7 @@ def _highest(rows: Sequence[Row]) -> list[Row]:
     return [row for listed in found.values() for row in listed]
 
 
-def _bars(
-    columns: Mapping[str, Array], codes: Array, names: Sequence[str | None]
-) -> dict[tuple[str | None, str, int], list[float]]:
+def _bars(columns: Mapping[str, Array], codes: Array, names: Sequence[Key]) -> dict[tuple[Key, str, int], list[float]]:
     """Histograms of some columns for each key; ``codes`` says of each row which of the ``names`` is its key."""
     bins = {}
     for item, width in BIN_WIDTH.items():

@@ -32,9 +32,10 @@ def tally(clean_days: DataFrame) -> DataFrame:
 
 
 def tally_before(logged_days: DataFrame, latest: list[str]) -> DataFrame:
-    """The same of what was logged, histograms only; keys are the latest uploads, and none for all earlier ones."""
+    """The same of what was logged, as far as `tallies.tally_rows` goes; keys are the latest uploads, or none."""
     key = F.when(F.col("upload_id").isin(latest), F.col("upload_id")).alias("key")
-    asked = logged_days.withColumn("gender", _is_male()).select(key, *BIN_WIDTH)
+    made = {"person": F.xxhash64("user_id"), DAY: F.unix_date("date"), "gender": _is_male()}
+    asked = logged_days.withColumns(made).select(key, "person", DAY, *BIN_WIDTH)
     return _added_up(asked.mapInArrow(tally_rows, SCHEMA))
 
 
@@ -45,13 +46,6 @@ def _added_up(tallies: DataFrame) -> DataFrame:
 
 def _is_male() -> SparkColumn:
     return F.when(F.col("gender") == "M", 1).when(F.col("gender") == "F", 0)
-
-
-def people_of_uploads(logged_days: DataFrame) -> DataFrame:
-    """How many people each upload has, about, and its first and last day."""
-    return logged_days.groupBy("upload_id").agg(
-        F.approx_count_distinct("user_id").alias("people"), F.min("date").alias("first"), F.max("date").alias("last")
-    )
 
 
 def copies(clean_days: DataFrame) -> DataFrame:
@@ -98,16 +92,14 @@ def months(monthly_summary: DataFrame) -> DataFrame:
     )
 
 
-def reasons(days: DataFrame) -> DataFrame:
-    """How many rows were left out for each reason."""
-    return days.select(F.explode("reasons").alias("reason")).groupBy("reason").agg(F.count("*").alias("rows"))
-
-
-def misfits(quarantine: DataFrame) -> DataFrame:
-    """How many cells were quarantined for each column: what stands before the colon of a reason."""
-    column = F.substring_index("reason", ":", 1)
-    one = quarantine.select(F.explode("reasons").alias("reason")).select(column.alias("reason"))
-    return one.groupBy("reason").agg(F.count("*").alias("rows")).orderBy(F.desc("rows"), "reason").limit(NAMED)
+def left_out(rejected_days: DataFrame, quarantine: DataFrame) -> DataFrame:
+    """Rows rejected by each rule, and cells quarantined for each column: what stands before the colon of a reason."""
+    reason = F.explode("reasons").alias("reason")
+    kinds = [
+        frame.select(F.lit(name).alias("kind"), reason)
+        for name, frame in (("rejected", rejected_days), ("misfit", quarantine))
+    ]
+    return kinds[0].unionAll(kinds[1]).groupBy("kind", F.substring_index("reason", ":", 1).alias("reason")).count()
 
 
 def one_person(clean_days: DataFrame, user_id: str, days: int = 366) -> DataFrame:
