@@ -4,6 +4,7 @@ Every command is a process of its own on a lake of its own, and all take turns, 
 each alike. Compare ratios within one table, never seconds between two.
 """
 
+import json
 import os
 import platform
 import statistics
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
 import psutil
 
+from fitness_assets_tests.bare import ENGINES
 from fitness_assets_tests.conftest import materialize_command
 
 ETL = "group:bronze or group:silver or (group:gold and not key:gold/fact_predictions)"
@@ -66,49 +69,69 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
 
 
 @click.command(help=__doc__)
-@click.option("--users", default=1_000, show_default=True, help="People in the file, with 365 days each.")
-@click.option("--file", type=click.Path(exists=True, path_type=Path), help="A CSV to use instead of a generated one.")
+@click.option("--users", default=1_000, show_default=True, help="People in a year file, with 365 days each.")
+@click.option("--scale", multiple=True, default=[1], show_default=True, help="How many times as many; may be repeated.")
+@click.option("--file", type=click.Path(exists=True, path_type=Path), help="A CSV to use instead of generated ones.")
 @click.option("--times", default=3, show_default=True, help="How often each command runs.")
 @click.option(
     "--peer",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help="A script that takes the CSV and an output folder.",
+    help="A further script that takes the CSV and an output folder.",
 )
-def main(users: int, file: Path | None, times: int, peer: tuple[Path, ...]) -> None:
-    """Measure, and print a table."""
+def main(users: int, scale: tuple[int, ...], file: Path | None, times: int, peer: tuple[Path, ...]) -> None:
+    """Measure, and print a table for each size."""
+    memory = psutil.virtual_memory().total / 2**30
+    click.echo(f"{os.cpu_count()} cores, {memory:.0f} GiB; {machine()}")
     with tempfile.TemporaryDirectory() as folder:
-        if file is None:
-            file = Path(folder) / "year.csv"
-            make = ["--users", str(users), "--days", "365", "--seed", "1", "--out", str(file)]
-            subprocess.run([sys.executable, "-m", "fitness_assets.sample", *make], check=True)
-        with file.open("rb") as lines:
-            rows = sum(1 for _ in lines) - 1
-        commands = {script.name: [sys.executable, str(script), str(file)] for script in peer}
-        commands |= {name: materialize_command(selection) for name, selection in SELECTIONS.items()}
-        results = {name: Measured() for name in commands}
-        for turn in range(times):
-            for name, command in commands.items():
-                click.echo(f"{turn + 1} of {times}: {name}", err=True)
-                with tempfile.TemporaryDirectory() as place:
-                    environment = {"FITNESS_LOCAL_ROOT": place, "FITNESS_RAW_PATH": str(file)}
-                    measure(
-                        [*command, place] if name in {p.name for p in peer} else command, environment, results[name]
-                    )
-    click.echo(
-        f"\n{rows:,} rows; {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB; {machine()}\n"
-    )
-    first = next(iter(results))
-    click.echo(
-        f"| command | wall s, median | of | ratio to {first}, median | CPU s, median | peak GiB |\n" + "|---" * 6 + "|"
-    )
+        for factor in scale if file is None else [1]:
+            compare(file or generated(Path(folder) / f"{factor}.csv", users * factor), times, peer)
+
+
+def generated(file: Path, users: int) -> Path:
+    """A year of so many people."""
+    make = ["--users", str(users), "--days", "365", "--seed", "1", "--out", str(file)]
+    subprocess.run([sys.executable, "-m", "fitness_assets.sample", *make], check=True)
+    return file
+
+
+def compare(file: Path, times: int, peers: Sequence[Path]) -> None:
+    """Run everything in turn on one file, and print what it took."""
+    module = [sys.executable, "-m", "fitness_assets_tests.bare"]
+    others = {f"bare, {engine}": [*module, engine, str(file)] for engine in ENGINES}
+    others |= {script.name: [sys.executable, str(script), str(file)] for script in peers}
+    ours = {name: materialize_command(selection) for name, selection in SELECTIONS.items()}
+    results = {name: Measured() for name in (*others, *ours)}
+    layers: list[list[dict[str, float]]] = []
+    for turn in range(times):
+        for name, measured in results.items():
+            click.echo(f"{turn + 1} of {times}: {name}", err=True)
+            with tempfile.TemporaryDirectory() as place:
+                environment = {"FITNESS_LOCAL_ROOT": place, "FITNESS_RAW_PATH": str(file)}
+                measure(ours.get(name) or [*others[name], place], environment, measured)
+        with tempfile.TemporaryDirectory() as place:
+            command = [sys.executable, "-m", "fitness_assets_tests.layers", str(file), place]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            layers.append([json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")])
+    with file.open("rb") as lines:
+        click.echo(f"\n{sum(1 for _ in lines) - 1:,} rows\n")
+    first, etl = next(iter(results)), "ETL with its checks"
+    columns = ("command", "wall s, median", "of", f"ratio to {first}", f"ratio to {etl}", "CPU s", "peak GiB")
+    click.echo(f"| {' | '.join(columns)} |\n" + "|---" * len(columns) + "|")
     for name, taken in results.items():
-        ratios = [mine / its for mine, its in zip(taken.wall, results[first].wall, strict=True)]
+        ratios = [
+            statistics.median(mine / its for mine, its in zip(taken.wall, results[other].wall, strict=True))
+            for other in (first, etl)
+        ]
         click.echo(
             f"| {name} | {statistics.median(taken.wall):.1f} | {', '.join(f'{wall:.1f}' for wall in taken.wall)} "
-            f"| {statistics.median(ratios):.2f} | {statistics.median(taken.cpu):.0f} "
+            f"| {ratios[0]:.2f} | {ratios[1]:.2f} | {statistics.median(taken.cpu):.0f} "
             f"| {max(taken.memory) / 2**30:.1f} |"
         )
+    click.echo("\n| layer | cold s, median | warm s, median |\n|---|---|---|")
+    for layer in layers[0][0]:
+        cold, warm = (statistics.median(turns[position][layer] for turns in layers) for position in (0, 1))
+        click.echo(f"| {layer} | {cold:.1f} | {warm:.1f} |")
 
 
 def machine() -> str:

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from fitness_assets import sample as make_sample
 from fitness_assets.aws import Bucket
 from fitness_assets.catalogue import TABLES
 from fitness_assets.definitions import build_defs
@@ -35,6 +36,10 @@ EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
 
 HEADER = "user_id,age,gender,date,steps,heart_rate_avg,sleep_hours,calories_burned,exercise_minutes"
 HEADER += ",stress_level,weight_kg,bmi"
+UPLOADED = {"uri", "modified_at", "stamp", "ingested_at"}
+"""Columns of the ledger that depend on where and when a file was put."""
+
+REFUSED = b"not,an,upload\n1,2,3\n"
 GOOD_ROW = "17,42,F,2024-09-06,8120,71.5,7.2,2240.0,35.0,4,68.4,23.9"
 
 
@@ -74,6 +79,29 @@ def spark(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sp
         session = start_spark(settings)
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of 40 people, with one row that does not fit."""
+    path = tmp_path_factory.mktemp("sample") / "sample.csv"
+    make_sample.main(["--users", "40", "--days", "150", "--seed", "3", "--out", str(path)], standalone_mode=False)
+    with path.open("a") as file:
+        file.write(GOOD_ROW.replace("8120", "8k") + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def reference(spark: SparkSession, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple]]:
+    """What an embedded run on disk makes of the sample, and of a file that is refused: the content of every table."""
+    lake = Lake(LocalStore(tmp_path_factory.mktemp("reference")), lambda: spark)
+    raw = root_of(lake) / "raw"
+    raw.mkdir()
+    (raw / "notes.csv").write_bytes(REFUSED)
+    (raw / "sample.csv").write_bytes(sample.read_bytes())
+    graph = build_defs(Settings(local_root=root_of(lake)), lake=lake)
+    assert graph.resolve_job_def("all_tables").execute_in_process().success
+    return {table.key: content(lake, table.key) for table in TABLES}
 
 
 @pytest.fixture
@@ -161,6 +189,12 @@ def looks(graph: dg.Definitions, instance: dg.DagsterInstance, lake: Lake) -> Ca
         return result
 
     return look
+
+
+def content(lake: Lake, key: str) -> list[tuple]:
+    """The rows of a table in an order of their own, without what depends on where and when."""
+    rows = [{name: cell for name, cell in row.items() if name not in UPLOADED} for row in lake.rows(table_of(key))]
+    return sorted(tuple(map(repr, row.values())) for row in rows)
 
 
 def root_of(lake: Lake) -> Path:

@@ -1,16 +1,10 @@
 """From an object that lands in a bucket to tables, message and metrics, by the real daemon; and the same as on disk."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pyarrow.parquet as pq
@@ -20,25 +14,21 @@ from botocore.exceptions import ClientError
 from fitness_assets.aws import Bucket
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.catalogue import TABLES
-from fitness_assets.definitions import build_defs
 from fitness_assets.lake import Lake
 from fitness_assets.metrics import NAMESPACE
 from fitness_assets.s3_store import S3Store
-from fitness_assets.sample import main
-from fitness_assets.settings import Settings
 from fitness_assets.silver.tables import REJECTED_DAYS
-from fitness_assets.stores import LocalStore
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import GOOD_ROW, SPARK_CONF, new_bucket, published
+from fitness_assets_tests.conftest import REFUSED, new_bucket, published
+from fitness_assets_tests.whole_runs import Server, assert_same, environment
 
-SECONDS = 240
+pytestmark = pytest.mark.deployment
 COMPUTE_LOGS = """
 compute_logs:
   module: dagster_aws.s3.compute_log_manager
   class: S3ComputeLogManager
   config: {bucket: %s, prefix: compute-logs}
 """
-UPLOADED = {"uri", "modified_at", "stamp", "ingested_at"}  # what depends on where and when a file was put
 
 
 @dataclass
@@ -52,26 +42,6 @@ class Deployed:
     user: dict[str, str]
 
 
-def wait_for(what: Callable[[], Any], process: subprocess.Popen, log: Path) -> Any:
-    """Ask again until there is something."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the daemon ended: {log.read_text()[-3000:]}"
-        if found := what():
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"nothing came in {SECONDS} s: {log.read_text()[-3000:]}")
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("sample") / "sample.csv"
-    main.main(["--users", "40", "--days", "150", "--seed", "3", "--out", str(path)], standalone_mode=False)
-    with path.open("a") as file:
-        file.write(GOOD_ROW.replace("8120", "8k") + "\n")
-    return path
-
-
 @pytest.fixture(scope="module")
 def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
     home = tmp_path_factory.mktemp("home")
@@ -80,7 +50,7 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
         (pytestconfig.rootpath / "dagster.yaml").read_text() + COMPUTE_LOGS % bucket.name
     )
     bucket.upload(sample, "inbound data/2024/sample.csv")  # as any client would
-    bucket.put("inbound data/notes.csv", b"not,an,upload\n1,2,3\n")
+    bucket.put("inbound data/notes.csv", REFUSED)
     boto3.client("glue").create_database(DatabaseInput={"Name": "fitness"})
     policy = (pytestconfig.rootpath / "docs" / "iam-policy.json").read_text()
     names = {"BUCKET/raw": f"{bucket.name}/inbound data", "BUCKET/gold": f"{bucket.name}/gold tables"}
@@ -92,8 +62,7 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
         {"Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{bucket.name}"},
     )
     user = cloud.user("lake", *json.loads(policy)["Statement"], *peculiar)
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_"))},
+    variables = {
         **user,
         "DAGSTER_HOME": str(home),
         "FITNESS_STORAGE_MODE": "s3",
@@ -101,19 +70,16 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
         "FITNESS_RAW_PREFIX": "inbound data",
         "FITNESS_GOLD_PREFIX": "gold tables",
         "FITNESS_GLUE_DATABASE": "fitness",
-        "FITNESS_SPARK_CONF": SPARK_CONF,
         "FITNESS_SNS_TOPIC_ARN": inbox.arn,
     }
-    log = home / "daemon.log"
-    command = [Path(sys.executable).with_name("dagster-daemon"), "run", "-m", "fitness_assets.definitions"]
-    with log.open("w") as out:
-        process = subprocess.Popen(command, cwd=home, env=environment, stdout=out, stderr=out, start_new_session=True)
+    command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "fitness_assets.definitions"]
+    daemon = Server(command, home, environment(**variables))
+    found = []
     try:
-        (message,) = wait_for(inbox.read, process, log)
-        wait_for(lambda: measured(bucket.name, "RunSeconds"), process, log)
+        daemon.start(lambda: found.extend(inbox.read()) or (found and measured(bucket.name, "RunSeconds")))
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        daemon.kill()
+    (message,) = found
     lake = Lake(S3Store(bucket, {"gold": "gold tables"}), lambda: spark)
     return Deployed(bucket, lake, message, home, user)
 
@@ -134,25 +100,8 @@ def measured(bucket: str, name: str, **dimensions: str) -> list[float]:
     return [point["Sum"] for point in points["Datapoints"]]
 
 
-def content(lake: Lake, key: str) -> list[tuple]:
-    """The rows of a table in an order of their own."""
-    table = next(table for table in TABLES if table.key == key)
-    rows = [{name: cell for name, cell in row.items() if name not in UPLOADED} for row in lake.rows(table)]
-    return sorted(tuple(map(repr, row.values())) for row in rows)
-
-
-def test_every_table_is_what_it_is_on_disk(deployed, spark, sample, tmp_path):
-    raw = tmp_path / "lake" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "notes.csv").write_bytes(b"not,an,upload\n1,2,3\n")
-    (raw / "sample.csv").write_bytes(sample.read_bytes())
-    here = Lake(LocalStore(tmp_path / "lake"), lambda: spark)
-    graph = build_defs(Settings(local_root=tmp_path / "lake"), lake=here)
-    assert graph.resolve_job_def("all_tables").execute_in_process().success
-    for table in TABLES:
-        there = content(deployed.lake, table.key)
-        assert there, f"{table.key} is empty"
-        assert content(here, table.key) == there, f"{table.key} differs"
+def test_every_table_is_what_it_is_on_disk(deployed, reference):
+    assert_same(deployed.lake, reference)
 
 
 def test_people_are_told(deployed):

@@ -1,0 +1,96 @@
+"""What tests need that run the whole graph in processes of its own, against servers of their own on loopback."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fitness_assets.lake import Lake
+from fitness_assets_tests.conftest import SPARK_CONF, content, materialize_command
+
+SECONDS = 240
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The variables of this process without its own settings, and some more."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_"))}
+    return kept | {"SPARK_LOCAL_IP": "127.0.0.1", "FITNESS_SPARK_CONF": SPARK_CONF} | more
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@dataclass
+class Server:
+    """A process that goes on until it is killed, with all that it started."""
+
+    command: Sequence[str]
+    folder: Path
+    variables: dict[str, str]
+    process: subprocess.Popen | None = field(default=None, init=False)
+
+    @property
+    def log(self) -> Path:
+        """What it prints."""
+        return self.folder / "log"
+
+    def start(self, is_ready: Callable[[], Any]) -> None:
+        """Start it and wait until it is ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, env=self.variables, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_for(is_ready, self.process, self.log)
+
+    def kill(self) -> None:
+        """Kill it with everything that it started."""
+        if self.process:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of loopback."""
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(what: Callable[[], Any], process: subprocess.Popen, log: Path) -> Any:
+    """Ask again until there is something, or the process ends, or it takes too long."""
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        assert process.poll() is None, f"it ended: {log.read_text()[-3000:]}"
+        time.sleep(0.5)
+    raise AssertionError(f"nothing came in {SECONDS} s: {log.read_text()[-3000:]}")
+
+
+def materialize(folder: Path, **variables: str) -> tuple[subprocess.Popen, Path]:
+    """Start the main job in a folder; returns it and what it prints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "run.log"
+    with log.open("wb") as out:
+        run = subprocess.Popen(
+            materialize_command("*"), cwd=folder, env=environment(**variables), stdout=out, stderr=out
+        )
+    return run, log
+
+
+def assert_same(lake: Lake, reference: dict[str, list[tuple]]) -> None:
+    """Every table of a lake is that of the embedded run, content for content."""
+    for key, rows in reference.items():
+        found = content(lake, key)
+        assert found, f"{key} is empty"
+        assert found == rows, f"{key} differs"
