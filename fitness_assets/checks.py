@@ -1,27 +1,17 @@
-"""What is checked of a table, made from its dictionary entry: verdicts, Dagster's check specs and check results.
+"""What is checked of a table as Dagster shows it: check specs, check results, tables of rows.
 
-Here belongs how rules become counts, samples and checks; no rule of any one table stands here. Row rules were counted
-in the pass that wrote the table (`Staging.write`); rules about rows together are asked of the staged files.
+How rules are counted stands in ``audits.py``; no rule of any one table stands in either.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
+from fitness_assets.audits import rules_of
 from fitness_assets.dictionary import Table
-from fitness_assets.rules import Frames, KeyRule, Rule, SetRule, Severity, count_rows
-from fitness_assets.staging import Staging
 from fitness_assets.versions import Audit, Verdict
 
-CONTRACT = "contract"
-_AT_ONCE = 4  # planning and compiling a query keeps one core busy and leaves the others to the queries beside it
-_SAMPLE_ROWS = 5
 _SAMPLE_CHARACTERS = 300
 
 
@@ -30,7 +20,7 @@ def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
     asset = dg.AssetKey(table.key.split("/"))
     return [
         dg.AssetCheckSpec(name, asset=asset, description=description, blocking=severity == "blocking")
-        for name, description, severity in _rules(table)
+        for name, description, severity in rules_of(table)
     ]
 
 
@@ -49,117 +39,11 @@ def check_result(table: Table, audit: Audit, verdict: Verdict) -> dg.AssetCheckR
     )
 
 
-def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
-    """Where names, types and order of a frame are not those of the dictionary; judged from the schema alone."""
-    from pandera.config import ValidationDepth, config_context
-
-    with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):
-        validated: Any = table.pandera_schema().validate(frame)
-    errors = validated.pandera.errors
-    found = [
-        {"column": str(error["column"]), "error": str(error["error"])}
-        for kinds in errors.get("SCHEMA", {}).values()
-        for error in kinds
-    ]
-    expected = [column.name for column in table.columns]
-    if not found and frame.columns != expected:
-        found = [{"column": table.key, "error": f"columns are in another order than {', '.join(expected)}"}]
-    return found
-
-
-def audit(staging: Staging, frames: Frames) -> None:
-    """Fill in the verdicts of a staged version.
-
-    Args:
-        staging: with every table written.
-        frames: the staged tables by key, and whatever else their rules ask for.
-    """
-    set_rules = {_label(table, rule): rule for table in staging.tables for rule in table.set_rules}
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        suspects = pool.submit(_suspects, {name: r for name, r in set_rules.items() if isinstance(r, KeyRule)}, frames)
-        offending = {name: r.violations(frames) for name, r in set_rules.items() if isinstance(r, SetRule)}
-        offending |= {name: set_rules[name].violations(frames) for name in suspects.result()}
-        failed = dict(zip(offending, pool.map(DataFrame.count, offending.values()), strict=True))
-    for table in staging.tables:
-        failed |= {_label(table, rule): staging.audits[table.key].failed_rows[rule.name] for rule in table.rules}
-        offending |= {
-            _label(table, rule): frames[table.key].where(rule.violated)
-            for rule in table.rules
-            if failed[_label(table, rule)]
-        }
-    samples = _sample({label: frame for label, frame in offending.items() if failed[label]})
-    for table in staging.tables:
-        staging.audits[table.key].verdicts = [
-            Verdict(
-                name,
-                severity,
-                description,
-                failed.get(f"{table.key} {name}", 0),
-                samples.get(f"{table.key} {name}", []),
-            )
-            for name, description, severity in _rules(table)
-        ]
-
-
 def records(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """Rows as a table in the Dagster UI."""
     cells = [{name: _cell(value) for name, value in row.items()} for row in rows]
     schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in cells[0]])
     return dg.MetadataValue.table([dg.TableRecord(row) for row in cells], schema)
-
-
-def _rules(table: Table) -> list[tuple[str, str, Severity]]:
-    contract = (CONTRACT, "Column names and types are those of the dictionary, in its order.", "blocking")
-    return [contract, *((rule.name, rule.description, rule.severity) for rule in (*table.rules, *table.set_rules))]
-
-
-def _label(table: Table, rule: Rule | SetRule | KeyRule) -> str:
-    return f"{table.key} {rule.name}"
-
-
-def _suspects(rules: Mapping[str, KeyRule], frames: Frames) -> list[str]:
-    """The key rules that may be broken, found by counting the rows of every table by a hash of their keys, once.
-
-    A rule that is found here is counted again by the keys themselves, since two keys may share a hash. That such a
-    pair hides a missing reference has a chance of one in 2⁶⁴ for each two keys.
-    """
-    tables = list(dict.fromkeys(key for rule in rules.values() for key in rule.tables))
-    keys = list(dict.fromkeys(rule.columns for rule in rules.values()))
-    sums = list(dict.fromkeys(name for rule in rules.values() for name in rule.sums))
-    rows = [
-        (
-            key,
-            frames[key].select(
-                F.lit(keys.index(columns)).alias("_key"),
-                F.xxhash64(*columns).alias("_hash"),
-                *(name for name in sums if name in frames[key].columns),
-            ),
-        )
-        for key, columns in dict.fromkeys((key, rule.columns) for rule in rules.values() for key in rule.tables)
-    ]
-    broken = {
-        label: F.count_if((F.col("_key") == keys.index(rule.columns)) & F.expr(rule.violated)).alias(label)
-        for label, rule in rules.items()
-    }
-    counts = count_rows(rows, ["_key", "_hash"], tables, sums).agg(*broken.values()).collect()[0]
-    return [label for label in rules if counts[label]]
-
-
-def _sample(offending: Mapping[str, DataFrame]) -> dict[str, list[dict[str, Any]]]:
-    if not offending:
-        return {}
-    rows = (
-        frame.limit(_SAMPLE_ROWS).select(F.lit(label).alias("label"), F.to_json(F.struct("*")).alias("row"))
-        for label, frame in offending.items()
-    )
-    samples: dict[str, list[dict[str, Any]]] = {label: [] for label in offending}
-    for row in _union(rows).collect():
-        samples[row["label"]].append(json.loads(row["row"]))
-    return samples
-
-
-def _union(frames: Iterable[DataFrame]) -> DataFrame:
-    return reduce(DataFrame.unionAll, frames)
 
 
 def _cell(value: Any) -> str | int | float | bool | None:

@@ -7,19 +7,14 @@ from typing import Any
 import dagster as dg
 
 from fitness_assets.aws import client
-from fitness_assets.bronze.assets import bronze_assets
-from fitness_assets.catalogue import GROUPS
 from fitness_assets.dictionary import Table
 from fitness_assets.glue import register
-from fitness_assets.gold.assets import ASSETS as GOLD_ASSETS
-from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
+from fitness_assets.io_managers import IO_MANAGER_KEY, Launch, SparkIOManager, step_assets
 from fitness_assets.lake import Lake
-from fitness_assets.predictions.assets import prediction_assets
-from fitness_assets.quality.assets import ASSETS as QUALITY_ASSETS
+from fitness_assets.layers import steps
 from fitness_assets.resources import require_connect, require_java, start_spark, store_of
 from fitness_assets.sensors import JOB, Listeners, message_sensors, uploads_sensor
 from fitness_assets.settings import Settings, load_settings
-from fitness_assets.silver.assets import ASSETS as SILVER_ASSETS
 
 
 def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
@@ -31,20 +26,23 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     """
     lake = resources.get("lake") or Lake(store_of(settings), cache(lambda: start_spark(settings)))
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
-    made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, GROUPS, _register(settings, lake))}
+    made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, _register(settings, lake))}
     return dg.Definitions(
-        assets=[
-            bronze_assets(settings.raw),
-            SILVER_ASSETS,
-            GOLD_ASSETS,
-            prediction_assets(settings.training_rows),
-            QUALITY_ASSETS,
-        ],
+        assets=[step_assets(step, _launch(settings)) for step in steps(settings)],
         jobs=[JOB],
         sensors=[uploads_sensor(settings.raw, listeners), *message_sensors(listeners)],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )
+
+
+def _launch(settings: Settings) -> Launch | None:
+    """What has steps made elsewhere; None where they are made in Dagster's process."""
+    if not settings.spark_jobs:
+        return None
+    from fitness_assets.jobs import launcher  # imports AWS, which a local lake does without
+
+    return launcher(settings)
 
 
 def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], None] | None:
@@ -59,7 +57,10 @@ def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], Non
 
 def _defs() -> dg.Definitions:
     settings = load_settings()
-    (require_connect if settings.spark_remote else require_java)()
+    if settings.spark_remote:
+        require_connect()
+    elif settings.spark_jobs in (None, "process"):
+        require_java()
     return build_defs(settings)
 
 

@@ -5,9 +5,8 @@ is publishing. So a version that fails a blocking rule shows in the UI and never
 every table does alike; what one layer does stands in its ``assets.py``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -15,15 +14,24 @@ import dagster as dg
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from fitness_assets.checks import CONTRACT, audit, check_result, check_specs, contract_errors, records
+from fitness_assets.checks import check_result, check_specs, records
 from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
 from fitness_assets.resources import lost_server
-from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
-from fitness_assets.versions import LakeError, Verdict, VersionConflictError
+from fitness_assets.steps import ContractError, Step, Work, read
+from fitness_assets.versions import LakeError, VersionConflictError
 
 IO_MANAGER_KEY = "spark_io_manager"
+
+Launch = Callable[[dg.AssetExecutionContext, Lake, Step, Sequence[str]], Staging]
+"""Has a step made elsewhere, from the current tables or from uploads in some places; waits for what it made."""
+
+_UPLOADS = dg.Field(
+    [str],
+    default_value=[],
+    description="Files, folders or S3 prefixes to read, instead of all of raw/ or FITNESS_RAW_PATH.",
+)
 _OWNER = "team:fitness-data"
 _RETRIES = 3
 
@@ -33,16 +41,12 @@ class SparkIOManager(dg.IOManager):
 
     Args:
         lake: where the tables live.
-        groups: every table it may be asked for, with those that are published together.
         register: enters tables that were published in a catalog.
     """
 
-    def __init__(
-        self, lake: Lake, groups: Sequence[Sequence[Table]], register: Callable[[Sequence[Table]], None] | None = None
-    ) -> None:
+    def __init__(self, lake: Lake, register: Callable[[Sequence[Table]], None] | None = None) -> None:
         self._lake = lake
         self._register = register
-        self._groups = {table.key: group for group in groups for table in group}
 
     def handle_output(self, context: dg.OutputContext, obj: Staging) -> None:
         """Make the staged version the current one, together with the other tables of its step."""
@@ -53,47 +57,54 @@ class SparkIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> DataFrame:
         """The current version of the upstream table."""
         with plain_failures():
-            key = "/".join(context.asset_key.path)
-            self._lake.mend(self._groups[key])
-            return self._lake.read(next(table for table in self._groups[key] if table.key == key))
+            return read(self._lake, "/".join(context.asset_key.path))
 
 
-def table_assets(
-    tables: Sequence[Table],
-    reads: Sequence[Table],
-    make: Callable[..., AbstractContextManager[Sequence[DataFrame]]],
-    at_once: int = 1,
-) -> dg.AssetsDefinition:
-    """Assets for tables that are made from other tables in one step.
+def step_assets(step: Step, launch: Launch | None = None) -> dg.AssetsDefinition:
+    """The tables of a step as assets; each of them and each check of them may be selected alone.
+
+    When only checks are selected, those of the current version are reported again, as they were stored.
 
     Args:
-        tables: what is made; published together, in this order.
-        reads: what it is made from; each is an upstream asset.
-        make: from the frames of ``reads`` to those of ``tables``, in the same order; left when all are written.
-        at_once: how many of them are written at a time.
+        step: what is made.
+        launch: has the step made by a job elsewhere; then no table is read here.
     """
+    # A step that is made from no table takes in uploads.
+    config_schema = None if step.reads else {"uploads": _UPLOADS}
+    upstream = {table.name: dg.AssetKey(table.key.split("/")) for table in step.reads}
+    ins: dict[str, Any] = (
+        {"deps": [*upstream.values()]} if launch else {"ins": {name: dg.AssetIn(key) for name, key in upstream.items()}}
+    )
 
-    @dg.multi_asset(**step_definition(tables), ins={t.name: dg.AssetIn(t.key.split("/")) for t in reads})
-    def step(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], **inputs: DataFrame) -> Iterator[Any]:
-        sources = {table.key: inputs[table.name] for table in reads}
+    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema)
+    def assets(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], **inputs: DataFrame) -> Iterator[Any]:
+        with plain_failures():
+            if not context.selected_asset_keys:
+                yield from report(context, lake.reopen(step.tables))
+                return
+            uploads = context.op_execution_context.op_config["uploads"] if config_schema else []
+            if launch:
+                yield from report(context, launch(context, lake, step, uploads))
+                return
+            work = Work(lake, context.run.run_id, context.log, uploads)
+            try:
+                staging = step.make(work, {table.key: inputs[table.name] for table in step.reads})
+            except ContractError as error:
+                yield from _selected(context, [check_result(error.table, error.audit, error.verdict)])
+                raise dg.Failure(str(error), allow_retries=False) from error
+            yield from report(context, staging)
 
-        def write(staging: Staging) -> Frames:
-            with make(*sources.values()) as frames, ThreadPoolExecutor(at_once) as pool:
-                for table, frame in zip(tables, frames, strict=True):
-                    keep_contract(table, frame)
-                written = pool.map(staging.write, tables, frames)
-                return sources | {table.key: frame for table, frame in zip(tables, written, strict=True)}
-
-        yield from run_step(context, lake, tables, lake.versions_of([*sources.values()]), write)
-
-    return step
+    return assets
 
 
-def step_definition(tables: Sequence[Table]) -> dict[str, Any]:
-    """What Dagster is told of a step: its assets with columns and checks, each of which may be selected alone."""
+def _definition(step: Step) -> dict[str, Any]:
+    """What Dagster is told of a step: its assets with columns, what each is made from, and checks."""
+    made_from = {key: {dg.AssetKey(t.key.split("/")) for t in tables} for key, tables in step.made_from.items()}
+    every = {dg.AssetKey(table.key.split("/")) for table in step.reads}
     return {
-        "name": tables[0].layer,
+        "name": step.name,
         "can_subset": True,
+        "internal_asset_deps": {t.name: made_from.get(t.key, every) for t in step.tables} if made_from else None,
         "outs": {
             table.name: dg.AssetOut(
                 key=table.key.split("/"),
@@ -106,46 +117,10 @@ def step_definition(tables: Sequence[Table]) -> dict[str, Any]:
                 is_required=False,
                 freshness_policy=_freshness_policy(table),
             )
-            for table in tables
+            for table in step.tables
         },
-        "check_specs": [spec for table in tables for spec in check_specs(table)],
+        "check_specs": [spec for table in step.tables for spec in check_specs(table)],
     }
-
-
-def run_step(
-    context: dg.AssetExecutionContext,
-    lake: Lake,
-    tables: Sequence[Table],
-    inputs: Mapping[str, str],
-    write: Callable[[Staging], Frames],
-) -> Iterator[Any]:
-    """Stage, write, audit and report; publishing is left to the IO manager.
-
-    When only checks are selected, those of the current version are reported again, as they were stored.
-
-    Args:
-        context: of the running step.
-        lake: where the tables live.
-        tables: what the step makes.
-        inputs: versions of what it reads, by key.
-        write: writes every table to the staging and gives the frames that the rules are asked of.
-    """
-    with plain_failures():
-        if not context.selected_asset_keys:
-            yield from report(context, lake.reopen(tables))
-            return
-        lake.mend(tables)
-        staging = lake.stage(tables, inputs, context.run.run_id)
-        context.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
-        try:
-            audit(staging, write(staging))
-            staging.seal()
-        except ContractError as error:
-            yield from _selected(context, [check_result(error.table, staging.audits[error.table.key], error.verdict)])
-            raise dg.Failure(str(error), allow_retries=False) from error
-        finally:
-            staging.clean_up()
-        yield from report(context, staging)
 
 
 def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]:
@@ -176,26 +151,6 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
             f"{staging.version} in {staging.lake.store.location(blocked[0][0], staging.version)}.",
             allow_retries=False,
         )
-
-
-class ContractError(Exception):
-    """A frame has not the columns of its table; it is not even staged."""
-
-    def __init__(self, table: Table, errors: list[dict[str, Any]]) -> None:
-        self.table = table
-        self.verdict = Verdict(CONTRACT, "blocking", "Columns are not those of the dictionary.", len(errors), errors)
-        what = "; ".join(error["error"] for error in errors)
-        super().__init__(f"{table.key} breaks the rule {CONTRACT}: {what}. Nothing was published.")
-
-
-def keep_contract(table: Table, frame: DataFrame) -> None:
-    """Compare a frame with the dictionary before it is written.
-
-    Raises:
-        ContractError: naming each column that is wrong.
-    """
-    if errors := contract_errors(table, frame):
-        raise ContractError(table, errors)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ pointer is moved first, and the others follow it. A process that is killed in be
 ``staging.py``; where it lies, and what makes it visible, in ``stores.py`` and ``s3_store.py``.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock, Thread
@@ -19,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from fitness_assets.dictionary import Table
 from fitness_assets.staging import AUDIT, Staging
 from fitness_assets.stores import Point, Store
-from fitness_assets.versions import Audit, LakeError, TableMissingError, Verdict, VersionConflictError
+from fitness_assets.versions import Audit, LakeError, TableMissingError, VersionConflictError
 
 KEEP_VERSIONS = 5
 """So many good versions of a table stay, and so many of those that came last, good or not."""
@@ -88,12 +87,11 @@ class Lake:
             LakeError: if there is no such version.
         """
         try:
-            content = json.loads(self.store.read_note(table, f"{version}{AUDIT}"))
+            return Audit.from_json(self.store.read_note(table, f"{version}{AUDIT}"))
         except FileNotFoundError:
             raise LakeError(
                 f"{table.key} has no version {version}; it has {', '.join(self.versions(table)) or 'none'}."
             ) from None
-        return Audit(**content | {"verdicts": [Verdict(**verdict) for verdict in content["verdicts"]]})
 
     def attachments(self, table: Table, version: str) -> list[str]:
         """Names of what was attached to a version."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyspark
-from dagster_pyspark import LazyPySparkResource
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -47,6 +46,8 @@ def start_spark(settings: Settings) -> SparkSession:
     # For every failing query, caught or not, PySpark 4.3 logs kilobytes of JSON beside raising the error.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    from dagster_pyspark import LazyPySparkResource
+
     if not settings.spark_remote:
         # Spark would take whatever python3 is on the PATH, which need not have the packages of this one.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
@@ -58,6 +59,14 @@ def start_spark(settings: Settings) -> SparkSession:
     client: Any = session.client
     client.set_retry_policies([DefaultPolicy(max_retries=5)])
     for name, value in {**_SESSION, **settings.spark_properties}.items():
+        session.conf.set(name, value)
+    return session
+
+
+def given_spark() -> SparkSession:
+    """The session of the service that started this process, with what our queries rely on."""
+    session = SparkSession.builder.getOrCreate()
+    for name, value in _SESSION.items():
         session.conf.set(name, value)
     return session
 

@@ -66,6 +66,17 @@ class Settings(BaseSettings):
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process", description="'in_process' or 'multiprocess'"
     )
+    spark_jobs: str | None = Field(
+        default=None,
+        pattern=r"^(process|glue:[A-Za-z0-9_.-]+|emr-serverless:[0-9a-z]+)$",
+        description="'process' or, where FITNESS_STORAGE_MODE is s3, 'glue:JOB' or 'emr-serverless:APPLICATION'",
+    )
+    emr_role_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[\w-]*:iam::\d{12}:role/[A-Za-z0-9_+=,.@/-]+$",
+        description="the ARN of the role that jobs have on EMR Serverless, and set where FITNESS_SPARK_JOBS names one",
+        validate_default=True,
+    )
     spark_conf: str = Field(default="", description="Spark properties as key=value, separated by ';'")
 
     @field_validator("local_root", "raw_prefix", "bronze_prefix", "silver_prefix", "gold_prefix")
@@ -92,6 +103,20 @@ class Settings(BaseSettings):
         ):
             raise ValueError
         return prefix
+
+    @field_validator("spark_jobs")
+    @classmethod
+    def _where_its_tables_are(cls, jobs: str | None, info: ValidationInfo) -> str | None:
+        if jobs not in (None, "process") and info.data.get("storage_mode") != "s3":
+            raise ValueError
+        return jobs
+
+    @field_validator("emr_role_arn")
+    @classmethod
+    def _with_a_role(cls, role: str | None, info: ValidationInfo) -> str | None:
+        if role is None and (info.data.get("spark_jobs") or "").startswith("emr-serverless:"):
+            raise ValueError
+        return role
 
     @field_validator("spark_conf")
     @classmethod

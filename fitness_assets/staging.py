@@ -3,10 +3,8 @@
 Here belongs what is done before a version can be seen. Where versions live and which one is current: ``lake.py``.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,8 +102,7 @@ class Staging:
     def seal(self) -> None:
         """Store the audits; from here on the version can be looked at and published."""
         for table in self.tables:
-            content = json.dumps(asdict(self.audits[table.key]), indent=1, default=str)
-            self.lake.store.write_note(table, f"{self.version}{AUDIT}", content.encode())
+            self.lake.store.write_note(table, f"{self.version}{AUDIT}", self.audits[table.key].to_json().encode())
         self._is_sealed = True
 
     def clean_up(self) -> None:

@@ -1,6 +1,7 @@
 """What is known of one version of a table, and what can go wrong with one. No files and no Spark here."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fitness_assets.rules import Severity
@@ -48,3 +49,13 @@ class Audit:
     size_bytes: int = 0
     failed_rows: dict[str, int] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The audit as it is stored, and sent from one machine to another."""
+        return json.dumps(asdict(self), indent=1, default=str)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Audit":
+        """An audit that `to_json` wrote."""
+        content = json.loads(text)
+        return cls(**content | {"verdicts": [Verdict(**verdict) for verdict in content["verdicts"]]})

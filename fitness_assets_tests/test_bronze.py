@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
+from fitness_assets.audits import _suspects
 from fitness_assets.bronze import assets as bronze_assets
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.places import identify, place_of
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS, TABLES, UPLOADS
 from fitness_assets.bronze.uploads import Layout
-from fitness_assets.checks import _suspects
 from fitness_assets.lake import Lake
 from fitness_assets.rules import KeyRule
 from fitness_assets_tests.conftest import GOOD_ROW, frame_of

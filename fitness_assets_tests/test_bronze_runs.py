@@ -13,9 +13,9 @@ import pytest
 from pyarrow.dataset import dataset
 from pyspark.sql import SparkSession
 
-from fitness_assets.bronze.assets import bronze_assets
+from fitness_assets.bronze.assets import bronze_step
 from fitness_assets.bronze.tables import TABLES, UPLOADS
-from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager
+from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager, step_assets
 from fitness_assets.lake import Lake
 from fitness_assets.stores import LocalStore
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, path_of, sample_of
@@ -46,8 +46,8 @@ def run_at(spark: SparkSession) -> Iterator[Callable[[Path], Ran]]:
 
     def run(root: Path) -> Ran:
         lake = Lake(LocalStore(root), lambda: spark)
-        resources = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, [TABLES])}
-        step = bronze_assets(str(root / "raw"))
+        resources = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake)}
+        step = step_assets(bronze_step(str(root / "raw")))
         result = dg.materialize([step], resources=resources, instance=instance, raise_on_error=False)
         logged, quarantined, ledger = (dataset(path_of(lake, table)).to_table().to_pylist() for table in TABLES)
         ledger = {row["upload_id"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}

@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from fitness_assets.audits import CONTRACT
 from fitness_assets.catalogue import TABLES
-from fitness_assets.checks import CONTRACT
 
 
 def dagster(*arguments, cwd, **variables):

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
 
+from fitness_assets.audits import contract_errors
 from fitness_assets.catalogue import TABLES, group_of, page
-from fitness_assets.checks import contract_errors
 from fitness_assets.dictionary import Column, Table
 from fitness_assets.rules import Rule
 from fitness_assets_tests.conftest import frame_of, table_of

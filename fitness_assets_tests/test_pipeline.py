@@ -10,10 +10,11 @@ from pyspark.sql import functions as F
 from fitness_assets.catalogue import TABLES, group_of
 from fitness_assets.checks import check_specs
 from fitness_assets.gold import assets as gold_assets
-from fitness_assets.io_managers import table_assets
+from fitness_assets.io_managers import step_assets
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver import transforms as silver_transforms
+from fitness_assets.steps import table_step
 from fitness_assets_tests.conftest import (
     EVERYWHERE,
     GOOD_ROW,
@@ -106,11 +107,11 @@ def broken_gold():
     """Gold whose fact has one impossible day; the rest is as it is."""
 
     def make(clean_days):
-        frames = list(gold_assets._make(clean_days).__enter__())
+        frames = list(gold_assets._frames(clean_days).__enter__())
         spoiled = F.when(F.col("date_key") == F.lit(20240103), 99_999).otherwise(F.col("steps"))
         return nullcontext([*frames[:-1], frames[-1].withColumn("steps", spoiled)])
 
-    return table_assets(group_of(FACT.key), [CLEAN], make)
+    return step_assets(table_step(group_of(FACT.key), [CLEAN], make))
 
 
 def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize, lake, broken_gold):
@@ -142,7 +143,7 @@ def test_a_frame_that_breaks_the_contract_is_not_even_staged(raw, materialize, l
         clean = silver_transforms.clean_days(judged).withColumn("steps", F.lit("many"))
         return nullcontext([clean, silver_transforms.rejected_days(judged)])
 
-    result = materialize("group:silver", silver=table_assets(group_of(CLEAN.key), [LOGGED], make))
+    result = materialize("group:silver", silver=step_assets(table_step(group_of(CLEAN.key), [LOGGED], make)))
     assert not result.success
     assert "silver/clean_days breaks the rule contract" in failure_of(result)
     assert not evaluations(result)["silver/clean_days", "contract"].passed
@@ -157,7 +158,9 @@ def test_rows_lost_on_the_way_to_silver_are_found_before_anybody_reads_it(raw, m
         lossy = silver_transforms.clean_days(judged).where("date != '2024-01-02'")
         return nullcontext([lossy, silver_transforms.rejected_days(judged)])
 
-    result = materialize("group:bronze or group:silver", silver=table_assets(group_of(CLEAN.key), [LOGGED], make))
+    result = materialize(
+        "group:bronze or group:silver", silver=step_assets(table_step(group_of(CLEAN.key), [LOGGED], make))
+    )
     assert "silver/rejected_days breaks the rule rows_reconcile" in failure_of(result)
     assert lake.current(CLEAN) is None
 

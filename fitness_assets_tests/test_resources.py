@@ -231,6 +231,6 @@ def test_spark_runs_the_python_of_this_environment_unless_told_otherwise(monkeyp
     monkeypatch.setenv("PYSPARK_PYTHON", chosen or "")
     if chosen is None:
         monkeypatch.delenv("PYSPARK_PYTHON")
-    monkeypatch.setattr(resources, "LazyPySparkResource", MagicMock())
+    monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", MagicMock())
     start_spark(Settings())
     assert os.environ["PYSPARK_PYTHON"] == (chosen or sys.executable)

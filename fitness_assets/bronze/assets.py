@@ -7,13 +7,12 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import Field
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from fitness_assets.audits import audit
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.places import Upload, identify, place_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
@@ -26,25 +25,16 @@ from fitness_assets.bronze.uploads import (
     require_name,
     tell_dialect,
 )
-from fitness_assets.checks import audit
 from fitness_assets.dictionary import Table
-from fitness_assets.io_managers import keep_contract, plain_failures, report, run_step, step_definition
 from fitness_assets.lake import Lake
 from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
+from fitness_assets.steps import Step, Work, stage, write
 from fitness_assets.versions import LakeError, VersionConflictError
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
 _STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
-
-
-class BronzeConfig(dg.Config):
-    """What one run may be told."""
-
-    uploads: list[str] = Field(
-        default=[], description="Files, folders or S3 prefixes to read, instead of all of raw/ or FITNESS_RAW_PATH."
-    )
 
 
 @dataclass
@@ -115,72 +105,62 @@ class _Taken:
         }
 
 
-def bronze_assets(raw: str) -> dg.AssetsDefinition:
-    """The assets of this layer.
+def bronze_step(raw: str) -> Step:
+    """The step that makes this layer.
 
     Args:
-        raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run's config names others.
+        raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run names other places.
     """
 
-    @dg.multi_asset(**step_definition(TABLES))
-    def step(context: dg.AssetExecutionContext, config: BronzeConfig, lake: dg.ResourceParam[Lake]) -> Iterator[Any]:
-        with plain_failures():
-            if not context.selected_asset_keys:
-                yield from report(context, lake.reopen(TABLES))
-                return
-            lake.start_spark()
-            places = config.uploads or [raw]
-            version = lake.current(UPLOADS)
-            ledger = lake.rows(UPLOADS, version) if version else []
-            stamped = {(row["uri"], row["stamp"]): row["content_sha256"] for row in ledger}
-            found = identify([place_of(place) for place in places], stamped)
-            if version is None and not found:
-                raise LakeError(f"There is no upload in {', '.join(places)}: put a CSV file there.")
-            known = {row["content_sha256"] for row in ledger}
-            new = [upload for upload in found if upload.content_sha256 not in known]
-            context.log.info(f"{len(found)} uploads found, {len(new)} of them new")
-            if version and not new:
-                yield from _report_again(context, lake, found)
-                return
+    def make(work: Work, _: Frames) -> Staging:
+        lake, places = work.lake, work.uploads or [raw]
+        lake.start_spark()
+        version = lake.current(UPLOADS)
+        ledger = lake.rows(UPLOADS, version) if version else []
+        stamped = {(row["uri"], row["stamp"]): row["content_sha256"] for row in ledger}
+        found = identify([place_of(place) for place in places], stamped)
+        if version is None and not found:
+            raise LakeError(f"There is no upload in {', '.join(places)}: put a CSV file there.")
+        known = {row["content_sha256"] for row in ledger}
+        new = [upload for upload in found if upload.content_sha256 not in known]
+        work.log.info(f"{len(found)} uploads found, {len(new)} of them new")
+        if version and not new:
+            return _audit_again(lake, found)
 
-        def write(staging: Staging) -> Frames:
+        def write_all(staging: Staging) -> Frames:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
-            return _ingest(context, staging, found, new, max((row["ingested_at"] for row in ledger), default=_START))
+            return _ingest(work, staging, found, new, max((row["ingested_at"] for row in ledger), default=_START))
 
-        yield from run_step(context, lake, TABLES, {}, write)
+        return stage(work, TABLES, {}, write_all)
 
-    return step
+    return Step(TABLES, [], make)
 
 
-def _report_again(context: dg.AssetExecutionContext, lake: Lake, found: Sequence[Upload]) -> Iterator[Any]:
+def _audit_again(lake: Lake, found: Sequence[Upload]) -> Staging:
     """Nothing is new: the current version stays, and its rules are asked again."""
     staging = lake.reopen(TABLES)
     frames = {table.key: lake.read(table, staging.version) for table in TABLES}
     audit(staging, frames | {FOUND: _of(frames[UPLOADS.key], found)})
-    yield from report(context, staging)
+    return staging
 
 
 def _ingest(
-    context: dg.AssetExecutionContext,
-    staging: Staging,
-    found: Sequence[Upload],
-    new: Sequence[Upload],
-    last_ingested: datetime,
+    work: Work, staging: Staging, found: Sequence[Upload], new: Sequence[Upload], last_ingested: datetime
 ) -> Frames:
     """Read the new uploads and write the three tables; what the parent version holds is taken over as it is."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     taken: list[_Taken] = []
     for position, upload in enumerate(new):
-        context.log.info(f"upload {position + 1} of {len(new)}: {upload.found.uri} ({upload.found.size_bytes:,} bytes)")
+        work.log.info(f"upload {position + 1} of {len(new)}: {upload.found.uri} ({upload.found.size_bytes:,} bytes)")
         entry = _Taken(upload, first + timedelta(microseconds=position))
         entry.store(staging.scratch / "rows" / str(position))
         if not upload.is_unchanged():
-            context.log.warning(f"{upload.found.uri} changed while it was read; a later run takes it in.")
+            work.log.warning(f"{upload.found.uri} changed while it was read; a later run takes it in.")
             continue
         if entry.refusal:
-            context.log.warning(f"{upload.found.uri} was refused: {entry.refusal}.")
+            work.log.warning(f"{upload.found.uri} was refused: {entry.refusal}.")
         taken.append(entry)
 
     LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
@@ -195,7 +175,7 @@ def _ingest(
         for entry in taken:
             entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
     for entry in taken:
-        context.log.info(
+        work.log.info(
             f"{entry.upload.found.uri}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
     rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
@@ -220,9 +200,9 @@ def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
 
 
 def _write(staging: Staging, table: Table, frame: DataFrame | None) -> DataFrame:
-    if frame is not None:
-        keep_contract(table, frame)
-    return staging.write(table, frame, append=True)
+    if frame is None:
+        return staging.write(table, None, append=True)
+    return write(staging, table, frame, append=True)
 
 
 def _of(frame: DataFrame, uploads: Sequence[Upload]) -> DataFrame:

@@ -7,11 +7,11 @@ from pyspark.sql import DataFrame
 
 from fitness_assets.gold import transforms
 from fitness_assets.gold.tables import TABLES
-from fitness_assets.io_managers import table_assets
 from fitness_assets.silver.tables import CLEAN_DAYS
+from fitness_assets.steps import table_step
 
 
-def _make(clean_days: DataFrame) -> AbstractContextManager[Sequence[DataFrame]]:
+def _frames(clean_days: DataFrame) -> AbstractContextManager[Sequence[DataFrame]]:
     return nullcontext(
         (
             transforms.dim_user(clean_days),
@@ -24,4 +24,4 @@ def _make(clean_days: DataFrame) -> AbstractContextManager[Sequence[DataFrame]]:
 
 
 # Planning and compiling a query keeps one core busy and leaves the others to the query beside it.
-ASSETS = table_assets(TABLES, [CLEAN_DAYS], _make, at_once=2)
+STEP = table_step(TABLES, [CLEAN_DAYS], _frames, at_once=2)

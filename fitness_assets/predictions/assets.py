@@ -1,67 +1,55 @@
 """When and where predictions are made: one step learns, judges, and scores every day of gold."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import dagster as dg
 from pyspark.sql import DataFrame
 
 from fitness_assets.gold.tables import FACT_DAILY
-from fitness_assets.io_managers import keep_contract, run_step, step_definition
-from fitness_assets.lake import Lake
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, MODELS, TABLES, TARGETS
 from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
+from fitness_assets.steps import Step, Work, stage, write
 
 
-def prediction_assets(training_rows: int) -> dg.AssetsDefinition:
-    """The assets of this layer.
+def prediction_step(training_rows: int) -> Step:
+    """The step that makes this layer.
 
     Args:
         training_rows: of about so many days, whole persons each, the models learn and are tested; the rest is scored.
     """
 
-    @dg.multi_asset(
-        **step_definition(TABLES),
-        ins={FACT_DAILY.name: dg.AssetIn(FACT_DAILY.key.split("/"))},
-        internal_asset_deps={
-            FACT_PREDICTIONS.name: {dg.AssetKey(t.key.split("/")) for t in (FACT_DAILY, *MODELS.values())},
-            **{table.name: {dg.AssetKey(FACT_DAILY.key.split("/"))} for table in MODELS.values()},
-        },
-    )
-    def step(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], fact_daily: DataFrame) -> Iterator[Any]:
-        inputs = lake.versions_of([fact_daily])
+    def make(work: Work, sources: Frames) -> Staging:
+        return stage(work, TABLES, sources, lambda staging: _write(work, staging, sources, training_rows))
 
-        def write(staging: Staging) -> Frames:
-            rows = lake.audit(FACT_DAILY, inputs[FACT_DAILY.key]).rows
-            chosen = transforms.features(transforms.sample_users(fact_daily, rows, training_rows))
-            with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
-                collected = pool.submit(chosen.toArrow)
-                # Imported here, because it takes over a second that whoever loads the graph can do without.
-                from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
+    return Step(TABLES, [FACT_DAILY], make, {FACT_PREDICTIONS.key: [FACT_DAILY, *MODELS.values()]})
 
-                # In one order, whatever order files and tasks came in: the same days give the same models.
-                days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
-                context.log.info(f"learning from {len(days):,} of {rows:,} days")
-                train_until = last_training_day(days)
-                evaluations = []
-                for target in TARGETS:
-                    done = evaluate(target, days, train_until)
-                    evaluations.append(done)
-                    context.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
-                scorer = Scorer(evaluations, staging.version)
-                asked = transforms.features(fact_daily, scorer.inputs)
-                scored = transforms.fact_predictions(asked, train_until, scorer)
-                keep_contract(FACT_PREDICTIONS, scored)
-                written = {MODELS[e.target.name].key: pool.submit(_keep, staging, e, inputs) for e in evaluations}
-                written[FACT_PREDICTIONS.key] = pool.submit(staging.write, FACT_PREDICTIONS, scored)
-                return {FACT_DAILY.key: fact_daily, **{key: frame.result() for key, frame in written.items()}}
 
-        yield from run_step(context, lake, TABLES, inputs, write)
+def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) -> Frames:
+    fact_daily, inputs = sources[FACT_DAILY.key], staging.audits[FACT_PREDICTIONS.key].inputs
+    rows = work.lake.audit(FACT_DAILY, inputs[FACT_DAILY.key]).rows
+    chosen = transforms.features(transforms.sample_users(fact_daily, rows, training_rows))
+    with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
+        collected = pool.submit(chosen.toArrow)
+        # Imported here, because it takes over a second that whoever loads the graph can do without.
+        from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
 
-    return step
+        # In one order, whatever order files and tasks came in: the same days give the same models.
+        days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
+        work.log.info(f"learning from {len(days):,} of {rows:,} days")
+        train_until = last_training_day(days)
+        evaluations = []
+        for target in TARGETS:
+            done = evaluate(target, days, train_until)
+            evaluations.append(done)
+            work.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
+        scorer = Scorer(evaluations, staging.version)
+        asked = transforms.features(fact_daily, scorer.inputs)
+        scored = transforms.fact_predictions(asked, train_until, scorer)
+        written = {MODELS[e.target.name].key: pool.submit(_keep, staging, e, inputs) for e in evaluations}
+        written[FACT_PREDICTIONS.key] = pool.submit(write, staging, FACT_PREDICTIONS, scored)
+        return {**sources, **{key: frame.result() for key, frame in written.items()}}
 
 
 def _keep(staging: Staging, evaluation: Any, inputs: dict[str, str]) -> DataFrame:
@@ -76,6 +64,4 @@ def _keep(staging: Staging, evaluation: Any, inputs: dict[str, str]) -> DataFram
         staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
     staging.attach(table, "card.md", card(evaluation, staging.version, inputs).encode())
     rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
-    frame = staging.frame(table, rows)
-    keep_contract(table, frame)
-    return staging.write(table, frame)
+    return write(staging, table, staging.frame(table, rows))

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from pyspark.sql import DataFrame
 
 from fitness_assets.bronze.tables import LOGGED_DAYS
-from fitness_assets.io_managers import table_assets
 from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import TABLES
+from fitness_assets.steps import table_step
 
 
 @contextmanager
-def _make(logged_days: DataFrame) -> Iterator[Sequence[DataFrame]]:
+def _frames(logged_days: DataFrame) -> Iterator[Sequence[DataFrame]]:
     judged = transforms.judge(logged_days).persist()  # asked for twice, and the sorting is the dear part
     try:
         yield transforms.clean_days(judged), transforms.rejected_days(judged)
@@ -20,4 +20,4 @@ def _make(logged_days: DataFrame) -> Iterator[Sequence[DataFrame]]:
         judged.unpersist()
 
 
-ASSETS = table_assets(TABLES, [LOGGED_DAYS], _make)
+STEP = table_step(TABLES, [LOGGED_DAYS], _frames)

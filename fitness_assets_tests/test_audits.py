@@ -3,7 +3,8 @@
 import pytest
 from pyspark.sql import functions as F
 
-from fitness_assets import checks
+from fitness_assets import audits
+from fitness_assets.checks import check_specs
 from fitness_assets.rules import KeyRule
 from fitness_assets_tests.conftest import frame_of, table_of
 
@@ -29,9 +30,9 @@ def audited(lake):
     def audit(rows):
         staging = lake.stage(TABLES, {}, "run")
         frames = {t.key: staging.write(t, frame_of(lake.spark, t, rows[t.key])) for t in TABLES}
-        checks.audit(staging, frames)
+        audits.audit(staging, frames)
         verdicts = {(key, verdict.rule): verdict for key, a in staging.audits.items() for verdict in a.verdicts}
-        assert set(verdicts) == {(table.key, spec.name) for table in TABLES for spec in checks.check_specs(table)}
+        assert set(verdicts) == {(table.key, spec.name) for table in TABLES for spec in check_specs(table)}
         return {
             " ".join(name): (verdict.failed, verdict.sample) for name, verdict in verdicts.items() if verdict.failed
         }
@@ -44,7 +45,7 @@ def suspects(spark):
     def of(rows):
         rules = {f"{t.key} {rule.name}": rule for t in TABLES for rule in t.set_rules if isinstance(rule, KeyRule)}
         assert set(rules) == {UNIQUE_USER, UNIQUE_MONTH, USER_EXISTS}
-        return checks._suspects(rules, {table.key: frame_of(spark, table, rows[table.key]) for table in TABLES})
+        return audits._suspects(rules, {table.key: frame_of(spark, table, rows[table.key]) for table in TABLES})
 
     return of
 
@@ -52,7 +53,7 @@ def suspects(spark):
 @pytest.fixture
 def one_hash_for_all(monkeypatch):
     """The worst that can happen to a hash: every key has the same."""
-    monkeypatch.setattr(checks.F, "xxhash64", lambda *names: F.lit(7).cast("bigint"))
+    monkeypatch.setattr(audits.F, "xxhash64", lambda *names: F.lit(7).cast("bigint"))
 
 
 def test_honest_keys_are_not_suspected(suspects):

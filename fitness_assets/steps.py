@@ -1,0 +1,144 @@
+"""What a step is, and what every step does, wherever it runs: in Dagster's process, or on somebody else's Spark.
+
+A step makes the tables of one layer as one version: it stages them, writes them, has them audited, and leaves
+publishing to whoever asked. Here belongs no Dagster (``io_managers.py`` makes assets of a step) and nothing of any one
+layer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from logging import Logger
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from fitness_assets.audits import CONTRACT, audit, contract_errors
+from fitness_assets.catalogue import group_of
+from fitness_assets.dictionary import Table
+from fitness_assets.lake import Lake
+from fitness_assets.rules import Frames
+from fitness_assets.staging import Staging
+from fitness_assets.versions import Verdict
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run of one step.
+
+    Attributes:
+        lake: where the tables live.
+        run_id: of the Dagster run; kept in the audit.
+        log: for people.
+        uploads: places to look for uploads, instead of those of the settings; only bronze asks.
+    """
+
+    lake: Lake
+    run_id: str
+    log: Logger
+    uploads: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """What makes some tables that are published together.
+
+    Attributes:
+        tables: what is made; the last one is published first.
+        reads: what it is made from; none for bronze, which reads uploads.
+        make: from the frames of ``reads``, by key, to a version that is written and audited, but not published.
+        made_from: tables by the key of what is made from them, where that is not all of ``reads``.
+    """
+
+    tables: Sequence[Table]
+    reads: Sequence[Table]
+    make: Callable[[Work, Frames], Staging]
+    made_from: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The layer that it makes."""
+        return self.tables[0].layer
+
+
+class ContractError(Exception):
+    """A frame has not the columns of its table; it is not even staged."""
+
+    def __init__(self, table: Table, staging: Staging, errors: list[dict[str, Any]]) -> None:
+        self.table = table
+        self.audit = staging.audits[table.key]
+        self.verdict = Verdict(CONTRACT, "blocking", "Columns are not those of the dictionary.", len(errors), errors)
+        what = "; ".join(error["error"] for error in errors)
+        super().__init__(f"{table.key} breaks the rule {CONTRACT}: {what}. Nothing was published.")
+
+
+def table_step(
+    tables: Sequence[Table],
+    reads: Sequence[Table],
+    frames: Callable[..., AbstractContextManager[Sequence[DataFrame]]],
+    at_once: int = 1,
+) -> Step:
+    """A step that makes each table from one frame.
+
+    Args:
+        tables: what is made.
+        reads: what it is made from.
+        frames: from the frames of ``reads`` to those of ``tables``, in the same order; left when all are written.
+        at_once: how many of them are written at a time.
+    """
+
+    def make(work: Work, sources: Frames) -> Staging:
+        def write_all(staging: Staging) -> Frames:
+            with frames(*sources.values()) as made, ThreadPoolExecutor(at_once) as pool:
+                written = pool.map(lambda table, frame: write(staging, table, frame), tables, made)
+                return {**sources, **{table.key: frame for table, frame in zip(tables, written, strict=True)}}
+
+        return stage(work, tables, sources, write_all)
+
+    return Step(tables, reads, make)
+
+
+def read(lake: Lake, key: str) -> DataFrame:
+    """The current version of a table, once a publisher that was killed half-way has been followed up.
+
+    Raises:
+        LakeError: if there is no such table yet.
+    """
+    tables = group_of(key)
+    lake.mend(tables)
+    return lake.read(next(table for table in tables if table.key == key))
+
+
+def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Callable[[Staging], Frames]) -> Staging:
+    """Stage a version, write it, audit it and seal it.
+
+    Args:
+        work: the run.
+        tables: what is written.
+        sources: what it is made from, as it was read from the lake.
+        write_all: writes every table to the staging and gives the frames that the rules are asked of.
+
+    Raises:
+        ContractError: if a frame has not the columns of its table.
+    """
+    work.lake.mend(tables)
+    staging = work.lake.stage(tables, work.lake.versions_of([*sources.values()]), work.run_id)
+    work.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
+    try:
+        audit(staging, write_all(staging))
+        staging.seal()
+    finally:
+        staging.clean_up()
+    return staging
+
+
+def write(staging: Staging, table: Table, frame: DataFrame, append: bool = False) -> DataFrame:
+    """Write the rows of one table (see `Staging.write`), if the frame has the columns of the dictionary.
+
+    Raises:
+        ContractError: naming each column that is wrong.
+    """
+    if errors := contract_errors(table, frame):
+        raise ContractError(table, staging, errors)
+    return staging.write(table, frame, append)
