@@ -116,7 +116,7 @@ def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: i
             "rows_read": int((upload == name).sum()) + quarantined,
             "rows_quarantined": quarantined,
         }
-        for position, name in enumerate(sorted(set(upload)))
+        for position, name in enumerate(sorted({*upload.tolist()}))
     ]
     misfits = [{"row_number": number, "reasons": ["steps: '8k' is not a number"]} for number in range(quarantined)]
     return {
