@@ -27,7 +27,7 @@ PIPES_PREFIX = "jobs/pipes/"
 """Where in the bucket Dagster and its jobs leave messages for each other."""
 
 _COMMAND = [sys.executable, "-m", "fitness_assets.job"]
-_ENTRY_POINT, _ENVIRONMENT = "jobs/job.py", "jobs/environment.tar.gz"
+ENTRY_POINT, _ENVIRONMENT = "jobs/job.py", "jobs/environment.tar.gz"
 _SECONDS = 2
 _SENT = {"storage_mode", "local_root", "raw_path", "s3_bucket", "training_rows"}
 _SENT |= {f"{layer}_prefix" for layer in ("raw", "bronze", "silver", "gold")}
@@ -111,7 +111,7 @@ def _submission(settings: Settings, application: str) -> Any:
         "spark.executorEnv.PYSPARK_PYTHON": python,
     }
     submit = {
-        "entryPoint": f"{bucket}/{_ENTRY_POINT}",
+        "entryPoint": f"{bucket}/{ENTRY_POINT}",
         "sparkSubmitParameters": " ".join(f"--conf {name}={value}" for name, value in properties.items()),
     }
     return {

@@ -21,9 +21,11 @@ from fitness_assets.aws import Bucket, client
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake import Lake
+from fitness_assets.layers import steps
 from fitness_assets.s3_store import S3Store
 from fitness_assets.settings import Settings
 from fitness_assets.stores import LocalStore
+from fitness_assets.versions import VersionConflictError
 from fitness_assets_tests.conftest import (
     GOOD_ROW,
     HEADER,
@@ -169,12 +171,12 @@ def test_a_failure_of_the_job_is_its_sentence(service, bucket, capfd):
     assert all(key.startswith(jobs.PIPES_PREFIX) for key in left), "messages lie below a prefix of their own"
 
 
-@pytest.mark.parametrize("service", ["glue"], indirect=True)
-def test_a_job_that_met_another_run_is_asked_again(service, bucket):
-    spark_jobs, asked = service(says({"conflict": "another run published bronze/uploads meanwhile."}))
-    _, result = run_layers(bucket, spark_jobs)
-    assert not result.success
-    assert len(asked.asked) == 4, "once, and three times more"
+def test_a_job_that_met_another_run_is_asked_again():
+    step = next(step for step in steps(Settings()) if step.name == "bronze")
+    with pytest.raises(VersionConflictError, match="another run published"):
+        jobs._made(Lake(LocalStore(Path()), pytest.fail), step, [{"conflict": "another run published meanwhile."}])
+    with pytest.raises(dg.Failure, match="ended without a word"):
+        jobs._made(Lake(LocalStore(Path()), pytest.fail), step, [])
 
 
 def test_a_job_that_dies_is_a_sentence_that_names_it(service, bucket):

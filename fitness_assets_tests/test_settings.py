@@ -59,6 +59,9 @@ def test_spark_properties_are_pairs_and_may_contain_equals_signs():
         ("FITNESS_TRAINING_ROWS", "20000.5", "a whole number of rows, at least 1000"),
         ("FITNESS_SPARK_REMOTE", "http://host", "sc://host:15002"),
         ("FITNESS_SPARK_MASTER", "local [2]", "local[*]"),
+        ("FITNESS_SPARK_JOBS", "glue:layers", "where FITNESS_STORAGE_MODE is s3"),
+        ("FITNESS_SPARK_JOBS", "glue", "'process' or"),
+        ("FITNESS_EMR_ROLE_ARN", "admin", "the ARN of the role"),
         ("FITNESS_SPARK_CONF", "spark.hadoop.fs.s3a.secret.key", "key=value"),
     ],
 )
@@ -85,6 +88,19 @@ def test_a_lake_in_a_bucket_needs_its_name(monkeypatch):
     assert load_settings().raw == "s3://lake/in bound/raw"
     monkeypatch.setenv("FITNESS_RAW_PATH", "s3://other/year.csv")
     assert load_settings().raw == "s3://other/year.csv"
+
+
+def test_jobs_on_emr_serverless_need_a_role(monkeypatch):
+    lake = {"FITNESS_STORAGE_MODE": "s3", "FITNESS_S3_BUCKET": "lake", "FITNESS_SPARK_JOBS": "emr-serverless:00f1"}
+    for name, value in lake.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=r"^FITNESS_EMR_ROLE_ARN has to be the ARN of the role"):
+        load_settings()
+    monkeypatch.setenv("FITNESS_EMR_ROLE_ARN", "arn:aws:iam::123456789012:role/jobs")
+    assert load_settings().spark_jobs == "emr-serverless:00f1"
+    monkeypatch.setenv("FITNESS_SPARK_JOBS", "glue:layers")
+    monkeypatch.delenv("FITNESS_EMR_ROLE_ARN")
+    assert load_settings().emr_role_arn is None
 
 
 def test_a_bucket_that_is_named_for_later_leaves_the_lake_where_it_is(monkeypatch):
