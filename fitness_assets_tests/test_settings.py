@@ -60,7 +60,7 @@ def test_spark_properties_are_pairs_and_may_contain_equals_signs():
         ("FITNESS_SPARK_REMOTE", "http://host", "sc://host:15002"),
         ("FITNESS_SPARK_MASTER", "local [2]", "local[*]"),
         ("FITNESS_SPARK_JOBS", "glue:layers", "where FITNESS_STORAGE_MODE is s3"),
-        ("FITNESS_SPARK_JOBS", "glue", "'process' or"),
+        ("FITNESS_SPARK_JOBS", "yarn", "'process' or"),
         ("FITNESS_EMR_ROLE_ARN", "admin", "the ARN of the role"),
         ("FITNESS_SPARK_CONF", "spark.hadoop.fs.s3a.secret.key", "key=value"),
     ],
