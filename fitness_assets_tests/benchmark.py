@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import psutil
 
 from fitness_assets_tests.bare import ENGINES
 from fitness_assets_tests.conftest import materialize_command
+from fitness_assets_tests.whole_runs import Server, free_port, listens
 
 ETL = "group:bronze or group:silver or (group:gold and not key:gold/fact_predictions)"
 SELECTIONS = {
@@ -79,13 +81,18 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
     type=click.Path(exists=True, path_type=Path),
     help="A further script that takes the CSV and an output folder.",
 )
-def main(users: int, scale: tuple[int, ...], file: Path | None, times: int, peer: tuple[Path, ...]) -> None:
+@click.option("--elsewhere", is_flag=True, help="The whole graph also on a Spark Connect server and as jobs.")
+def main(
+    users: int, scale: tuple[int, ...], file: Path | None, times: int, peer: tuple[Path, ...], elsewhere: bool
+) -> None:
     """Measure, and print a table for each size."""
     memory = psutil.virtual_memory().total / 2**30
     click.echo(f"{os.cpu_count()} cores, {memory:.0f} GiB; {machine()}")
     with tempfile.TemporaryDirectory() as folder:
         for factor in scale if file is None else [1]:
-            compare(file or generated(Path(folder) / f"{factor}.csv", users * factor), times, peer)
+            source = file or generated(Path(folder) / f"{factor}.csv", users * factor)
+            with connect_server(Path(folder) / f"server{factor}") if elsewhere else nullcontext({}) as variants:
+                compare(source, times, peer, variants)
 
 
 def generated(file: Path, users: int) -> Path:
@@ -95,19 +102,44 @@ def generated(file: Path, users: int) -> Path:
     return file
 
 
-def compare(file: Path, times: int, peers: Sequence[Path]) -> None:
-    """Run everything in turn on one file, and print what it took."""
+@contextmanager
+def connect_server(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
+    """Variables for runs whose Spark is elsewhere: on a server that stays, the first turn cold, or in jobs.
+
+    What the server itself takes is in no figure.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "fitness_assets", "spark-server", "--port", str(port)]
+    server = Server(command, folder, dict(os.environ))
+    server.start(lambda: listens(port))
+    yield {
+        "whole graph, Spark Connect": {"FITNESS_SPARK_REMOTE": f"sc://127.0.0.1:{port}"},
+        "whole graph, as jobs": {"FITNESS_SPARK_JOBS": "process"},
+    }
+    server.kill()
+
+
+def compare(file: Path, times: int, peers: Sequence[Path], variants: dict[str, dict[str, str]]) -> None:
+    """Run everything in turn on one file, and print what it took.
+
+    Args:
+        file: a CSV.
+        times: how often.
+        peers: further scripts.
+        variants: variables of further runs of the whole graph, by name.
+    """
     module = [sys.executable, "-m", "fitness_assets_tests.bare"]
     others = {f"bare, {engine}": [*module, engine, str(file)] for engine in ENGINES}
     others |= {script.name: [sys.executable, str(script), str(file)] for script in peers}
     ours = {name: materialize_command(selection) for name, selection in SELECTIONS.items()}
+    ours |= {name: materialize_command("*") for name in variants}
     results = {name: Measured() for name in (*others, *ours)}
     layers: list[list[dict[str, float]]] = []
     for turn in range(times):
         for name, measured in results.items():
             click.echo(f"{turn + 1} of {times}: {name}", err=True)
             with tempfile.TemporaryDirectory() as place:
-                environment = {"FITNESS_LOCAL_ROOT": place, "FITNESS_RAW_PATH": str(file)}
+                environment = {"FITNESS_LOCAL_ROOT": place, "FITNESS_RAW_PATH": str(file), **variants.get(name, {})}
                 measure(ours.get(name) or [*others[name], place], environment, measured)
         with tempfile.TemporaryDirectory() as place:
             command = [sys.executable, "-m", "fitness_assets_tests.layers", str(file), place]
