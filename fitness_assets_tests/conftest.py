@@ -1,9 +1,11 @@
 """One Spark session for all tests, and the pieces that most of them start from."""
 
 import fcntl
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -92,16 +94,34 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reference(spark: SparkSession, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple]]:
-    """What an embedded run on disk makes of the sample, and of a file that is refused: the content of every table."""
-    lake = Lake(LocalStore(tmp_path_factory.mktemp("reference")), lambda: spark)
-    raw = root_of(lake) / "raw"
-    raw.mkdir()
-    (raw / "notes.csv").write_bytes(REFUSED)
-    (raw / "sample.csv").write_bytes(sample.read_bytes())
-    graph = build_defs(Settings(local_root=root_of(lake)), lake=lake)
-    assert graph.resolve_job_def("all_tables").execute_in_process().success
-    return {table.key: content(lake, table.key) for table in TABLES}
+def reference(
+    request: pytest.FixtureRequest, sample: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], dict[str, list[tuple]]]:
+    """What an embedded run on disk makes of the sample, and of a file that is refused: the content of every table.
+
+    The first test that asks has it made; processes that test side by side share it.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+    @cache
+    def tables() -> dict[str, list[tuple]]:
+        kept = shared / "reference.json"
+        with (shared / "reference.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                spark = request.getfixturevalue("spark")
+                lake = Lake(LocalStore(tmp_path_factory.mktemp("reference")), lambda: spark)
+                raw = root_of(lake) / "raw"
+                raw.mkdir()
+                (raw / "notes.csv").write_bytes(REFUSED)
+                (raw / "sample.csv").write_bytes(sample.read_bytes())
+                graph = build_defs(Settings(local_root=root_of(lake)), lake=lake)
+                assert graph.resolve_job_def("all_tables").execute_in_process().success
+                kept.write_text(json.dumps({table.key: content(lake, table.key) for table in TABLES}))
+        return {key: [tuple(row) for row in rows] for key, rows in json.loads(kept.read_text()).items()}
+
+    return tables
 
 
 @pytest.fixture

@@ -54,13 +54,13 @@ def test_a_connect_server_that_dies_is_one_sentence_and_after_it_every_table_is_
     spark.kill()
     assert run.wait(SECONDS) != 0
     assert "The Spark Connect server of FITNESS_SPARK_REMOTE cannot be reached" in log.read_text()
-    assert_same(lake, {key: rows for key, rows in reference.items() if key.startswith("bronze/")})
+    assert_same(lake, {key: rows for key, rows in reference().items() if key.startswith("bronze/")})
     assert lake.current(CLEAN_DAYS) is None
 
     spark.start(is_ready)
     run, log = materialize(tmp_path, **client, FITNESS_EXECUTOR="multiprocess")
     assert run.wait(SECONDS) == 0, log.read_text()[-3000:]
-    assert_same(lake, reference)
+    assert_same(lake, reference())
 
 
 @pytest.fixture
@@ -103,4 +103,4 @@ def test_every_table_is_that_of_an_embedded_run_though_a_worker_of_the_cluster_i
     time.sleep(2)  # in the middle of the job that writes
     workers[0].kill()
     assert run.wait(SECONDS) == 0, log.read_text()[-3000:]
-    assert_same(Lake(S3Store(bucket, {}), pytest.fail), reference)
+    assert_same(Lake(S3Store(bucket, {}), pytest.fail), reference())
