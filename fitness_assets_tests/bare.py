@@ -1,7 +1,8 @@
 """The ETL without the house around it: `python -m fitness_assets_tests.bare spark FILE FOLDER`.
 
-No ledger, no quarantine, no versions, no checks, no Dagster: a CSV without flaws becomes silver and gold as Parquet,
-with Spark (by the project's own transforms) or with DuckDB (by hand). The benchmark measures the house by it.
+No ledger, no quarantine, no versions, no checks, no Dagster, and cells that do not fit are lost: a CSV becomes silver
+and gold as Parquet, with Spark (by the project's own transforms) or with DuckDB (by hand). The benchmark measures the
+house by it.
 """
 
 from pathlib import Path
@@ -12,7 +13,10 @@ DUCKDB = """
 CREATE TABLE clean AS
 SELECT DISTINCT ON (user_id, date) *
   REPLACE (greatest(steps, 0) AS steps, greatest(exercise_minutes, 0) AS exercise_minutes)
-FROM read_csv(getvariable('file'))
+FROM read_csv(getvariable('file'), header = true, ignore_errors = true, columns = {
+  'user_id': 'BIGINT', 'age': 'INT', 'gender': 'VARCHAR', 'date': 'DATE', 'steps': 'INT', 'heart_rate_avg': 'DOUBLE',
+  'sleep_hours': 'DOUBLE', 'calories_burned': 'DOUBLE', 'exercise_minutes': 'DOUBLE', 'stress_level': 'INT',
+  'weight_kg': 'DOUBLE', 'bmi': 'DOUBLE'})
 WHERE age BETWEEN 18 AND 100 AND steps BETWEEN 1 AND 50000 AND heart_rate_avg BETWEEN 30 AND 200
   AND sleep_hours BETWEEN 2 AND 16 AND calories_burned BETWEEN 500 AND 8000 AND exercise_minutes <= 600
   AND stress_level BETWEEN 1 AND 10 AND weight_kg BETWEEN 30 AND 200 AND bmi BETWEEN 10 AND 60;
