@@ -10,8 +10,9 @@ import click
 
 from fitness_assets.catalogue import group_of, page
 from fitness_assets.dictionary import Table
+from fitness_assets.java import require_java
 from fitness_assets.lake import Lake
-from fitness_assets.resources import connect_server, require_java, store_of
+from fitness_assets.resources import connect_server, store_of
 from fitness_assets.settings import load_settings
 from fitness_assets.versions import LakeError
 

@@ -1,5 +1,6 @@
 """Where everything is put together, and the only place where it is."""
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -10,11 +11,15 @@ from fitness_assets.aws import client
 from fitness_assets.dictionary import Table
 from fitness_assets.glue import register
 from fitness_assets.io_managers import IO_MANAGER_KEY, Launch, SparkIOManager, step_assets
+from fitness_assets.java import require_java
 from fitness_assets.lake import Lake
 from fitness_assets.layers import steps
-from fitness_assets.resources import require_connect, require_java, start_spark, store_of
+from fitness_assets.resources import require_connect, start_spark, store_of
 from fitness_assets.sensors import JOB, Listeners, message_sensors, uploads_sensor
 from fitness_assets.settings import Settings, load_settings
+
+_RUNS = ("asset materialize", "job execute", "launch", "api execute_run")
+"""Commands of dagster and dg whose process makes tables; the last one is what the UI and sensors start."""
 
 
 def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
@@ -24,7 +29,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         settings: where the lake and the uploads are, and which Spark to use.
         resources: resources by key that take the place of those made from the settings; tests pass their own.
     """
-    lake = resources.get("lake") or Lake(store_of(settings), cache(lambda: start_spark(settings)))
+    lake = resources.get("lake") or _lake(settings)
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, _register(settings, lake))}
     return dg.Definitions(
@@ -34,6 +39,10 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )
+
+
+def _lake(settings: Settings) -> Lake:
+    return Lake(store_of(settings), cache(lambda: start_spark(settings)))
 
 
 def _launch(settings: Settings) -> Launch | None:
@@ -61,7 +70,11 @@ def _defs() -> dg.Definitions:
         require_connect()
     elif settings.spark_jobs in (None, "process"):
         require_java()
-    return build_defs(settings)
+    lake = _lake(settings)
+    starts_java = not settings.spark_remote and not settings.spark_jobs and settings.executor == "in_process"
+    if starts_java and " ".join(sys.argv[1:3]).startswith(_RUNS):
+        lake.start_spark()  # it takes seconds, in which Dagster plans the run
+    return build_defs(settings, lake=lake)
 
 
 defs = _defs()

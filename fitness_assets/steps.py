@@ -7,7 +7,6 @@ layer.
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from logging import Logger
 from typing import Any
@@ -74,24 +73,21 @@ class ContractError(Exception):
 
 
 def table_step(
-    tables: Sequence[Table],
-    reads: Sequence[Table],
-    frames: Callable[..., AbstractContextManager[Sequence[DataFrame]]],
-    at_once: int = 1,
+    tables: Sequence[Table], reads: Sequence[Table], frames: Callable[..., Sequence[DataFrame]], at_once: int = 1
 ) -> Step:
     """A step that makes each table from one frame.
 
     Args:
         tables: what is made.
         reads: what it is made from.
-        frames: from the frames of ``reads`` to those of ``tables``, in the same order; left when all are written.
+        frames: from the frames of ``reads`` to those of ``tables``, in the same order.
         at_once: how many of them are written at a time.
     """
 
     def make(work: Work, sources: Frames) -> Staging:
         def write_all(staging: Staging) -> Frames:
-            with frames(*sources.values()) as made, ThreadPoolExecutor(at_once) as pool:
-                written = pool.map(lambda table, frame: write(staging, table, frame), tables, made)
+            with ThreadPoolExecutor(at_once) as pool:
+                written = pool.map(lambda table, frame: write(staging, table, frame), tables, frames(*sources.values()))
                 return {**sources, **{table.key: frame for table, frame in zip(tables, written, strict=True)}}
 
         return stage(work, tables, sources, write_all)
@@ -133,12 +129,12 @@ def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Calla
     return staging
 
 
-def write(staging: Staging, table: Table, frame: DataFrame, append: bool = False) -> DataFrame:
+def write(staging: Staging, table: Table, frame: DataFrame | None, append: bool = False) -> DataFrame:
     """Write the rows of one table (see `Staging.write`), if the frame has the columns of the dictionary.
 
     Raises:
         ContractError: naming each column that is wrong.
     """
-    if errors := contract_errors(table, frame):
+    if frame is not None and (errors := contract_errors(table, frame)):
         raise ContractError(table, staging, errors)
     return staging.write(table, frame, append)

@@ -10,8 +10,10 @@ import dagster as dg
 import pytest
 import yaml
 
+from fitness_assets import definitions
 from fitness_assets.audits import CONTRACT
 from fitness_assets.catalogue import TABLES
+from fitness_assets.lake import Lake
 
 
 def dagster(*arguments, cwd, **variables):
@@ -95,3 +97,27 @@ def test_loading_the_code_location_starts_no_spark(tmp_path):
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
     )
     assert found.stdout.split() == [str(len(TABLES)), "None"]
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "starts"),
+    [
+        ("dagster asset materialize --select bronze", {}, True),
+        ("dg launch --job all_tables", {}, True),
+        ("__main__.py api execute_run {}", {}, True),
+        ("dagster asset list", {}, False),
+        ("dagster api grpc --port 4000", {}, False),
+        ("pytest", {}, False),
+        ("dagster asset materialize", {"FITNESS_EXECUTOR": "multiprocess"}, False),
+        ("dagster asset materialize", {"FITNESS_SPARK_JOBS": "process"}, False),
+        ("dagster asset materialize", {"FITNESS_SPARK_REMOTE": "sc://127.0.0.1"}, False),
+    ],
+)
+def test_spark_starts_while_a_run_is_planned_in_the_process_that_needs_it(monkeypatch, command, variables, starts):
+    started = []
+    monkeypatch.setattr(Lake, "start_spark", lambda lake: started.append(lake))
+    monkeypatch.setattr("sys.argv", command.split())
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    definitions._defs()
+    assert bool(started) is starts

@@ -105,7 +105,8 @@ def test_the_wheel_has_all_that_a_job_runs(root, tmp_path):
     with zipfile.ZipFile(package) as files:
         assert files.read(f"fitness_assets/{Path(job.__file__).name}") == Path(job.__file__).read_bytes()
     code = "import fitness_assets.job as job; from importlib.resources import files; print(job.__file__);"
-    code += "assert (files('fitness_assets.quality') / 'report.html.j2').read_text()"
+    code += "assert (files('fitness_assets.quality') / 'report.html.j2').read_text()\n"
+    code += "assert (files('fitness_assets') / 'short_jobs.directives').read_text()"
     variables = {**os.environ, "PYTHONPATH": str(package)}
     done = subprocess.run([sys.executable, "-c", code], env=variables, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.startswith(str(package)), done.stderr

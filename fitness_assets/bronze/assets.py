@@ -25,7 +25,6 @@ from fitness_assets.bronze.uploads import (
     require_name,
     tell_dialect,
 )
-from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
 from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
@@ -165,10 +164,14 @@ def _ingest(
 
     LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
     cells = _cells(staging, taken)
-    frames = {LOGGED_DAYS.key: _write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None)}
+    frames = {
+        LOGGED_DAYS.key: write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
+    }
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
     misfits = rows_read - (staging.audits[LOGGED_DAYS.key].rows - before)
-    frames[QUARANTINE.key] = _write(staging, QUARANTINE, transforms.quarantine(cells) if cells and misfits else None)
+    frames[QUARANTINE.key] = write(
+        staging, QUARANTINE, transforms.quarantine(cells) if cells and misfits else None, append=True
+    )
     if misfits:
         counts = _of(frames[QUARANTINE.key], new).groupBy("upload_id").count().collect()
         quarantined = {row["upload_id"]: row["count"] for row in counts}
@@ -179,7 +182,7 @@ def _ingest(
             f"{entry.upload.found.uri}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
     rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
-    frames[UPLOADS.key] = _write(staging, UPLOADS, rows)
+    frames[UPLOADS.key] = write(staging, UPLOADS, rows, append=True)
     return frames | {FOUND: _of(frames[UPLOADS.key], found)}
 
 
@@ -197,12 +200,6 @@ def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
         cells = transforms.assemble(rows, layout) if is_regular else transforms.parse(rows, layout)
         frames.append(transforms.typed(cells))
     return reduce(DataFrame.unionByName, frames) if frames else None
-
-
-def _write(staging: Staging, table: Table, frame: DataFrame | None) -> DataFrame:
-    if frame is None:
-        return staging.write(table, None, append=True)
-    return write(staging, table, frame, append=True)
 
 
 def _of(frame: DataFrame, uploads: Sequence[Upload]) -> DataFrame:

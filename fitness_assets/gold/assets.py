@@ -1,7 +1,6 @@
 """When and where gold is made: one step writes the whole star, so that its tables always refer to one another."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 from pyspark.sql import DataFrame
 
@@ -11,15 +10,13 @@ from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets.steps import table_step
 
 
-def _frames(clean_days: DataFrame) -> AbstractContextManager[Sequence[DataFrame]]:
-    return nullcontext(
-        (
-            transforms.dim_user(clean_days),
-            transforms.dim_date(clean_days),
-            transforms.dim_activity(clean_days),
-            transforms.monthly_summary(clean_days),
-            transforms.fact_daily(clean_days),
-        )
+def _frames(clean_days: DataFrame) -> Sequence[DataFrame]:
+    return (
+        transforms.dim_user(clean_days),
+        transforms.dim_date(clean_days),
+        transforms.dim_activity(clean_days),
+        transforms.monthly_summary(clean_days),
+        transforms.fact_daily(clean_days),
     )
 
 
