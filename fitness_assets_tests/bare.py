@@ -69,7 +69,7 @@ def with_spark(file: Path, folder: Path) -> None:
     from fitness_assets.settings import Settings
     from fitness_assets.silver import transforms as silver
 
-    spark = start_spark(Settings())
+    spark = start_spark(Settings(raw_path=str(file)))
     schema = ", ".join(f"{column.name} {column.type}" for column in RAW_COLUMNS)
     rows = spark.read.schema(schema).csv(str(file), header=True)
     known = {
