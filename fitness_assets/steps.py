@@ -6,7 +6,6 @@ layer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from logging import Logger
 from typing import Any
@@ -70,29 +69,6 @@ class ContractError(Exception):
         self.verdict = Verdict(CONTRACT, "blocking", "Columns are not those of the dictionary.", len(errors), errors)
         what = "; ".join(error["error"] for error in errors)
         super().__init__(f"{table.key} breaks the rule {CONTRACT}: {what}. Nothing was published.")
-
-
-def table_step(
-    tables: Sequence[Table], reads: Sequence[Table], frames: Callable[..., Sequence[DataFrame]], at_once: int = 1
-) -> Step:
-    """A step that makes each table from one frame.
-
-    Args:
-        tables: what is made.
-        reads: what it is made from.
-        frames: from the frames of ``reads`` to those of ``tables``, in the same order.
-        at_once: how many of them are written at a time.
-    """
-
-    def make(work: Work, sources: Frames) -> Staging:
-        def write_all(staging: Staging) -> Frames:
-            with ThreadPoolExecutor(at_once) as pool:
-                written = pool.map(lambda table, frame: write(staging, table, frame), tables, frames(*sources.values()))
-                return {**sources, **{table.key: frame for table, frame in zip(tables, written, strict=True)}}
-
-        return stage(work, tables, sources, write_all)
-
-    return Step(tables, reads, make)
 
 
 def read(lake: Lake, key: str) -> DataFrame:

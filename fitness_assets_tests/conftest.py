@@ -155,20 +155,11 @@ def graph(lake: Lake, tmp_path: Path) -> dg.Definitions:
 
 @pytest.fixture
 def materialize(graph: dg.Definitions, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
-    """Run the real graph, or a selection of it; a failed run is returned, not raised.
+    """Run the real graph, or a selection of it; a failed run is returned, not raised."""
 
-    Steps passed by layer (``gold=...``) take the place of the real ones.
-    """
-
-    def run(select: str = "*", uploads: Sequence[str] = (), **steps: dg.AssetsDefinition) -> dg.ExecuteInProcessResult:
-        assets = [asset for asset in graph.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    def run(select: str = "*", uploads: Sequence[str] = ()) -> dg.ExecuteInProcessResult:
         job = dg.define_asset_job("job", dg.AssetSelection.from_string(select))
-        defs = dg.Definitions(
-            [steps.get(asset.op.name, asset) for asset in assets],
-            resources=graph.resources,
-            executor=graph.executor,
-            jobs=[job],
-        )
+        defs = dg.Definitions.merge(graph, dg.Definitions(jobs=[job]))
         config = {"ops": {"bronze": {"config": {"uploads": list(uploads)}}}} if uploads else None
         return defs.resolve_job_def("job").execute_in_process(
             run_config=config, instance=instance, raise_on_error=False

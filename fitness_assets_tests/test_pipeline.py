@@ -2,17 +2,14 @@
 
 import dagster as dg
 import pandas as pd
-import pytest
 from pyspark.sql import functions as F
 
-from fitness_assets.catalogue import TABLES, group_of
+from fitness_assets.catalogue import TABLES
 from fitness_assets.checks import check_specs
-from fitness_assets.gold import assets as gold_assets
-from fitness_assets.io_managers import step_assets
+from fitness_assets.gold import transforms as gold_transforms
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver import transforms as silver_transforms
-from fitness_assets.steps import table_step
 from fitness_assets_tests.conftest import (
     EVERYWHERE,
     GOOD_ROW,
@@ -100,23 +97,18 @@ def test_checks_alone_are_reported_again_from_the_audit(raw, materialize, graph,
     assert lake.current(LOGGED) == before
 
 
-@pytest.fixture
-def broken_gold():
-    """Gold whose fact has one impossible day; the rest is as it is."""
-
-    def make(clean_days):
-        frames = gold_assets._frames(clean_days)
-        spoiled = F.when(F.col("date_key") == F.lit(20240103), 99_999).otherwise(F.col("steps"))
-        return [*frames[:-1], frames[-1].withColumn("steps", spoiled)]
-
-    return step_assets(table_step(group_of(FACT.key), [CLEAN], make))
-
-
-def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize, lake, broken_gold):
+def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize, lake, monkeypatch):
     write_sample(raw / "sample.csv", users=3, days=5)
     assert materialize("group:bronze or group:silver or key:gold/fact_daily").success
     before = {table.key: lake.current(table) for table in TABLES}
-    result = materialize("key:gold/fact_daily", gold=broken_gold)
+
+    def spoiled(clean_days, fact_daily=gold_transforms.fact_daily):
+        """One day is impossible; the rest is as it is."""
+        steps = F.when(F.col("date_key") == F.lit(20240103), 99_999).otherwise(F.col("steps"))
+        return fact_daily(clean_days).withColumn("steps", steps)
+
+    monkeypatch.setattr(gold_transforms, "fact_daily", spoiled)
+    result = materialize("key:gold/fact_daily")
     assert not result.success
     said = failure_of(result)
     assert "gold/fact_daily breaks the rule steps_range" in said
@@ -132,33 +124,29 @@ def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize
     assert lake.read(FACT, failed_version).where("steps = 99999").count() > 0
 
 
-def test_a_frame_that_breaks_the_contract_is_not_even_staged(raw, materialize, lake):
+def test_a_frame_that_breaks_the_contract_is_not_even_staged(raw, materialize, lake, monkeypatch):
     write_sample(raw / "sample.csv", users=2, days=5)
     assert materialize("group:bronze").success
 
-    def make(logged_days):
-        judged = silver_transforms.judge(logged_days)
-        clean = silver_transforms.clean_days(judged).withColumn("steps", F.lit("many"))
-        return [clean, silver_transforms.rejected_days(judged)]
+    def misfit(judged, clean_days=silver_transforms.clean_days):
+        return clean_days(judged).withColumn("steps", F.lit("many"))
 
-    result = materialize("group:silver", silver=step_assets(table_step(group_of(CLEAN.key), [LOGGED], make)))
+    monkeypatch.setattr(silver_transforms, "clean_days", misfit)
+    result = materialize("group:silver")
     assert not result.success
     assert "silver/clean_days breaks the rule contract" in failure_of(result)
     assert not evaluations(result)["silver/clean_days", "contract"].passed
     assert lake.versions(CLEAN) == []
 
 
-def test_rows_lost_on_the_way_to_silver_are_found_before_anybody_reads_it(raw, materialize, lake):
+def test_rows_lost_on_the_way_to_silver_are_found_before_anybody_reads_it(raw, materialize, lake, monkeypatch):
     write_sample(raw / "sample.csv", users=2, days=5)
 
-    def make(logged_days):
-        judged = silver_transforms.judge(logged_days)
-        lossy = silver_transforms.clean_days(judged).where("date != '2024-01-02'")
-        return [lossy, silver_transforms.rejected_days(judged)]
+    def lossy(judged, clean_days=silver_transforms.clean_days):
+        return clean_days(judged).where("date != '2024-01-02'")
 
-    result = materialize(
-        "group:bronze or group:silver", silver=step_assets(table_step(group_of(CLEAN.key), [LOGGED], make))
-    )
+    monkeypatch.setattr(silver_transforms, "clean_days", lossy)
+    result = materialize("group:bronze or group:silver")
     assert "silver/rejected_days breaks the rule rows_reconcile" in failure_of(result)
     assert lake.current(CLEAN) is None
 

@@ -1,17 +1,18 @@
 """When and where gold is made: one step writes the whole star, so that its tables always refer to one another."""
 
-from collections.abc import Sequence
-
-from pyspark.sql import DataFrame
+from concurrent.futures import ThreadPoolExecutor
 
 from fitness_assets.gold import transforms
 from fitness_assets.gold.tables import TABLES
+from fitness_assets.rules import Frames
 from fitness_assets.silver.tables import CLEAN_DAYS
-from fitness_assets.steps import table_step
+from fitness_assets.staging import Staging
+from fitness_assets.steps import Step, Work, stage, write
 
 
-def _frames(clean_days: DataFrame) -> Sequence[DataFrame]:
-    return (
+def _make(work: Work, sources: Frames) -> Staging:
+    clean_days = sources[CLEAN_DAYS.key]
+    made = (
         transforms.dim_user(clean_days),
         transforms.dim_date(clean_days),
         transforms.dim_activity(clean_days),
@@ -19,6 +20,13 @@ def _frames(clean_days: DataFrame) -> Sequence[DataFrame]:
         transforms.fact_daily(clean_days),
     )
 
+    def write_all(staging: Staging) -> Frames:
+        # Planning and compiling a query keeps one core busy and leaves the others to the query beside it.
+        with ThreadPoolExecutor(2) as pool:
+            written = pool.map(lambda table, frame: write(staging, table, frame), TABLES, made)
+            return {**sources, **{table.key: frame for table, frame in zip(TABLES, written, strict=True)}}
 
-# Planning and compiling a query keeps one core busy and leaves the others to the query beside it.
-STEP = table_step(TABLES, [CLEAN_DAYS], _frames, at_once=2)
+    return stage(work, TABLES, sources, write_all)
+
+
+STEP = Step(TABLES, [CLEAN_DAYS], _make)
