@@ -21,6 +21,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from fitness_assets.predictions.tables import (
     BASELINES,
@@ -96,6 +97,8 @@ def last_training_day(days: pd.DataFrame) -> int | None:
     return None if labelled.empty else int(labelled.quantile(TRAIN_SHARE))
 
 
+# On these small matrices threads cost more than they give, and their sums would depend on how many there are.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Evaluation:
     """Judge the model of a target against the rules, then fit who is to predict.
 

@@ -15,12 +15,13 @@ def _make(work: Work, sources: Frames) -> Staging:
     made_from = work.lake.versions_of([*sources.values()])
 
     def write_all(staging: Staging) -> Frames:
-        collected = collect(sources)
-        findings = diagnose(collected)
-        # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
-        from fitness_assets.quality.report import report, summary
+        with ThreadPoolExecutor(1) as pool:  # Spark leaves a core to loading and to drawing
+            asked = pool.submit(collect, sources)
+            # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
+            from fitness_assets.quality.report import report, summary
 
-        with ThreadPoolExecutor(1) as pool:  # Spark leaves a core to the drawing
+            collected = asked.result()
+            findings = diagnose(collected)
             written = pool.submit(write, staging, AUDIT, staging.frame(AUDIT, rows(findings)))
             staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, made_from).encode())
             staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
