@@ -69,6 +69,7 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
         metadata = metadata_of(result, table.key)
         assert metadata["dagster/row_count"].value == counts[table.key]
         assert ("preview" in metadata) == (counts[table.key] > 0)
+        assert lake.preview(table, lake.current(table)) == lake.rows(table)[:5]
         assert "dagster/column_lineage" in metadata
         assert {path.suffix for path in path_of(lake, table).iterdir()} == {".parquet"}
 
