@@ -143,7 +143,7 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path, spark: SparkSession) ->
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield instance
 
 

@@ -54,7 +54,7 @@ def run_at(spark: SparkSession) -> Iterator[Callable[[Path], Ran]]:
         files = {t.key: {path.name: path.stat().st_ino for path in path_of(lake, t).iterdir()} for t in TABLES}
         return Ran(result, lake.current(UPLOADS), ledger, logged, quarantined, files)
 
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield run
 
 

@@ -128,7 +128,7 @@ def run_bronze(bucket: Bucket, spark_jobs: str) -> tuple[Lake, Any]:
     graph = build_defs(settings_of(bucket, spark_jobs), lake=lake)
     chosen = dg.define_asset_job("chosen", dg.AssetSelection.groups("bronze"))
     definitions = dg.Definitions.merge(graph, dg.Definitions(jobs=[chosen])).resolve_job_def("chosen")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         return lake, definitions.execute_in_process(instance=instance, raise_on_error=False)
 
 

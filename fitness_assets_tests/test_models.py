@@ -297,9 +297,12 @@ def run(spark, tmp_path_factory) -> Run:
     lake = Lake(LocalStore(root), lambda: spark)
     graph = build_defs(Settings(local_root=root), lake=lake)
     job = dg.Definitions.merge(
-        graph, dg.Definitions(jobs=[dg.define_asset_job("job", "not group:quality")])
+        graph,
+        dg.Definitions(
+            jobs=[dg.define_asset_job("job", "group:bronze or group:silver or group:gold or group:predictions")]
+        ),
     ).resolve_job_def("job")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         return Run(job.execute_in_process(instance=instance), lake)
 
 

@@ -46,7 +46,7 @@ def main(objects: int, times: int) -> None:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket="ticks", Prefix="raw/")
         assert sum(len(page["Contents"]) for page in pages) == objects
 
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         tick = looks(graph, instance, lake)
         # In place of ten thousand runs: all that lies there is in the ledger.
         lake.rows = lambda _: [{"uri": found.uri, "stamp": found.stamp} for found in place_of(settings.raw).find()]
