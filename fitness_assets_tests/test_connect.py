@@ -37,7 +37,7 @@ def server(tmp_path_factory) -> Iterator[tuple[Server, Callable[[], bool], str]]
 def test_a_connect_server_that_dies_is_one_sentence_and_after_it_every_table_is_that_of_an_embedded_run(
     server, sample, reference, tmp_path
 ):
-    """The first run loses its server in the middle; the second one has a process for each step."""
+    """The first run, with a process for each step, loses its server in the middle."""
     raw, lake = tmp_path / "data" / "raw", Lake(LocalStore(tmp_path / "data"), pytest.fail)
     raw.mkdir(parents=True)
     (raw / "notes.csv").write_bytes(REFUSED)
@@ -45,7 +45,7 @@ def test_a_connect_server_that_dies_is_one_sentence_and_after_it_every_table_is_
     spark, is_ready, url = server
     # No Java for the client: it needs none.
     client = {"FITNESS_SPARK_REMOTE": url, "FITNESS_SPARK_CONF": "", "JAVA_HOME": "/nowhere"}
-    run, log = materialize(tmp_path, **client)
+    run, log = materialize(tmp_path, **client, FITNESS_EXECUTOR="multiprocess")
     wait_for(lambda: "silver/rejected_days: writing" in log.read_text(), run, log)
     spark.kill()
     assert run.wait(SECONDS) != 0
@@ -54,6 +54,6 @@ def test_a_connect_server_that_dies_is_one_sentence_and_after_it_every_table_is_
     assert lake.current(CLEAN_DAYS) is None
 
     spark.start(is_ready)
-    run, log = materialize(tmp_path, **client, FITNESS_EXECUTOR="multiprocess")
+    run, log = materialize(tmp_path, **client)
     assert run.wait(SECONDS) == 0, log.read_text()[-3000:]
     assert_same(lake, reference())

@@ -43,7 +43,7 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
+def deployed(cloud, sample, pytestconfig, tmp_path_factory) -> Deployed:
     home = tmp_path_factory.mktemp("home")
     bucket, inbox = new_bucket(), Inbox("daemon")
     (home / "dagster.yaml").write_text(
@@ -80,7 +80,7 @@ def deployed(cloud, spark, sample, pytestconfig, tmp_path_factory) -> Deployed:
     finally:
         daemon.kill()
     (message,) = found
-    lake = Lake(S3Store(bucket, {"gold": "gold tables"}), lambda: spark)
+    lake = Lake(S3Store(bucket, {"gold": "gold tables"}), pytest.fail)
     return Deployed(bucket, lake, message, home, user)
 
 

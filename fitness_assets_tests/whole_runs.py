@@ -13,7 +13,7 @@ from typing import Any
 from fitness_assets.lake import Lake
 from fitness_assets_tests.conftest import SPARK_CONF, content, materialize_command
 
-SECONDS = 240
+SECONDS = 600  # of patience: three of these runs share two cores, which may be slow
 
 
 def environment(**more: str) -> dict[str, str]:
