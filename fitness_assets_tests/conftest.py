@@ -27,11 +27,14 @@ from fitness_assets.settings import Settings
 from fitness_assets.stores import LocalStore
 from fitness_assets_tests.cloud import Cloud
 
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+"""For little data: what Java would spend on its best code, or on verifying Spark's, is never earned back."""
+
 SPARK_CONF = (
     "spark.sql.shuffle.partitions=2;spark.driver.memory=2g;"
-    "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    f"spark.driver.extraJavaOptions={JAVA_OPTIONS};spark.executor.extraJavaOptions={JAVA_OPTIONS}"
 )
-"""For little data and two processes on two cores: what Java would spend on its best code is never earned back."""
+"""For two processes on two cores."""
 
 EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
 """For tests of what holds of every lake."""
