@@ -115,10 +115,7 @@ def reference(
             if not kept.exists():
                 spark = request.getfixturevalue("spark")
                 lake = Lake(LocalStore(tmp_path_factory.mktemp("reference")), lambda: spark)
-                raw = root_of(lake) / "raw"
-                raw.mkdir()
-                (raw / "notes.csv").write_bytes(REFUSED)
-                (raw / "sample.csv").write_bytes(sample.read_bytes())
+                put_uploads(root_of(lake), sample)
                 graph = build_defs(Settings(local_root=root_of(lake)), lake=lake)
                 assert graph.resolve_job_def("all_tables").execute_in_process().success
                 kept.write_text(json.dumps({table.key: content(lake, table.key) for table in TABLES}))
@@ -161,12 +158,8 @@ def materialize(graph: dg.Definitions, instance: dg.DagsterInstance) -> Callable
     """Run the real graph, or a selection of it; a failed run is returned, not raised."""
 
     def run(select: str = "*", uploads: Sequence[str] = ()) -> dg.ExecuteInProcessResult:
-        job = dg.define_asset_job("job", dg.AssetSelection.from_string(select))
-        defs = dg.Definitions.merge(graph, dg.Definitions(jobs=[job]))
         config = {"ops": {"bronze": {"config": {"uploads": list(uploads)}}}} if uploads else None
-        return defs.resolve_job_def("job").execute_in_process(
-            run_config=config, instance=instance, raise_on_error=False
-        )
+        return job_of(graph, select).execute_in_process(run_config=config, instance=instance, raise_on_error=False)
 
     return run
 
@@ -175,6 +168,20 @@ def materialize(graph: dg.Definitions, instance: dg.DagsterInstance) -> Callable
 def rows(lake: Lake) -> Callable[[str], list[dict[str, Any]]]:
     """The rows of a published table by its key."""
     return lambda key: [row.asDict() for row in lake.read(table_of(key)).collect()]
+
+
+def job_of(graph: dg.Definitions, select: str | dg.AssetSelection) -> dg.JobDefinition:
+    """A job of a part of a graph."""
+    job = dg.define_asset_job("job", select)
+    return dg.Definitions.merge(graph, dg.Definitions(jobs=[job])).resolve_job_def("job")
+
+
+def put_uploads(root: Path, sample: Path) -> None:
+    """Put the sample, and a file that is refused, where a local lake looks for uploads."""
+    raw = root / "raw"
+    raw.mkdir(parents=True)
+    (raw / "notes.csv").write_bytes(REFUSED)
+    (raw / "sample.csv").write_bytes(sample.read_bytes())
 
 
 def new_bucket() -> Bucket:

@@ -30,10 +30,8 @@ def cluster(cloud, tmp_path_factory) -> Iterator[tuple[str, list[Server]]]:
     """A master and two workers of Spark standalone: the URL of the master, and the workers."""
     spark_class = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
     port, folder = free_port(), tmp_path_factory.mktemp("cluster")
-    url, variables = (
-        f"spark://127.0.0.1:{port}",
-        environment(PYSPARK_PYTHON=sys.executable, SPARK_DAEMON_JAVA_OPTS=JAVA_OPTIONS),
-    )
+    url = f"spark://127.0.0.1:{port}"
+    variables = environment(PYSPARK_PYTHON=sys.executable, SPARK_DAEMON_JAVA_OPTS=JAVA_OPTIONS)
     where = ["--host", "127.0.0.1", "--webui-port", "0"]
     command = [spark_class, "org.apache.spark.deploy.master.Master", *where, "--port", str(port)]
     master = Server(command, folder / "master", variables)

@@ -8,7 +8,7 @@ import pytest
 from fitness_assets.lake import Lake
 from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets.stores import LocalStore
-from fitness_assets_tests.conftest import REFUSED
+from fitness_assets_tests.conftest import put_uploads
 from fitness_assets_tests.whole_runs import (
     SECONDS,
     Server,
@@ -38,10 +38,8 @@ def test_a_connect_server_that_dies_is_one_sentence_and_after_it_every_table_is_
     server, sample, reference, tmp_path
 ):
     """The first run, with a process for each step, loses its server in the middle."""
-    raw, lake = tmp_path / "data" / "raw", Lake(LocalStore(tmp_path / "data"), pytest.fail)
-    raw.mkdir(parents=True)
-    (raw / "notes.csv").write_bytes(REFUSED)
-    (raw / "sample.csv").write_bytes(sample.read_bytes())
+    lake = Lake(LocalStore(tmp_path / "data"), pytest.fail)
+    put_uploads(tmp_path / "data", sample)
     spark, is_ready, url = server
     # No Java for the client: it needs none.
     client = {"FITNESS_SPARK_REMOTE": url, "FITNESS_SPARK_CONF": "", "JAVA_HOME": "/nowhere"}

@@ -33,8 +33,10 @@ from fitness_assets_tests.conftest import (
     SPARK_CONF,
     evaluations,
     failure_of,
+    job_of,
     new_bucket,
     published,
+    put_uploads,
 )
 from fitness_assets_tests.whole_runs import SECONDS, assert_same, environment, materialize
 
@@ -126,10 +128,7 @@ def run_bronze(bucket: Bucket, spark_jobs: str) -> tuple[Lake, Any]:
     """Have Dagster run bronze on a lake in a bucket."""
     lake = Lake(S3Store(bucket, {}), lambda: pytest.fail("no Spark here"))
     graph = build_defs(settings_of(bucket, spark_jobs), lake=lake)
-    chosen = dg.define_asset_job("chosen", dg.AssetSelection.groups("bronze"))
-    definitions = dg.Definitions.merge(graph, dg.Definitions(jobs=[chosen])).resolve_job_def("chosen")
-    with dg.DagsterInstance.ephemeral() as instance:
-        return lake, definitions.execute_in_process(instance=instance, raise_on_error=False)
+    return lake, job_of(graph, "group:bronze").execute_in_process(raise_on_error=False)
 
 
 def variables_of(params: dict[str, Any]) -> dict[str, str]:
@@ -219,10 +218,7 @@ def test_emr_serverless_is_given_script_environment_and_role(cloud, bucket):
 
 @pytest.mark.deployment
 def test_jobs_in_processes_of_their_own_make_the_same_tables(sample, reference, tmp_path):
-    raw = tmp_path / "data" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "notes.csv").write_bytes(REFUSED)
-    (raw / "sample.csv").write_bytes(sample.read_bytes())
+    put_uploads(tmp_path / "data", sample)
     run, log = materialize(tmp_path, FITNESS_SPARK_JOBS="process", PYTHONPATH=str(other_pyspark("4.0").parent))
     assert run.wait(SECONDS) == 0, log.read_text()[-3000:]
     assert "learning from" in log.read_text(), "what a job has to say stands in the log of its step"

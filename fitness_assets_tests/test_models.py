@@ -32,7 +32,7 @@ from fitness_assets.predictions.tables import (
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS
 from fitness_assets.settings import Settings
 from fitness_assets.stores import LocalStore
-from fitness_assets_tests.conftest import evaluations, path_of, table_of
+from fitness_assets_tests.conftest import evaluations, job_of, path_of, table_of
 from fitness_assets_tests.planted import Planted, fact_daily, raw_days
 
 STRESS, SLEEP, WEIGHT = TARGETS
@@ -296,14 +296,8 @@ def run(spark, tmp_path_factory) -> Run:
     raw_days(Planted("weight", 3), 30, 190).to_csv(root / "raw" / "planted.csv", index=False)
     lake = Lake(LocalStore(root), lambda: spark)
     graph = build_defs(Settings(local_root=root), lake=lake)
-    job = dg.Definitions.merge(
-        graph,
-        dg.Definitions(
-            jobs=[dg.define_asset_job("job", "group:bronze or group:silver or group:gold or group:predictions")]
-        ),
-    ).resolve_job_def("job")
-    with dg.DagsterInstance.ephemeral() as instance:
-        return Run(job.execute_in_process(instance=instance), lake)
+    job = job_of(graph, "group:bronze or group:silver or group:gold or group:predictions")
+    return Run(job.execute_in_process(), lake)
 
 
 def test_the_graph_publishes_models_and_predictions_as_one_version(run):

@@ -16,6 +16,7 @@ from fitness_assets_tests.conftest import (
     HEADER,
     evaluations,
     failure_of,
+    job_of,
     path_of,
     sample_of,
     table_of,
@@ -92,8 +93,8 @@ def test_checks_alone_are_reported_again_from_the_audit(raw, materialize, graph,
     write_sample(raw / "sample.csv", users=2, days=5)
     assert materialize("group:bronze").success
     before = lake.current(LOGGED)
-    job = dg.define_asset_job("checks", dg.AssetSelection.checks_for_assets(dg.AssetKey(["bronze", "logged_days"])))
-    result = dg.Definitions.merge(graph, dg.Definitions(jobs=[job])).resolve_job_def("checks").execute_in_process()
+    checks = dg.AssetSelection.checks_for_assets(dg.AssetKey(["bronze", "logged_days"]))
+    result = job_of(graph, checks).execute_in_process()
     assert set(evaluations(result)) == {(LOGGED.key, spec.name) for spec in check_specs(LOGGED)}
     assert lake.current(LOGGED) == before
 
