@@ -1,13 +1,20 @@
-"""From an object that lands in a bucket to tables, message and metrics, by the real daemon; and the same as on disk."""
+"""From an object that lands in a bucket to tables, message and metrics, by the real daemon; and the same as on disk.
+
+The daemon's Spark is a cluster, one of whose workers is killed in the middle.
+"""
 
 import json
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
 import pyarrow.parquet as pq
+import pyspark
 import pytest
 from botocore.exceptions import ClientError
 
@@ -19,8 +26,8 @@ from fitness_assets.metrics import NAMESPACE
 from fitness_assets.s3_store import S3Store
 from fitness_assets.silver.tables import REJECTED_DAYS
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import REFUSED, new_bucket, published
-from fitness_assets_tests.whole_runs import Server, assert_same, environment
+from fitness_assets_tests.conftest import JAVA_OPTIONS, REFUSED, SPARK_CONF, new_bucket, published
+from fitness_assets_tests.whole_runs import Server, assert_same, environment, free_port, listens
 
 pytestmark = pytest.mark.deployment
 COMPUTE_LOGS = """
@@ -40,6 +47,28 @@ class Deployed:
     message: dict[str, str]
     home: Path
     user: dict[str, str]
+
+
+@contextmanager
+def cluster(folder: Path, **variables: str) -> Iterator[tuple[str, list[Server]]]:
+    """A master and two workers of Spark standalone: the URL of the master, and the workers."""
+    spark_class = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
+    port = free_port()
+    url = f"spark://127.0.0.1:{port}"
+    variables = environment(PYSPARK_PYTHON=sys.executable, SPARK_DAEMON_JAVA_OPTS=JAVA_OPTIONS, **variables)
+    where = ["--host", "127.0.0.1", "--webui-port", "0"]
+    command = [spark_class, "org.apache.spark.deploy.master.Master", *where, "--port", str(port)]
+    master = Server(command, folder / "master", variables)
+    worker = [spark_class, "org.apache.spark.deploy.worker.Worker", *where, "--cores", "1", "--memory", "2g", url]
+    workers = [Server(worker, folder / f"worker{number}", variables) for number in range(2)]
+    try:
+        master.start(lambda: listens(port))
+        for one in workers:
+            one.start(lambda one=one: "Successfully registered with master" in one.log.read_text())
+        yield url, workers
+    finally:
+        for server in (*workers, master):
+            server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -73,12 +102,19 @@ def deployed(cloud, sample, pytestconfig, tmp_path_factory) -> Deployed:
         "FITNESS_SNS_TOPIC_ARN": inbox.arn,
     }
     command = [str(Path(sys.executable).with_name("dagster-daemon")), "run", "-m", "fitness_assets.definitions"]
-    daemon = Server(command, home, environment(**variables))
     found = []
-    try:
-        daemon.start(lambda: found.extend(inbox.read()) or (found and measured(bucket.name, "RunSeconds")))
-    finally:
-        daemon.kill()
+    with cluster(home / "cluster", **user) as (master, workers):
+        spark_conf = f"{SPARK_CONF};spark.executor.memory=1g;spark.executor.cores=1"
+        more = {"FITNESS_SPARK_MASTER": master, "FITNESS_SPARK_CONF": spark_conf}
+        daemon = Server(command, home, environment(**variables, **more))
+        try:
+            daemon.start(lambda: "silver/rejected_days: writing" in daemon.log.read_text())
+            time.sleep(2)  # in the middle of the job that writes
+            workers[0].kill()
+            daemon.wait_for(lambda: found.extend(inbox.read()) or (found and measured(bucket.name, "RunSeconds")))
+        finally:
+            daemon.kill()
+        assert "Asked to launch executor" in workers[0].log.read_text(), "it had a share of the work"
     (message,) = found
     lake = Lake(S3Store(bucket, {"gold": "gold tables"}), pytest.fail)
     return Deployed(bucket, lake, message, home, user)
@@ -133,7 +169,7 @@ def test_readers_find_the_files_by_the_manifest_alone(deployed):
 
 
 def test_no_secret_is_in_logs_events_objects_or_messages(deployed):
-    written = [path.read_bytes() for path in deployed.home.rglob("*") if path.is_file()]
+    written = [path.read_bytes() for path in deployed.home.rglob("*") if path.is_file() and path.suffix != ".jar"]
     written += [deployed.bucket.get(found.key) for found in deployed.bucket.list("")]
     written.append(repr(deployed.message).encode())
     secret = deployed.user["AWS_SECRET_ACCESS_KEY"].encode()

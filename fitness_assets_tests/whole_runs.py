@@ -50,7 +50,12 @@ class Server:
             self.process = subprocess.Popen(
                 self.command, cwd=self.folder, env=self.variables, stdout=log, stderr=log, start_new_session=True
             )
-        wait_for(is_ready, self.process, self.log)
+        self.wait_for(is_ready)
+
+    def wait_for(self, what: Callable[[], Any]) -> None:
+        """Ask again until there is something."""
+        assert self.process
+        wait_for(what, self.process, self.log)
 
     def kill(self) -> None:
         """Kill it with everything that it started."""
