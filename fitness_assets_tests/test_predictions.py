@@ -15,7 +15,8 @@ import pytest
 from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import models, transforms
-from fitness_assets.predictions.models import Scorer, answer, evaluate, last_training_day
+from fitness_assets.predictions.models import evaluate, last_training_day
+from fitness_assets.predictions.scoring import Scorer, answer
 from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, TARGETS, probability_of
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS
 from fitness_assets.silver import transforms as silver

@@ -33,7 +33,8 @@ def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) ->
     with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
         collected = pool.submit(chosen.toArrow)
         # Imported here, because it takes over a second that whoever loads the graph can do without.
-        from fitness_assets.predictions.models import Scorer, evaluate, last_training_day
+        from fitness_assets.predictions.models import evaluate, last_training_day
+        from fitness_assets.predictions.scoring import Scorer
 
         # In one order, whatever order files and tasks came in: the same days give the same models.
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()

@@ -5,13 +5,12 @@ and by person (a fold's people are not learned from). The rules are learned in t
 feature or none, so that the model can win only by what its other features tell.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.impute import SimpleImputer
@@ -23,18 +22,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from fitness_assets.predictions.scoring import answer, inputs_of
 from fitness_assets.predictions.tables import (
     BASELINES,
-    FACT_PREDICTIONS,
     GAP_DAYS,
     MODEL,
     NO_SKILL,
     NOT_ENOUGH_DATA,
     PREDICTORS,
     SKILL,
-    WEIGHT_LIMIT,
     Target,
-    probability_of,
 )
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES
 
@@ -143,63 +140,6 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
     return found
 
 
-def answer(target: Target, estimator: Any, days: pd.DataFrame) -> np.ndarray:
-    """What an estimator says of some days: probabilities by label, shape (days, labels), or numbers, shape (days,)."""
-    inputs: Any = days[list(estimator.feature_names_in_)] if hasattr(estimator, "feature_names_in_") else days
-    if not target.classes:
-        return np.clip(estimator.predict(inputs), -WEIGHT_LIMIT, WEIGHT_LIMIT)
-    probabilities = np.zeros((len(days), len(target.classes)))
-    probabilities[:, [target.classes.index(label) for label in estimator.classes_]] = estimator.predict_proba(inputs)
-    return probabilities
-
-
-class Scorer:
-    """Answers for batches of days; goes to wherever Spark keeps the days.
-
-    Args:
-        evaluations: one for each target.
-        version: of the models.
-    """
-
-    def __init__(self, evaluations: Sequence[Evaluation], version: str) -> None:
-        self._who = [(e.target, e.verdict, e.predictor, e.estimators.get(e.predictor), e.offsets) for e in evaluations]
-        self._version = version
-
-    @property
-    def inputs(self) -> list[str]:
-        """What it has to know of a day."""
-        return sorted({name for target, _, predictor, *_ in self._who for name in inputs_of(target, predictor)})
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """From keys, split, inputs and actuals to ``gold/fact_predictions``."""
-        schema = FACT_PREDICTIONS.arrow_schema
-        for batch in batches:
-            columns = {name: batch[name] for name in schema.names if name in batch.schema.names}
-            days = batch.select(self.inputs).to_pandas().reindex(range(len(batch)))  # also where nothing is asked for
-            for target, verdict, predictor, estimator, offsets in self._who:
-                said = {
-                    f"{target.name}_skill": verdict,
-                    f"{target.name}_predictor": predictor,
-                    f"{target.name}_model_version": self._version,
-                }
-                columns |= {name: pa.repeat(pa.scalar(value, pa.string()), len(batch)) for name, value in said.items()}
-                if estimator is not None and len(batch):
-                    columns |= _columns(target, answer(target, estimator, days), offsets)
-            arrays = [columns.get(name, pa.nulls(len(batch))).cast(schema.field(name).type) for name in schema.names]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _columns(target: Target, answers: np.ndarray, offsets: tuple[float, float]) -> Mapping[str, pa.Array]:
-    predicted = f"predicted_{target.quantity}"
-    if target.classes:
-        labels = pa.array(target.classes).take(pa.array(answers.argmax(axis=1)))
-        each = {probability_of(target, label): pa.array(answers[:, i]) for i, label in enumerate(target.classes)}
-        return {predicted: labels, **each}
-    low, high = (np.clip(answers + offset, -WEIGHT_LIMIT, WEIGHT_LIMIT) for offset in offsets)
-    ends = {f"{target.quantity}_lower": low, f"{target.quantity}_upper": high}
-    return {name: pa.array(values.round(3)) for name, values in {predicted: answers, **ends}.items()}
-
-
 def _folds(target: Target, past: Any, future: Any) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """Past days of some people and future days of the others, in turn; nothing if there is too little of either."""
     users = past["user_id"].drop_duplicates()
@@ -212,20 +152,6 @@ def _folds(target: Target, past: Any, future: Any) -> Iterator[tuple[pd.DataFram
         pairs.append((past[~past["user_id"].isin(theirs)], future[future["user_id"].isin(theirs)]))
     if all(len(p) >= MIN_TRAIN_ROWS and p[target.actual].nunique() > 1 and len(f) for p, f in pairs):
         yield from pairs
-
-
-def inputs_of(target: Target, predictor: str | None) -> tuple[str, ...]:
-    """What a predictor has to know of a day."""
-    match predictor:
-        case "model":
-            return FEATURES
-        case "user_mean":
-            return (target.user_mean,)
-        case "today_level":
-            return (target.level,)
-        case "persistence" if target.persistence:
-            return (target.persistence,)
-    return ()
 
 
 def _fit(target: Target, predictor: str, days: pd.DataFrame) -> Any:
