@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-import skops.io
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from fitness_assets.definitions import build_defs
@@ -288,6 +287,15 @@ class Run(NamedTuple):
         (name,) = [name for name in self.lake.attachments(table_of(key), version) if name.endswith(suffix)]
         return path_of(self.lake, table_of(key), name)
 
+    def model(self, name: str) -> Any:
+        """The stored model of a target; nothing but what the three libraries define has to be trusted for it."""
+        import skops.io  # takes two seconds of every process that collects tests
+
+        path = self.attached(MODELS[name].key, ".skops")
+        untrusted = skops.io.get_untrusted_types(file=path)
+        assert [of for of in untrusted if not of.startswith(("sklearn.", "numpy.", "scipy."))] == []
+        return skops.io.load(path, trusted=untrusted)
+
 
 @pytest.fixture(scope="module")
 def run(spark, tmp_path_factory) -> Run:
@@ -321,20 +329,15 @@ def test_the_graph_publishes_models_and_predictions_as_one_version(run):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_stored_model_is_what_it_says_and_loads_without_trust(run, name):
-    path = run.attached(MODELS[name].key, ".skops")
-    untrusted = skops.io.get_untrusted_types(file=path)
-    assert [of for of in untrusted if not of.startswith(("sklearn.", "numpy.", "scipy."))] == []
-    assert tuple(skops.io.load(path, trusted=untrusted).feature_names_in_) == FEATURES
+    assert tuple(run.model(name).feature_names_in_) == FEATURES
 
 
 def test_the_stored_model_predicts_what_was_published(run):
-    path = run.attached(MODELS["weight_change"].key, ".skops")
-    model = skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
     fact = run.lake.read(table_of("gold/fact_daily"))
     days = transforms.features(fact).toArrow().to_pandas().sort_values(["user_id", "date_key"])
     published = run.frame(FACT_PREDICTIONS.key).sort_values(["user_id", "date_key"])
     assert set(published["weight_change_predictor"]) == {"model"}
-    again = np.clip(model.predict(days[list(FEATURES)]), -5, 5).round(3)
+    again = np.clip(run.model("weight_change").predict(days[list(FEATURES)]), -5, 5).round(3)
     assert published["predicted_weight_change_30d"].to_numpy() == pytest.approx(again, abs=1.1e-3)
     assert np.std(again) > 0.5
 
