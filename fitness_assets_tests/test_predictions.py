@@ -208,7 +208,7 @@ def scored(spark, tmp_path_factory) -> dict[str, Scored]:
             judged = {target.name: evaluate(target, days, until) for target in TARGETS}
         scorer = Scorer([*judged.values()], "000007")
         asked = transforms.features(fact.where(fact["user_id"].startswith(f"{name}/")), scorer.inputs)
-        rows = transforms.fact_predictions(asked, until, scorer).toArrow().to_pandas()
+        rows = transforms.fact_predictions(asked, until, scorer, scorer.alike).toArrow().to_pandas()
         done[name] = Scored(len(days), judged, until, rows)
     return done
 

@@ -47,7 +47,7 @@ def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) ->
             work.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
         scorer = Scorer(evaluations, staging.version)
         asked = transforms.features(fact_daily, scorer.inputs)
-        scored = transforms.fact_predictions(asked, train_until, scorer)
+        scored = transforms.fact_predictions(asked, train_until, scorer, scorer.alike)
         written = {MODELS[e.target.name].key: pool.submit(_keep, staging, e, inputs) for e in evaluations}
         written[FACT_PREDICTIONS.key] = pool.submit(write, staging, FACT_PREDICTIONS, scored)
         return {**sources, **{key: frame.result() for key, frame in written.items()}}

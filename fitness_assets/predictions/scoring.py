@@ -51,27 +51,26 @@ class Scorer:
     """
 
     def __init__(self, evaluations: "Sequence[Evaluation]", version: str) -> None:
-        self._who = [(e.target, e.verdict, e.predictor, e.estimators.get(e.predictor), e.offsets) for e in evaluations]
-        self._version = version
+        self._who = [(e.target, e.predictor, e.estimators.get(e.predictor), e.offsets) for e in evaluations]
+        self.alike: dict[str, str | None] = {
+            f"{e.target.name}_{what}": value
+            for e in evaluations
+            for what, value in (("skill", e.verdict), ("predictor", e.predictor), ("model_version", version))
+        }
+        """What it says of every day alike, by column; Spark adds it, and need not carry it to and fro."""
 
     @property
     def inputs(self) -> list[str]:
         """What it has to know of a day."""
-        return sorted({name for target, _, predictor, *_ in self._who for name in inputs_of(target, predictor)})
+        return sorted({name for target, predictor, *_ in self._who for name in inputs_of(target, predictor)})
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """From keys, split, inputs and actuals to ``gold/fact_predictions``."""
-        schema = FACT_PREDICTIONS.arrow_schema
+        """From keys, split, inputs and actuals to ``gold/fact_predictions`` without what is said of all days alike."""
+        schema = pa.schema([field for field in FACT_PREDICTIONS.arrow_schema if field.name not in self.alike])
         for batch in batches:
             columns = {name: batch[name] for name in schema.names if name in batch.schema.names}
             days = batch.select(self.inputs).to_pandas().reindex(range(len(batch)))  # also where nothing is asked for
-            for target, verdict, predictor, estimator, offsets in self._who:
-                said = {
-                    f"{target.name}_skill": verdict,
-                    f"{target.name}_predictor": predictor,
-                    f"{target.name}_model_version": self._version,
-                }
-                columns |= {name: pa.repeat(pa.scalar(value, pa.string()), len(batch)) for name, value in said.items()}
+            for target, _, estimator, offsets in self._who:
                 if estimator is not None and len(batch):
                     columns |= _columns(target, answer(target, estimator, days), offsets)
             arrays = [columns.get(name, pa.nulls(len(batch))).cast(schema.field(name).type) for name in schema.names]

@@ -3,12 +3,13 @@
 A feature of day t is known on day t: every window ends there. Only the targets look ahead.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from fitness_assets.predictions.tables import (
     FACT_PREDICTIONS,
@@ -142,13 +143,21 @@ def split(train_until: int | None) -> SparkColumn:
 
 
 def fact_predictions(
-    days: DataFrame, train_until: int | None, score: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+    days: DataFrame,
+    train_until: int | None,
+    score: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
+    alike: Mapping[str, str | None],
 ) -> DataFrame:
     """Score every day, batch by batch, where the days are.
 
     Args:
         days: as `features` makes them, with the inputs that are asked for.
         train_until: the last day that was learned from.
-        score: from batches of keys, split, inputs and actuals to batches of ``gold/fact_predictions``.
+        score: from batches of keys, split, inputs and actuals to batches of the other columns.
+        alike: columns that say the same of every day.
     """
-    return days.withColumn("split", split(train_until)).drop(DAY).mapInArrow(score, FACT_PREDICTIONS.spark_schema)
+    schema = FACT_PREDICTIONS.spark_schema
+    scored = StructType([field for field in schema if field.name not in alike])
+    answers = days.withColumn("split", split(train_until)).drop(DAY).mapInArrow(score, scored)
+    said = {name: F.lit(value).cast("string") for name, value in alike.items()}
+    return answers.withColumns(said).select(*schema.names)
