@@ -6,16 +6,17 @@ together are asked of the staged files.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from typing import Any
 
+from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.dictionary import Table
-from fitness_assets.rules import Frames, KeyRule, Rule, SetRule, Severity, count_rows
+from fitness_assets.rules import Frames, KeyRule, Rule, SetRule, Severity, count_rows, table_name
 from fitness_assets.staging import Staging
 from fitness_assets.versions import Verdict
 
@@ -87,10 +88,10 @@ def _label(table: Table, rule: Rule | SetRule | KeyRule) -> str:
 
 
 def _suspects(rules: Mapping[str, KeyRule], frames: Frames) -> list[str]:
-    """The key rules that may be broken, found by counting the rows of every table by a hash of their keys, once.
+    """The key rules that may be broken, found in one job by counting the rows of every table by blocks of keys.
 
-    A rule that is found here is counted again by the keys themselves, since two keys may share a hash. That such a
-    pair hides a missing reference has a chance of one in 2⁶⁴ for each two keys.
+    A rule that is found here is counted again by the keys themselves, since blocks are told apart by a hash. That two
+    blocks with one hash hide a missing reference has a chance of one in 2⁶⁴ for each two.
     """
     tables = list(dict.fromkeys(key for rule in rules.values() for key in rule.tables))
     keys = list(dict.fromkeys(rule.columns for rule in rules.values()))
@@ -100,18 +101,49 @@ def _suspects(rules: Mapping[str, KeyRule], frames: Frames) -> list[str]:
             key,
             frames[key].select(
                 F.lit(keys.index(columns)).alias("_key"),
-                F.xxhash64(*columns).alias("_hash"),
+                *_in_blocks(frames[key], columns, f"_bits_{table_name(key)}"),
                 *(name for name in sums if name in frames[key].columns),
             ),
         )
         for key, columns in dict.fromkeys((key, rule.columns) for rule in rules.values() for key in rule.tables)
     ]
-    broken = {
-        label: F.count_if((F.col("_key") == keys.index(rule.columns)) & F.expr(rule.violated)).alias(label)
-        for label, rule in rules.items()
-    }
-    counts = count_rows(rows, ["_key", "_hash"], tables, sums).agg(*broken.values()).collect()[0]
+    names = [table_name(key) for key in tables]
+    blocks = count_rows(rows, ["_key", "_block"], tables, [*sums, *(f"_bits_{name}" for name in names)])
+    # No bits: the block is one key. As many ones as rows: each key came once. Else it is unknown how often each came.
+    of_a_key = (
+        "CASE WHEN _bits_{0} = 0 THEN {0} WHEN bit_count(_bits_{0}) = {0} THEN shiftright(_bits_{0}, _at) & 1 END"
+    )
+    counts = (
+        blocks.withColumn("_at", F.explode(F.sequence(F.lit(0), F.lit(31))))
+        .withColumns({name: F.expr(of_a_key.format(name)) for name in names})
+        .agg(
+            *(
+                F.count_if(
+                    (F.col("_key") == keys.index(rule.columns)) & F.expr(f"coalesce({rule.violated}, true)")
+                ).alias(label)
+                for label, rule in rules.items()
+            )
+        )
+        .collect()[0]
+    )
     return [label for label in rules if counts[label]]
+
+
+def _in_blocks(frame: DataFrame, columns: Sequence[str], bits: str) -> tuple[SparkColumn, SparkColumn]:
+    """The block of each key, and its bit there.
+
+    Days and row numbers follow one another: 32 keys that end in neighbours make a block, each with a bit of its own.
+    Bits are added up, so that one which comes twice carries, and the sum has fewer ones than the block has rows. Keys
+    of one column are few, and may come often where they are referred to: each is a block, without a bit.
+    """
+    *others, last = columns
+    number = {"int": last, "bigint": last, "date": f"unix_date({last})"}.get(dict(frame.dtypes)[last])
+    if not others or number is None:
+        return F.xxhash64(*columns).alias("_block"), F.lit(0).alias(bits)
+    return (
+        F.xxhash64(*others, F.expr(f"shiftright({number}, 5)")).alias("_block"),
+        F.expr(f"shiftleft(1L, CAST({number} & 31 AS INT))").alias(bits),
+    )
 
 
 def _sample(offending: Mapping[str, DataFrame]) -> dict[str, list[dict[str, Any]]]:

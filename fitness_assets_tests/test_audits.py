@@ -1,4 +1,4 @@
-"""Rules about keys: suspected by a hash in one query, then counted by the keys themselves."""
+"""Rules about keys: suspected by blocks of keys in one query, then counted by the keys themselves."""
 
 import pytest
 from pyspark.sql import functions as F
@@ -43,9 +43,13 @@ def audited(lake):
 @pytest.fixture
 def suspects(spark):
     def of(rows):
-        rules = {f"{t.key} {rule.name}": rule for t in TABLES for rule in t.set_rules if isinstance(rule, KeyRule)}
-        assert set(rules) == {UNIQUE_USER, UNIQUE_MONTH, USER_EXISTS}
-        return audits._suspects(rules, {table.key: frame_of(spark, table, rows[table.key]) for table in TABLES})
+        tables = [table_of(key) for key in rows]
+        rules = {f"{t.key} {rule.name}": rule for t in tables for rule in t.set_rules if isinstance(rule, KeyRule)}
+        among = {name: rule for name, rule in rules.items() if rows.keys() >= set(rule.tables)}
+        frames = {t.key: frame_of(spark, t, rows[t.key]) for t in tables}
+        found = audits._suspects(among, frames)
+        assert {name for name, rule in among.items() if rule.violations(frames).count()} <= set(found)
+        return found
 
     return of
 
@@ -89,3 +93,46 @@ def test_broken_keys_are_counted_exactly_also_among_those_that_share_their_hash(
     failed, sample = audited(BROKEN)[UNIQUE_USER]
     assert failed == 2
     assert {row["user_id"] for row in sample} == {"b", "c"}
+
+
+BLOCK = [20240101, 20240102, 20240103]
+"""Days that are counted in one block."""
+
+
+@pytest.mark.parametrize(
+    ("fact", "activity", "dates", "broken"),
+    [
+        pytest.param([*BLOCK, 20240731], [*BLOCK, 20240731], [*BLOCK, 20240731, 20241231], [], id="nothing"),
+        pytest.param(
+            [*BLOCK, 20240103],
+            BLOCK,
+            BLOCK,
+            ["fact_daily dim_activity_exists", "fact_daily primary_key"],
+            id="twice, and then it is unknown which day",
+        ),
+        pytest.param(BLOCK, BLOCK[:2], BLOCK, ["fact_daily dim_activity_exists"], id="missing"),
+        pytest.param(BLOCK, [*BLOCK[:2], 20240104], BLOCK, ["fact_daily dim_activity_exists"], id="another one"),
+        pytest.param([], BLOCK, [], [], id="more than is asked for"),
+        pytest.param(
+            BLOCK,
+            [*BLOCK[:2], 20240102],
+            BLOCK,
+            ["dim_activity primary_key", "fact_daily dim_activity_exists"],
+            id="as many, but one twice and one missing",
+        ),
+        pytest.param(
+            BLOCK[:2], BLOCK[:2], BLOCK[1:], ["fact_daily dim_date_exists"], id="a key of fewer columns is missing"
+        ),
+    ],
+)
+def test_what_is_wrong_within_a_block_of_keys_is_suspected(suspects, fact, activity, dates, broken):
+    of_a = {"fact_daily": fact, "dim_activity": activity}
+    rows = {f"gold/{name}": [{"user_id": "a", "date_key": day} for day in days] for name, days in of_a.items()}
+    rows["gold/fact_daily"] += [{"user_id": "b", "date_key": day} for day in fact[:1]]  # users may share days
+    rows["gold/dim_activity"] += [{"user_id": "b", "date_key": day} for day in activity[:1]]
+    rows["gold/dim_date"] = [{"date_key": day} for day in dates]
+    assert sorted(suspects(rows)) == [f"gold/{name}" for name in broken]
+
+
+def test_empty_keys_are_keys(suspects):
+    assert suspects({"gold/dim_date": [{"date_key": None}, {"date_key": None}]}) == ["gold/dim_date primary_key"]
