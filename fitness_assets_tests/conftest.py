@@ -57,6 +57,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 
 @pytest.fixture(scope="session")
+def root(pytestconfig: pytest.Config) -> Path:
+    """The folder of the project."""
+    return pytestconfig.rootpath
+
+
+@pytest.fixture(scope="session")
 def cloud() -> Iterator[Cloud]:
     """An AWS on loopback, which every AWS client of the tests finds."""
     server = Cloud()

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 
 
 @pytest.fixture(scope="module")
-def root(pytestconfig) -> Path:
-    return pytestconfig.rootpath
-
-
-@pytest.fixture(scope="module")
 def glue(cloud, root) -> Stack:
     return deploy(root, SparkJobs="glue")
 
