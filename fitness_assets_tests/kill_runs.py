@@ -3,6 +3,7 @@
 Every round puts a new upload into ``raw/``, starts the real command line, kills it with SIGKILL at a moment of its own
 (every other time together with its JVM), checks that each table is whole, lets the next run finish, and checks that
 every upload is in bronze exactly once. Not a test: it takes some minutes. It ends with status 1 at the first fault.
+With ``--bucket`` the lake is in a bucket of a server of its own, on loopback.
 """
 
 import os
@@ -15,19 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-import pandas as pd
 
+from fitness_assets.aws import Bucket
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.catalogue import TABLES
 from fitness_assets.lake import Lake
+from fitness_assets.resources import store_of
 from fitness_assets.sample import rows as sample_rows
-from fitness_assets.stores import LocalStore
-from fitness_assets_tests.conftest import HEADER, materialize_command, path_of
+from fitness_assets.settings import Settings
+from fitness_assets_tests.cloud import Cloud
+from fitness_assets_tests.conftest import HEADER, materialize_command, new_bucket, path_of
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    """Start the main job on the lake of a folder, in a process group of its own."""
-    environment = os.environ | {"FITNESS_LOCAL_ROOT": str(folder)}
+def start(folder: Path, settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the main job, in a process group of its own."""
+    asked = settings.model_dump(mode="json", exclude_unset=True)
+    environment = os.environ | {f"FITNESS_{name.upper()}": value for name, value in asked.items()}
     with (folder / "run.log").open("wb") as log:
         return subprocess.Popen(
             materialize_command("*"),
@@ -39,16 +43,21 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def upload(folder: Path, seed: int) -> int:
+def upload(settings: Settings, seed: int) -> int:
     """Put a new file into raw/; returns its rows."""
     lines = [",".join(cells) for user in sample_rows(5, 40, seed) for cells in user]
-    (folder / "raw").mkdir(exist_ok=True)
-    (folder / "raw" / f"{seed:03}.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    name, text = f"{seed:03}.csv", "\n".join([HEADER, *lines]) + "\n"
+    if settings.lake_bucket:
+        Bucket(settings.lake_bucket).put(f"raw/{name}", text.encode())
+    else:
+        raw = Path(settings.raw)
+        raw.mkdir(exist_ok=True)
+        (raw / name).write_text(text)
     return len(lines)
 
 
 def check_whole(lake: Lake) -> dict[str, int]:
-    """Read every published table; its rows have to be those of its audit, and its folder Parquet alone.
+    """Read every published table; its rows have to be those of its audit, and a folder has Parquet files alone.
 
     Returns:
         Rows by table.
@@ -58,10 +67,10 @@ def check_whole(lake: Lake) -> dict[str, int]:
         version = lake.current(table)
         if version is None:
             continue
-        folder = path_of(lake, table)
-        names = [path.name for path in folder.iterdir()]
-        assert all(name.endswith(".parquet") for name in names), f"{table.key}: {names}"
-        counts[table.key] = len(pd.read_parquet(folder))
+        if not lake.store.location(table).startswith("s3:"):
+            names = [path.name for path in path_of(lake, table).iterdir()]
+            assert all(name.endswith(".parquet") for name in names), f"{table.key}: {names}"
+        counts[table.key] = len(lake.rows(table))
         assert counts[table.key] == lake.audit(table, version).rows, f"{table.key} {version}: {counts[table.key]} rows"
         if table.layer == "predictions":
             assert "md" in {name.rpartition(".")[2] for name in lake.attachments(table, version)}, (
@@ -70,21 +79,22 @@ def check_whole(lake: Lake) -> dict[str, int]:
     return counts
 
 
-def check_complete(folder: Path, lake: Lake, rows: int, uploads: int) -> None:
+def check_complete(lake: Lake, rows: int, uploads: int) -> None:
     """After a run that ended well, every upload is in bronze once and every row is accounted for."""
     counts = check_whole(lake)
-    ledger = pd.read_parquet(path_of(lake, UPLOADS))
+    ledger = lake.rows(UPLOADS)
     assert len(ledger) == uploads, f"{len(ledger)} uploads in the ledger of {uploads}"
-    assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == rows == ledger["rows_read"].sum()
+    read = sum(row["rows_read"] for row in ledger)
+    assert counts["bronze/logged_days"] + counts["bronze/quarantine"] == rows == read
     assert counts["silver/clean_days"] + counts["silver/rejected_days"] == counts["bronze/logged_days"]
     assert counts["gold/fact_daily"] == counts["gold/fact_predictions"] == counts["silver/clean_days"]
     assert set(counts) == {table.key for table in TABLES}
 
 
-def finish(folder: Path) -> float:
+def finish(folder: Path, settings: Settings) -> float:
     """Run to the end; returns the seconds it took."""
     begin = time.monotonic()
-    status = start(folder).wait()
+    status = start(folder, settings).wait()
     assert status == 0, f"a run after a kill failed with status {status}: see {folder / 'run.log'}"
     return time.monotonic() - begin
 
@@ -92,7 +102,8 @@ def finish(folder: Path) -> float:
 @click.command(help=__doc__)
 @click.option("--times", default=20, show_default=True, help="How many runs to kill.")
 @click.option("--seed", default=1, show_default=True, help="Same seed, same moments.")
-def main(times: int, seed: int) -> None:
+@click.option("--bucket", is_flag=True, help="The lake is in a bucket.")
+def main(times: int, seed: int, bucket: bool) -> None:
     """Kill, look, finish, look; as often as asked."""
     moments = random.Random(seed)
 
@@ -101,14 +112,19 @@ def main(times: int, seed: int) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lake = Lake(LocalStore(folder), no_spark)
-        rows = upload(folder, 0)
-        whole = finish(folder)
-        check_complete(folder, lake, rows, uploads=1)
+        if bucket:
+            os.environ |= Cloud().environment
+            settings = Settings(storage_mode="s3", s3_bucket=new_bucket().name)
+        else:
+            settings = Settings(local_root=folder)
+        lake = Lake(store_of(settings), no_spark)
+        rows = upload(settings, 0)
+        whole = finish(folder, settings)
+        check_complete(lake, rows, uploads=1)
         click.echo(f"a whole run takes {whole:.0f} s")
         for round_ in range(1, times + 1):
-            rows += upload(folder, round_)
-            process = start(folder)
+            rows += upload(settings, round_)
+            process = start(folder, settings)
             # One moment in each slice of a run, so that all of it is covered.
             moment = whole * (round_ - 1 + moments.random()) / times
             time.sleep(moment)
@@ -117,8 +133,8 @@ def main(times: int, seed: int) -> None:
                 (os.killpg if round_ % 2 else os.kill)(process.pid, signal.SIGKILL)
             process.wait()
             seen = check_whole(lake)
-            whole = min(whole, finish(folder))  # the first run may have met a busier machine
-            check_complete(folder, lake, rows, uploads=round_ + 1)
+            whole = min(whole, finish(folder, settings))  # the first run may have met a busier machine
+            check_complete(lake, rows, uploads=round_ + 1)
             how = f"killed {'with its JVM ' if round_ % 2 else ''}after {moment:.1f} s" if before_end else "had ended"
             click.echo(f"{round_:3}/{times} {how}: {len(seen)} tables whole, the next run succeeded")
     click.echo("every table was whole every time, and no upload was lost or doubled")
