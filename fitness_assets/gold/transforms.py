@@ -16,8 +16,9 @@ def dim_user(clean_days: DataFrame) -> DataFrame:
     return (
         clean_days.groupBy("user_id")
         .agg(
-            _latest("age"),
-            _latest("gender"),
+            _latest(F.col("age")).alias("age"),
+            # As a number: to find the latest of texts, Spark would sort all days.
+            F.char(_latest(F.ascii("gender"))).alias("gender"),
             *(_average(of, f"avg_{of}") for of in ("height_cm", "weight_kg", "bmi", "bmr")),
         )
         .select(*_names(DIM_USER))
@@ -71,8 +72,8 @@ def _names(table: Table) -> list[str]:
     return [column.name for column in table.columns]
 
 
-def _latest(name: str) -> SparkColumn:
-    return F.max_by(name, F.when(F.col(name).isNotNull(), F.col("date"))).alias(name)
+def _latest(value: SparkColumn) -> SparkColumn:
+    return F.max_by(value, F.when(value.isNotNull(), F.col("date")))
 
 
 def _average(of: str, name: str) -> SparkColumn:
