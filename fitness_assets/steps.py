@@ -5,9 +5,11 @@ publishing to whoever asked. Here belongs no Dagster (``io_managers.py`` makes a
 layer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import Logger
+from threading import Event, Thread
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -19,6 +21,8 @@ from fitness_assets.lake import Lake
 from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 from fitness_assets.versions import Verdict
+
+_MINUTE = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -98,11 +102,33 @@ def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Calla
     staging = work.lake.stage(tables, work.lake.versions_of([*sources.values()]), work.run_id)
     work.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
     try:
-        audit(staging, write_all(staging))
+        with _progress(work.log, staging):
+            audit(staging, write_all(staging))
         staging.seal()
     finally:
         staging.clean_up()
     return staging
+
+
+@contextmanager
+def _progress(log: Logger, staging: Staging) -> Iterator[None]:
+    """Say every minute how far a version is; a large one takes many."""
+    ended = Event()
+
+    def say() -> None:
+        minutes = 0
+        while not ended.wait(_MINUTE):
+            minutes += 1
+            written = [f"{audit.table} ({audit.rows:,} rows)" for audit in staging.audits.values() if audit.rows]
+            log.info(f"version {staging.version}, minute {minutes}: written so far {', '.join(written) or 'nothing'}")
+
+    speaker = Thread(target=say, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
 
 
 def write(staging: Staging, table: Table, frame: DataFrame | None, append: bool = False) -> DataFrame:
