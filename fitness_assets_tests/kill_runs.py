@@ -12,34 +12,32 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 from fitness_assets.aws import Bucket
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.catalogue import TABLES
+from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
 from fitness_assets.resources import store_of
+from fitness_assets.s3_store import S3Store
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Cloud
-from fitness_assets_tests.conftest import HEADER, materialize_command, new_bucket, path_of
+from fitness_assets_tests.conftest import HEADER, materialize_command, new_bucket, path_of, published
 
 
-def start(folder: Path, settings: Settings) -> subprocess.Popen[bytes]:
+def start(folder: Path) -> subprocess.Popen[bytes]:
     """Start the main job, in a process group of its own."""
-    asked = settings.model_dump(mode="json", exclude_unset=True)
-    environment = os.environ | {f"FITNESS_{name.upper()}": value for name, value in asked.items()}
     with (folder / "run.log").open("wb") as log:
         return subprocess.Popen(
-            materialize_command("*"),
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            materialize_command("*"), cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
 
 
@@ -56,8 +54,15 @@ def upload(settings: Settings, seed: int) -> int:
     return len(lines)
 
 
+def files_of(lake: Lake, table: Table) -> Mapping[str, Path | BytesIO]:
+    """The published files of a table by name, found by what is published alone."""
+    if isinstance(lake.store, S3Store):
+        return published(lake.store.bucket, lake.store.location(table))
+    return {path.name: path for path in path_of(lake, table).iterdir()}
+
+
 def check_whole(lake: Lake) -> dict[str, int]:
-    """Read every published table; its rows have to be those of its audit, and a folder has Parquet files alone.
+    """Read every published table as anybody does; its rows have to be those of its audit, its files Parquet alone.
 
     Returns:
         Rows by table.
@@ -67,10 +72,9 @@ def check_whole(lake: Lake) -> dict[str, int]:
         version = lake.current(table)
         if version is None:
             continue
-        if not lake.store.location(table).startswith("s3:"):
-            names = [path.name for path in path_of(lake, table).iterdir()]
-            assert all(name.endswith(".parquet") for name in names), f"{table.key}: {names}"
-        counts[table.key] = len(lake.rows(table))
+        files = files_of(lake, table)
+        assert all(name.endswith(".parquet") for name in files), f"{table.key}: {[*files]}"
+        counts[table.key] = sum(len(pd.read_parquet(file)) for file in files.values())
         assert counts[table.key] == lake.audit(table, version).rows, f"{table.key} {version}: {counts[table.key]} rows"
         if table.layer == "predictions":
             assert "md" in {name.rpartition(".")[2] for name in lake.attachments(table, version)}, (
@@ -91,10 +95,10 @@ def check_complete(lake: Lake, rows: int, uploads: int) -> None:
     assert set(counts) == {table.key for table in TABLES}
 
 
-def finish(folder: Path, settings: Settings) -> float:
+def finish(folder: Path) -> float:
     """Run to the end; returns the seconds it took."""
     begin = time.monotonic()
-    status = start(folder, settings).wait()
+    status = start(folder).wait()
     assert status == 0, f"a run after a kill failed with status {status}: see {folder / 'run.log'}"
     return time.monotonic() - begin
 
@@ -112,19 +116,19 @@ def main(times: int, seed: int, bucket: bool) -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        os.environ["FITNESS_LOCAL_ROOT"] = name
         if bucket:
             os.environ |= Cloud().environment
-            settings = Settings(storage_mode="s3", s3_bucket=new_bucket().name)
-        else:
-            settings = Settings(local_root=folder)
+            os.environ |= {"FITNESS_STORAGE_MODE": "s3", "FITNESS_S3_BUCKET": new_bucket().name}
+        settings = Settings()
         lake = Lake(store_of(settings), no_spark)
         rows = upload(settings, 0)
-        whole = finish(folder, settings)
+        whole = finish(folder)
         check_complete(lake, rows, uploads=1)
         click.echo(f"a whole run takes {whole:.0f} s")
         for round_ in range(1, times + 1):
             rows += upload(settings, round_)
-            process = start(folder, settings)
+            process = start(folder)
             # One moment in each slice of a run, so that all of it is covered.
             moment = whole * (round_ - 1 + moments.random()) / times
             time.sleep(moment)
@@ -133,7 +137,7 @@ def main(times: int, seed: int, bucket: bool) -> None:
                 (os.killpg if round_ % 2 else os.kill)(process.pid, signal.SIGKILL)
             process.wait()
             seen = check_whole(lake)
-            whole = min(whole, finish(folder, settings))  # the first run may have met a busier machine
+            whole = min(whole, finish(folder))  # the first run may have met a busier machine
             check_complete(lake, rows, uploads=round_ + 1)
             how = f"killed {'with its JVM ' if round_ % 2 else ''}after {moment:.1f} s" if before_end else "had ended"
             click.echo(f"{round_:3}/{times} {how}: {len(seen)} tables whole, the next run succeeded")

@@ -69,8 +69,8 @@ def test_the_generator_writes_a_whole_file_or_none(tmp_path):
     assert f"{len(rows)} rows of 2 users" in result.output
 
 
-def test_the_shipped_sample_is_what_the_generator_makes(pytestconfig):
-    lines = (pytestconfig.rootpath / "data" / "raw" / "sample.csv").read_text().splitlines()
+def test_the_shipped_sample_is_what_the_generator_makes(root):
+    lines = (root / "data" / "raw" / "sample.csv").read_text().splitlines()
     expected = [",".join(row) for user in sample.rows(48, 365, 1) for row in user]
     assert lines[1:] == expected
 

@@ -59,15 +59,14 @@ def test_every_rule_is_a_check_and_blocks_if_it_says_so(graph):
             assert checks[table.key, rule.name].description == rule.description
 
 
-def test_both_ways_into_the_ui_open_the_same_module(pytestconfig):
-    root = pytestconfig.rootpath
+def test_both_ways_into_the_ui_open_the_same_module(root):
     project = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["dg"]["project"]
     workspace = yaml.safe_load((root / "workspace.yaml").read_text())
     assert workspace["load_from"] == [{"python_module": project["code_location_target_module"]}]
 
 
-def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reported_home(pytestconfig):
-    config = yaml.safe_load((pytestconfig.rootpath / "dagster.yaml").read_text())
+def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reported_home(root):
+    config = yaml.safe_load((root / "dagster.yaml").read_text())
     assert not Path(config["storage"]["sqlite"]["base_dir"]).is_absolute()
     assert config["concurrency"]["runs"]["max_concurrent_runs"] == 1
     assert config["telemetry"]["enabled"] is False

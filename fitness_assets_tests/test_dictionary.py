@@ -70,8 +70,8 @@ def test_not_a_number_is_outside_every_range(spark):
     assert spark.sql("SELECT double('NaN') AS weight_kg").where(rule.violated).count() == 1
 
 
-def test_the_page_for_analysts_is_current(pytestconfig):
-    committed = (pytestconfig.rootpath / "docs" / "dictionary.md").read_text()
+def test_the_page_for_analysts_is_current(root):
+    committed = (root / "docs" / "dictionary.md").read_text()
     assert committed == page(), "run: python -m fitness_assets dictionary > docs/dictionary.md"
 
 

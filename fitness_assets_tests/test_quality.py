@@ -19,8 +19,8 @@ ALL = {id(found): found for found in vars(thresholds).values() if isinstance(fou
 
 
 @pytest.fixture(scope="module")
-def shared(pytestconfig) -> Path:
-    folder = pytestconfig.rootpath.parent / "shared"
+def shared(root) -> Path:
+    folder = root.parent / "shared"
     if not folder.is_dir():
         pytest.skip("the folder ../shared with the real data and the year file's generator is not there")
     return folder
@@ -95,8 +95,8 @@ def verdict_of(findings):
     return {verdict.scope: verdict.verdict for verdict in verdicts(findings)}
 
 
-def test_the_sample_looks_generated_and_says_why(findings, pytestconfig):
-    days = pd.read_csv(pytestconfig.rootpath / "data" / "raw" / "sample.csv", dtype={"user_id": str})
+def test_the_sample_looks_generated_and_says_why(findings, root):
+    days = pd.read_csv(root / "data" / "raw" / "sample.csv", dtype={"user_id": str})
     numbers = [name for name in days.columns if name not in ("user_id", "date", "gender")]
     days[numbers] = days[numbers].apply(pd.to_numeric, errors="coerce")
     found = findings(days[days.steps.notna()].assign(date=lambda d: pd.to_datetime(d.date)))

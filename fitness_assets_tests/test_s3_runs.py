@@ -72,16 +72,14 @@ def cluster(folder: Path, **variables: str) -> Iterator[tuple[str, list[Server]]
 
 
 @pytest.fixture(scope="module")
-def deployed(cloud, sample, pytestconfig, tmp_path_factory) -> Deployed:
+def deployed(cloud, sample, root, tmp_path_factory) -> Deployed:
     home = tmp_path_factory.mktemp("home")
     bucket, inbox = new_bucket(), Inbox("daemon")
-    (home / "dagster.yaml").write_text(
-        (pytestconfig.rootpath / "dagster.yaml").read_text() + COMPUTE_LOGS % bucket.name
-    )
+    (home / "dagster.yaml").write_text((root / "dagster.yaml").read_text() + COMPUTE_LOGS % bucket.name)
     bucket.upload(sample, "inbound data/2024/sample.csv")  # as any client would
     bucket.put("inbound data/notes.csv", REFUSED)
     boto3.client("glue").create_database(DatabaseInput={"Name": "fitness"})
-    policy = (pytestconfig.rootpath / "docs" / "iam-policy.json").read_text()
+    policy = (root / "docs" / "iam-policy.json").read_text()
     names = {"BUCKET/raw": f"{bucket.name}/inbound data", "BUCKET/gold": f"{bucket.name}/gold tables"}
     for name, value in {**names, "BUCKET": bucket.name, "TOPIC_ARN": inbox.arn, "GLUE_DATABASE": "fitness"}.items():
         policy = policy.replace(name, value)
