@@ -252,7 +252,8 @@ def test_the_longest_stretch_by_chance_grows_with_days_and_with_how_often_days_a
     assert longest_by_chance(1_000, 0) == longest_by_chance(1_000, 1) == 4
     assert longest_by_chance(100_000, 10_000) == 8
     assert longest_by_chance(100_000, 30_000) > 13
-    assert longest_by_chance(100, 100) == 100
+    assert longest_by_chance(100_000, 99_000) == 30, "a month, however many days are equal"
+    assert longest_by_chance(100, 100) == 4
 
 
 def test_every_row_of_the_table_has_a_name_and_a_scope_of_its_own(planted, careless):

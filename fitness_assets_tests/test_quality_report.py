@@ -31,7 +31,7 @@ PROBE = """<script>addEventListener('load', () => { document.title = JSON.string
 def item(people: int, n: int) -> dict[str, float]:
     """Sums of people who do not differ and of days that know nothing of each other."""
     zero = dict.fromkeys(
-        ("a", "aa", "ab", "ac", "shift", "equal", "fine", "beyond", "round", "between", "spread_people"), 0
+        ("a", "aa", "ab", "ac", "lean", "shift", "equal", "fine", "beyond", "round", "between", "spread_people"), 0
     )
     total = {"people": people, "n": n, "nn": n * n / people, "x": 0.0, "xx": n, "x_means": people, "pairs": n}
     spread = {"b": n, "c": n, "bb": n, "cc": n, "bc": n, "paired_people": people, "repeated_people": people}

@@ -43,8 +43,8 @@ from fitness_assets.quality.thresholds import Diagnostic
 SHOWN = 5
 """So many people are named in one finding."""
 
-MIN_RUN = 5
-"""Shorter stretches of one value are never named."""
+MIN_RUN, MAX_RUN = 5, 30
+"""Shorter stretches of one value are never named, longer ones always: where most values stay, chance says nothing."""
 
 _CHANCE_OF_ROUND = {
     "steps": 0.001,
@@ -54,7 +54,10 @@ _CHANCE_OF_ROUND = {
     "exercise_minutes": 0.1,
     "weight_kg": 0.2,
 }
-"""Share of round values where last digits are evenly spread; of whole numbers, but for hours of sleep, of tenths."""
+"""Share of round values where last digits are evenly spread; of whole numbers, but for hours of sleep, of tenths.
+
+Where another metric is logged in tenths, a tenth of that.
+"""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ def _link(link: tuple[str, str]) -> Diagnostic:
 
 def _spacing(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
     if name in ROUND_TO and item:
-        chance = _CHANCE_OF_ROUND[name]
+        in_tenths = name != "sleep_hours" and item["fine"] > item["n"] / 2
+        chance = _CHANCE_OF_ROUND[name] / (10 if in_tenths else 1)
         ratio = share(item["round"], item["n"], MIN_PAIRS)
         unit = f"{(ratio.value if ratio else 0):.1%} are multiples of {ROUND_TO[name]:,}; chance gives {chance:.1%}."
         times = ratio and _exact(ratio.value / chance)
@@ -169,11 +173,9 @@ def longest_by_chance(pairs: int, equal: int) -> int:
         pairs: days whose day before is known.
         equal: how many of them equal it.
     """
-    if not equal:
+    if equal in (0, pairs):  # what never changes, for nobody, is no more by chance than what always does
         return MIN_RUN - 1
-    if equal == pairs:
-        return pairs
-    return max(MIN_RUN - 1, int(log(0.01 / pairs) / log(equal / pairs)) + 1)
+    return min(MAX_RUN, max(MIN_RUN - 1, int(log(0.01 / pairs) / log(equal / pairs)) + 1))
 
 
 def _stress(c: Collected) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from math import atanh, sqrt, tanh
+from math import atanh, inf, sqrt, tanh
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
@@ -16,13 +16,14 @@ from pyspark.sql import functions as F
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.sums import LOG
-from fitness_assets.quality.tallies import Tally
+from fitness_assets.quality.tallies import BIN_WIDTH, RELATIVE_ROUNDING, Tally
 from fitness_assets.quality.transforms import LATEST_UPLOADS
+from fitness_assets.silver.tables import CLEAN_DAYS
 
 Row = dict[str, Any]
 
 Z = 2.576
-"""So many standard errors to each side hold 99 %."""
+"""So many standard errors of Fisher's transformation to each side hold 99 %."""
 
 MIN_PEOPLE, MIN_DAYS, MIN_PAIRS = 10, 10, 200
 """With fewer people, days of each, or pairs of values, nothing is said."""
@@ -157,54 +158,71 @@ def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
 
     Args:
         item: sums over people, of `tallies.Tally`.
-        lagged: the pairs are a value and the one before it. Deviations from a mean of few days lean below zero then, by
-            1 / days in first order (Marriott and Pope, Biometrika 1954;41:390), which is given back.
+        lagged: the pairs are a value and the one before it. Deviations from a mean of few days lean below zero then,
+            which is given back.
 
     Returns:
-        None with fewer than `MIN_PAIRS` pairs or where nothing varies.
+        None with fewer than `MIN_PAIRS` pairs or `MIN_PEOPLE` people with several, or where nothing varies.
     """
-    if not item or item["pairs"] < MIN_PAIRS or not item["b"] or not item["c"]:
+    if not item or item["pairs"] < MIN_PAIRS or item["paired_people"] < MIN_PEOPLE or not item["b"] or not item["c"]:
         return None
-    b, c, root = item["b"], item["c"], sqrt(item["b"] * item["c"])
+    b, c, root, people = item["b"], item["c"], sqrt(item["b"] * item["c"]), item["paired_people"]
     r = item["a"] / root
     variance = (
         item["aa"] / root**2
         + r**2 / 4 * (item["bb"] / b**2 + item["cc"] / c**2 + 2 * item["bc"] / (b * c))
         - r / root * (item["ab"] / b + item["ac"] / c)
     )
-    error = Z * sqrt(max(variance, 1 / item["pairs"]))
-    if lagged:
-        r += item["paired_people"] / item["pairs"]
-    return Estimate(min(r, 1.0), max(r - error, -1.0), min(r + error, 1.0))
+    variance *= people / (people - 1)
+    error = _standard_errors(people) * sqrt(max(variance, 1 / item["pairs"]))
+    return _bounded(r + item["lean"] / root if lagged else r, error)
+
+
+def _bounded(r: float, error: float) -> Estimate:
+    """A correlation with so much to each side."""
+    return Estimate(*(max(-1.0, min(end, 1.0)) for end in (r, r - error, r + error)))
+
+
+def _standard_errors(people: float) -> float:
+    """So many standard errors to each side hold 99 %: Student's quantile, larger for few people."""
+    from scipy.special import stdtrit  # imported here, as whoever loads the graph does without
+
+    return float(stdtrit(people - 1, 0.995))
 
 
 def within_variance(item: Row) -> float | None:
     """Variance of the values of a person about the person's own mean, over all people."""
     freedom = item["n"] - item["people"]
-    return max(item["xx"] - item["x_means"], 0.0) / freedom if freedom > 0 else None
+    return _difference(item["xx"], item["x_means"]) / freedom if freedom > 0 else None
+
+
+def _difference(squares: float, less: float) -> float:
+    """A sum of squares less another one; 0 where what is left is rounding."""
+    return squares - less if squares - less > RELATIVE_ROUNDING * squares else 0.0
 
 
 def between_share(item: Row | None) -> Estimate | None:
     """The share of a metric's variance that lies between people: the intraclass correlation ICC(1).
 
-    From the one-way analysis of variance (Shrout and Fleiss, Psychol Bull 1979;86:420), with the standard error of
-    large samples (Donner, Int Stat Rev 1986;54:67).
+    From the one-way analysis of variance, with the interval that F has (Shrout and Fleiss, Psychol Bull 1979;86:420);
+    where people have not equally many days, by their size in that analysis.
 
     Returns:
         None with fewer than `MIN_PEOPLE` people or `MIN_DAYS` days for each, or where nothing varies.
     """
     if not item or item["people"] < MIN_PEOPLE or item["n"] < MIN_DAYS * item["people"]:
         return None
+    from scipy.special import fdtri
+
     n, people = item["n"], item["people"]
     within = within_variance(item) or 0.0
-    between = (item["x_means"] - item["x"] ** 2 / n) / (people - 1)
-    size = (n - item["nn"] / n) / (people - 1)
-    total = between + (size - 1) * within
-    if total <= 0:
-        return None
-    share = (between - within) / total
-    error = Z * (1 - share) * (1 + (size - 1) * share) * sqrt(2 / (size * (size - 1) * (people - 1)))
-    return Estimate(share, max(share - error, -1.0), min(share + error, 1.0))
+    between = _difference(item["x_means"], item["x"] ** 2 / n) / (people - 1)
+    if not within:
+        return Estimate(1.0, 1.0, 1.0) if between else None
+    size, freedom = (n - item["nn"] / n) / (people - 1), (people - 1, n - people)
+    ratio = between / within
+    ends = (ratio, ratio / fdtri(*freedom, 0.995), ratio / fdtri(*freedom, 0.005))
+    return Estimate(*(float((f - 1) / (f + size - 1)) for f in ends))
 
 
 def weekend_shift(item: Row | None) -> Estimate | None:
@@ -214,7 +232,7 @@ def weekend_shift(item: Row | None) -> Estimate | None:
     count, unit = item["shifts"], sqrt(within_variance(item) or 1.0)
     mean = item["shift"] / count
     variance = max(item["shift_squares"] / count - mean**2, 0.0) * count / (count - 1)
-    error = Z * sqrt(variance / count)
+    error = _standard_errors(count) * sqrt(variance / count)
     return Estimate(mean / unit, (mean - error) / unit, (mean + error) / unit)
 
 
@@ -223,12 +241,12 @@ def between_people(item: Row | None) -> Estimate | None:
     if not item or item["paired_people"] < MIN_PEOPLE:
         return None
     n, x, y = item["means"], item["mx"], item["my"]
-    spreads = (n * item["mxx"] - x * x) * (n * item["myy"] - y * y)
-    if spreads <= 0:
+    spreads = _difference(n * item["mxx"], x * x) * _difference(n * item["myy"], y * y)
+    if not spreads:
         return None
-    r = (n * item["mxy"] - x * y) / sqrt(spreads)
+    r = max(-1.0, min((n * item["mxy"] - x * y) / sqrt(spreads), 1.0))
     middle, error = atanh(max(min(r, 0.9999), -0.9999)), Z / sqrt(item["paired_people"] - 3)
-    return Estimate(r, tanh(middle - error), tanh(middle + error))
+    return Estimate(r, min(r, tanh(middle - error)), max(r, tanh(middle + error)))
 
 
 def share(count: float | None, of: float | None, least: int = 1) -> Estimate | None:
@@ -245,11 +263,21 @@ def histogram(bins: Sequence[Row], item: str) -> dict[int, int]:
     return found
 
 
+def is_beyond(row: Row) -> bool:
+    """Whether a bar of a histogram lies outside the range that silver keeps."""
+    low, high = CLEAN_DAYS[row["item"]].range or (-inf, inf)
+    width = BIN_WIDTH[row["item"]]
+    return row["bin"] * width > high or (row["bin"] + 1) * width <= low
+
+
 def moments(bins: Sequence[Row], item: str) -> dict[str | None, tuple[int, float, float]]:
-    """Count, mean and variance of an item for each key of its histograms (an upload, a weekday)."""
+    """Count, mean and variance of an item for each key of its histograms (an upload, a weekday).
+
+    Only of bars within the range that silver keeps: a single typing error would hide everything else.
+    """
     sums: dict[str | None, list[float]] = {}
     for row in bins:
-        if row["item"] == item:
+        if row["item"] == item and not is_beyond(row):
             total = sums.setdefault(row["key"], [0, 0.0, 0.0])
             for position, name in enumerate(("n", "x", "xx")):
                 total[position] += row[name]

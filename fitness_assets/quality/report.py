@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from fitness_assets.quality import charts, thresholds
 from fitness_assets.quality.diagnostics import Finding
-from fitness_assets.quality.measures import Collected, Estimate, histogram, moments
+from fitness_assets.quality.measures import Collected, Estimate, histogram, is_beyond, moments
 from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.tallies import BIN_WIDTH
 from fitness_assets.quality.verdicts import digits, to_mend, verdicts
@@ -85,10 +85,7 @@ def summary(collected: Collected, findings: Sequence[Finding]) -> str:
         draws.append(_weight(collected))
     if draws:
         picture = base64.b64encode(charts.png(draws)).decode()
-        lines += [
-            "",
-            f"![Differences between people, day to day, one person's weight](data:image/png;base64,{picture})",
-        ]
+        lines += ["", f"![The main pictures of the report](data:image/png;base64,{picture})"]
     lines += ["", "## Before anybody decides on it", ""]
     lines += [f"- {what}" for what, _ in to_mend(findings)] or ["- Nothing was found that has to be mended."]
     return "\n".join([*lines, "", "The whole report is `report.html` beside the version."]) + "\n"
@@ -112,7 +109,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
         ),
         _Section(
             "One person",
-            "The person with most days. A body's weight drifts; drawn by lot, it jumps about.",
+            "The person with most weights. A body's weight drifts; drawn by lot, it jumps about.",
             [
                 _chart("Weight", _weight(c), "person-weight", f"User {c.person_id}, kg, as far as a year."),
                 _chart("Steps", charts.line(*_course(c, "steps"), ""), "person-steps"),
@@ -244,10 +241,14 @@ def _numbers(c: Collected, name: str) -> str:
     def one(bins: Sequence[dict[str, Any]]) -> str:
         parts = moments(bins, name).values()
         n = sum(part[0] for part in parts)
+        if not n:
+            return "none"
         mean = sum(m * x for m, x, _ in parts) / n
         return f"{mean:,.1f} ± {sqrt(sum(m * (v + (x - mean) ** 2) for m, x, v in parts) / n):,.1f}"
 
-    return f"Mean ± standard deviation: {one(c.before)} as logged, {one(c.after)} clean."
+    beyond = sum(row["n"] for row in c.before if row["item"] == name and is_beyond(row))
+    left_out = f" ({beyond:,} beyond the range of the cleaning rules left out)" if beyond else ""
+    return f"Mean ± standard deviation: {one(c.before)} as logged{left_out}, {one(c.after)} clean."
 
 
 def _categories(c: Collected, name: str) -> dict[str, float]:

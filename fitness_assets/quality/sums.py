@@ -80,16 +80,17 @@ class Days:
         self.gap = np.where(new, np.nan, self.day - np.roll(self.day, 1)) - 1
         self.follows = self.gap == 0
         self.position = np.arange(len(ids))
-        self.key = np.cumsum(new) * 1_000_000.0 + self.day
+        self.key = np.cumsum(new) * 10_000_000.0 + self.day
         self.lengths = np.diff(np.append(self.starts, len(ids)))
 
     def items(self) -> Iterator[tuple[str, dict[str, Array]]]:
         """The sums of every item, an array with one entry for each person.
 
         ``n`` values with their sum ``x`` and squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends;
-        ``pairs`` of values with their sums and products; how many are ``beyond`` the item's limits, ``round``, ``fine``
-        (not whole), ``equal`` to the other; and the highest ``peak`` (length of a run of equal values, size of a
-        change, length of a gap; NaN where there is none) with its day.
+        ``pairs`` of values with their sums and products, of which so many are ``chained`` (share a day with the next
+        pair); how many are ``beyond`` the item's limits, ``round``, ``fine`` (not whole), ``equal`` to the other; and
+        the highest ``peak`` (length of a run of equal values, size of a change, length of a gap; NaN where there is
+        none) with its day.
         """
         of, weight = self.columns, self.columns["weight_kg"]
         for name in METRICS:
@@ -111,10 +112,12 @@ class Days:
         yield LOG, {"n": self.lengths, "span": self._range(self.day) + 1, **self._peak(self.gap)}
 
     def changing(self) -> int:
-        """Of how many people the gender changes, or the age falls or leaps."""
+        """Of how many people the gender changes, or the age falls or leaps; an age that stays is that of a profile."""
         year = self.day.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
         # On a birthday the difference of age and year moves by one; one that moves by two is not of one person.
-        is_other = (self._range(self.columns["gender"]) > 0) | (self._range(self.columns["age"] - year) > 1)
+        age = self.columns["age"]
+        is_older = (self._range(age) > 0) & (self._range(age - year) > 1)
+        is_other = (self._range(self.columns["gender"]) > 0) | is_older
         return int(is_other.sum())
 
     def _metric(self, name: str) -> dict[str, Array]:
@@ -123,8 +126,10 @@ class Days:
         began = np.maximum.accumulate(np.where(x == before, 0, self.position))
         # A row of days without exercise is no fault, any other value that stays is.
         run = np.where((x == 0) | np.isnan(x), np.nan, self.position - began + 1)
+        paired = ~np.isnan(x) & ~np.isnan(before)
         found = {
             **self._pairs(x, before),
+            "chained": self._count(paired & np.roll(paired, -1)),
             **self._values(x),
             "equal": self._count(x == before),
             "weekend_n": self._count(self.weekend & ~np.isnan(x)),

@@ -44,6 +44,9 @@ _HASHES = 256
 _BY_KEY = ("completeness", "seen", "span")  # keys that are no text, or none at all
 
 _SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "fine", "weekend_n", "span")
+RELATIVE_ROUNDING = 1e-9
+"""Sums of squares that are this much smaller than those they are the difference of are nothing but rounding."""
+
 _FURTHEST_BAR = 1e12
 """Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
 
@@ -219,15 +222,26 @@ def _over_people(of: Mapping[str, Array]) -> dict[str, float]:
 
 
 def _paired(of: Mapping[str, Array]) -> dict[str, Any]:
-    """Squares and products about each person's own means, theirs in turn, and those of the means themselves."""
+    """Squares and products about each person's own means, theirs in turn, and those of the means themselves.
+
+    Where the pairs are values and those before them, also by how much the products lean below zero, whatever the data:
+    a mean of n pairs, k of which share a value with the next one, moves with both sides, by k / n of the variance
+    (after Marriott and Pope, Biometrika 1954;41:390, who have days without gaps).
+    """
     some = of["pairs"] > 0
     pairs, px, py = of["pairs"][some], of["px"][some], of["py"][some]
     a, b, c = (
         of[both][some] - first * second / pairs
         for both, first, second in (("pxy", px, py), ("pxx", px, px), ("pyy", py, py))
     )
+    # Where nothing varies, what is left of the squares is rounding.
+    varies = (b > RELATIVE_ROUNDING * of["pxx"][some]) & (c > RELATIVE_ROUNDING * of["pyy"][some])
+    a, b, c = a * varies, b * varies, c * varies
     several = pairs > 1
     own = {"a": a[several], "b": b[several], "c": c[several]}
+    if "chained" in of:
+        variance = (own["b"] + own["c"]) / 2 / (pairs[several] - 1)
+        own["lean"] = variance * of["chained"][some][several] / pairs[several]
     x, y = px / pairs, py / pairs
     means = {"means": x * 0 + 1, "mx": x, "my": y, "mxx": x * x, "myy": y * y, "mxy": x * y}
     products = {one + other: own[one] * own[other] for one, other in ("aa", "bb", "cc", "ab", "ac", "bc")}

@@ -11,7 +11,7 @@ from fitness_assets.quality.tables import LOOKS_GENERATED, NOT_ENOUGH_DATA, PLAU
 
 FITBIT_BETWEEN = {"steps": 0.45, "sleep_hours": 0.36, "calories_burned": 0.70, "exercise_minutes": 0.47}
 """Share of variance between people in the Fitbit data."""
-FITBIT_DAY_TO_DAY = {"steps": 0.14, "sleep_hours": 0.04, "calories_burned": 0.15, "exercise_minutes": 0.18}
+FITBIT_DAY_TO_DAY = {"steps": 0.13, "sleep_hours": 0.03, "calories_burned": 0.15, "exercise_minutes": 0.17}
 """Correlation with the day before, within people, in the Fitbit data; by 33 people (sleep: 19), so none is exact."""
 FITBIT_LINKS = {"calories_burned ~ steps": 0.81, "exercise_minutes ~ steps": 0.73, "sleep_hours ~ steps": -0.25}
 """Correlations within people in the Fitbit data."""
@@ -109,7 +109,7 @@ DAY_TO_DAY = Diagnostic(
     "correlation",
     "Habits, fitness and moods last longer than a day, so neighbouring days are alike. Where they are not, there is "
     "nothing that a forecast or a trend could be made of.",
-    f"0.14 to 0.18 for steps, calories and exercise, {FITBIT}; a third of that. Heart rate is steadier than those "
+    f"0.13 to 0.17 for steps, calories and exercise, {FITBIT}; a third of that. Heart rate is steadier than those "
     "(Quer et al., PLoS ONE 2020;15:e0227709).",
     "Draw no trends and no forecasts from this metric.",
     generated=Bound(low=0.05),
@@ -205,7 +205,7 @@ WEIGHT_DAY = Diagnostic(
     "share of days",
     "From one day to the next a body moves by water and food, some hundred grams. 2 kg every few days are another "
     "body.",
-    f"Standard deviation 0.37 kg, largest 1.2 kg, {FITBIT}; 2 kg is more than five times that.",
+    f"Standard deviation 0.41 kg, largest 1.4 kg, {FITBIT}; 2 kg is almost five times the first.",
     "Do not use single weights; ask for the scale's own export.",
     suspicious=Bound(high=0.01),
     generated=Bound(high=0.1),
@@ -236,7 +236,7 @@ SCALE_JUMP = Diagnostic(
     "kg in a day",
     "A single leap of many kilograms is another scale, another person on it, or another unit, and shifts all that "
     "follows.",
-    f"1.2 kg was the largest {FITBIT}; 5 kg is more than water and food can be.",
+    f"1.4 kg was the largest {FITBIT}; 5 kg is more than water and food can be.",
     "Look at the people named; correct or cut their weights from that day on.",
     suspicious=Bound(high=LEAP_KG),
 )
@@ -265,10 +265,10 @@ EVEN_SCALE = Diagnostic(
 ROUND = Diagnostic(
     "round_values",
     "Values rounded by hand",
-    "share of days",
+    "times chance",
     "Devices do not round to thousands. Many round values were typed in from memory.",
     f"Three times what evenly spread last digits give (Preece, Statistician 1981;30:31); {FITBIT}: 0 % of steps, 1 % "
-    "of calories, 9 % of minutes.",
+    "of calories, 6 % of minutes.",
     "Treat the metric as self-reported.",
     suspicious=Bound(high=3.0),
 )
@@ -296,7 +296,7 @@ FLAT = Diagnostic(
     "days more than chance gives",
     "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
     "The longest stretch that one such file in 100 would have by chance, from the share of days that equal the day "
-    "before; 5 days at least.",
+    "before; 5 days at least, 30 at most.",
     "Take the stretches named as not measured.",
     suspicious=Bound(high=0),
 )
@@ -304,16 +304,17 @@ COPIED = Diagnostic(
     "copied_days",
     "People who share days",
     "pairs of people",
-    "Two people whose steps, sleep, calories and all else agree on many days are one person, or one is a copy.",
+    "Two people whose steps, sleep, calories and all else agree on many days are one person, or one is a copy. Of more "
+    "than two, two are named.",
     f"No two of 33 people share a single day, {FITBIT}.",
-    "Leave out one of the two; ask whether the others are who they seem.",
+    "Leave out one of the two and audit again; ask whether the others are who they seem.",
     suspicious=Bound(high=0),
 )
 IDENTITY = Diagnostic(
     "changing_identity",
     "People who change",
     "people",
-    "An age that leaps or a gender that changes means that two people share an identifier.",
+    "An age that falls or leaps, or a gender that changes, means that two people share an identifier.",
     "Age grows by one a year.",
     "Do not follow these people over time.",
     suspicious=Bound(high=0),
@@ -323,7 +324,7 @@ COMPLETE = Diagnostic(
     "Days logged",
     "share of days",
     "Whoever logs only good days looks better than they are. Averages over gaps are averages of those who kept on.",
-    f"0.92, {FITBIT}; below 0.8 a week has more than one day without a log.",
+    f"0.93, {FITBIT}; below 0.8 a week has more than one day without a log.",
     "Give days_logged beside every average, and leave out people with few days.",
     suspicious=Bound(low=0.8),
 )
@@ -378,8 +379,8 @@ MONTHS = Diagnostic(
     "Change between months",
     "share of the mean",
     "A month whose average over all people is far from the year's is a change of device, unit or people.",
-    "Steps differ by about a quarter between seasons (Tudor-Locke et al., Med Sci Sports Exerc 2004;36:1567); more is "
-    "not the weather.",
+    "People walk less in winter than in summer (Tudor-Locke et al., Ann Behav Med 2004;28:158); almost a third of the "
+    "mean is more than the weather.",
     "Compare no months before the cause is known.",
     suspicious=Bound(high=0.3),
 )

@@ -9,12 +9,13 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fitness_assets.quality.sums import DAY, INPUTS
+from fitness_assets.quality.sums import DAY, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
 from fitness_assets.quality.tallies import BIN_WIDTH, NAMED, SCHEMA, add_up, tally_people, tally_rows
 
 COPY_CELLS, COPY_DAYS = 3, 3
-"""Days of two people are alike if they agree in all cells and have at least so many; so many such days are a copy."""
+"""Days of two people are alike if they agree in all cells and have at least so many that are neither 0 nor round, as
+round ones agree by chance; so many such days are a copy."""
 
 LATEST_UPLOADS = 24
 """Uploads before these are taken together when uploads are compared."""
@@ -53,11 +54,12 @@ def copies(clean_days: DataFrame) -> DataFrame:
 
     Returns:
         At most `NAMED` pairs with at least `COPY_DAYS` such days: one and other (as `by_hash` finds them), days, first
-        (a day of the pair).
+        (a day of the pair). Of more than two people who share a day, two stand for all.
     """
     # Spark's hash leaves nulls out, so which cells are empty is hashed beside them.
     alike = F.xxhash64(*METRICS, *(F.isnull(name) for name in METRICS))
-    cells = sum((F.when(F.col(name) != 0, 1).otherwise(0) for name in METRICS), F.lit(0))
+    telling = (F.col(name) % ROUND_TO[name] if name in ROUND_TO else F.col(name) for name in METRICS)
+    cells = sum((F.when(value != 0, 1).otherwise(0) for value in telling), F.lit(0))
     person = F.xxhash64("user_id")  # Spark has to sort all rows to find the lowest of texts, and not that of numbers
     return (
         clean_days.where(cells >= COPY_CELLS)

@@ -122,5 +122,7 @@ def _reason(finding: Finding) -> str:
 
 
 def digits(value: float) -> str:
-    """A number as a person writes it: two decimals below 10, none from 100 on."""
-    return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.2f}".replace("-0.00", "0.00")
+    """A number as a person writes it: three decimals below 1, two below 100, none from there on."""
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}".replace("-0.000", "0.000")

@@ -1,0 +1,177 @@
+"""What sums over people say, where it is known what they have to say: statistics, and findings that hang on them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from fitness_assets.quality import transforms
+from fitness_assets.quality.diagnostics import Finding, diagnose
+from fitness_assets.quality.measures import (
+    Collected,
+    _bins,
+    between_people,
+    between_share,
+    correlation,
+    drift,
+    weekend_shift,
+)
+from fitness_assets.quality.sums import ENERGY, INPUTS, WEEK_CHANGE
+from fitness_assets.quality.tables import METRICS, PLAUSIBLE, SUSPICIOUS
+from fitness_assets.quality.tallies import Tally, tally_people
+from fitness_assets.quality.verdicts import digits
+
+FRIDAY = 19_971  # 2024-09-06
+
+
+def noise(people: int, days: int, seed: int = 0, first_day: int = FRIDAY) -> pd.DataFrame:
+    """Days of people of whom everything is drawn by itself."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({name: rng.normal(60, 10, people * days).round(1) for name in INPUTS})
+    rows["user_id"] = np.repeat([f"{person:04}" for person in range(people)], days)
+    rows["_day"] = np.tile(np.arange(first_day, first_day + days), people)
+    rows["age"], rows["gender"] = 40.0, 1.0
+    return rows
+
+
+def tally(rows: Any) -> Tally:
+    (made,) = tally_people(iter(pa.Table.from_pandas(rows, preserve_index=False).to_batches()))
+    return Tally.from_json(made["tally"][0].as_py())
+
+
+def findings(rows: pd.DataFrame) -> dict[tuple[str, str], Finding]:
+    found = tally(rows)
+    after = _bins(found)
+    collected = Collected(found.items, found.named, [], after, after, [], [], found.changing, [], {}, {})
+    return {(f.diagnostic.name, f.scope): f for f in diagnose(collected)}
+
+
+@pytest.mark.parametrize("of_each", [False, True])
+def test_of_what_never_changes_nothing_is_estimated(of_each):
+    rows = noise(50, 60)
+    rows["heart_rate_avg"] = rows.groupby("user_id").heart_rate_avg.transform("first") + 0.3 if of_each else 72.3
+    item = tally(rows).items["heart_rate_avg"]
+    assert correlation(item, lagged=True) is None
+    assert weekend_shift(item) is None
+    assert between_share(item) == ((1, 1, 1) if of_each else None)
+    assert correlation(tally(rows).items["heart_rate_avg ~ exercise_minutes"]) is None
+
+
+def test_a_link_without_exception_lies_in_its_interval():
+    rows = noise(40, 30)
+    rows["bmr"] = np.repeat(np.linspace(1_200, 2_000, 40), 30)
+    rows["calories_burned"] = rows.bmr * 1.5
+    found = between_people(tally(rows).items[ENERGY])
+    assert found
+    assert found.lower <= found.value <= found.upper <= 1
+    assert found.value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        lambda rows: (rows._day + 3) % 7 >= 5,
+        lambda rows: np.random.default_rng(1).random(len(rows)) < 0.5,
+        lambda rows: rows._day < FRIDAY + 8,
+        lambda rows: rows._day > 0,
+    ],
+    ids=["weekends", "every other day", "a week", "all"],
+)
+def test_days_drawn_by_lot_know_nothing_of_the_day_before_wherever_the_gaps_are(kept):
+    rows = noise(1_000, 56)
+    found = correlation(tally(rows[kept(rows)]).items["steps"], lagged=True)
+    assert found
+    assert found.lower < 0 < found.upper
+    assert abs(found.value) < 0.04
+
+
+def test_intervals_hold_with_99_percent_for_few_people_too():
+    rng, rounds, people, days = np.random.default_rng(2), 300, 10, 30
+    held = {"between": 0, "link": 0}
+    for _ in range(rounds):
+        rows = noise(people, days)
+        rows["steps"] = np.repeat(rng.normal(0, np.sqrt(0.3), people), days) + rng.normal(0, np.sqrt(0.7), len(rows))
+        own = np.repeat(rng.uniform(-0.8, 0.8, people), days)  # each person has a link of their own
+        rows["stress_level"] = rng.normal(0, 1, len(rows))
+        rows["sleep_hours"] = own * rows.stress_level + np.sqrt(1 - own**2) * rng.normal(0, 1, len(rows))
+        items = tally(rows).items
+        found = between_share(items["steps"])
+        held["between"] += found is not None and found.lower <= 0.3 <= found.upper
+        found = correlation(items["stress_level ~ sleep_hours"])
+        held["link"] += found is not None and found.lower <= 0 <= found.upper
+    assert min(held.values()) >= 0.97 * rounds, held
+
+
+def test_nothing_is_said_of_fewer_people_than_ten():
+    items = tally(noise(9, 300)).items
+    for found in (between_share, correlation, weekend_shift):
+        assert found(items["steps"]) is None
+    assert between_people(items[ENERGY]) is None
+
+
+def test_a_typing_error_does_not_hide_that_an_upload_has_other_values():
+    def bars(upload: str, value: float, n: int) -> dict:
+        return {"key": upload, "item": "heart_rate_avg", "bin": value // 2, "n": n, "x": value * n, "xx": value**2 * n}
+
+    before = [bars("a", 68, 500), bars("a", 72, 500), bars("a", 99_999, 1), bars("b", 108, 500), bars("b", 112, 500)]
+    uploads = [{"upload_id": name, "people": 50, "ingested_at": datetime(2026, 1, 1, tzinfo=UTC)} for name in "ba"]
+    collected = Collected({}, [], [], before, [], uploads, [], 0, [], {}, {})
+    assert drift(collected, "heart_rate_avg") == {"b": pytest.approx(20)}
+
+
+def test_a_value_that_stays_is_found_where_most_of_them_stay():
+    rows = noise(50, 90)
+    rows.loc[rows.user_id < "0047", "heart_rate_avg"] = 72.0
+    found = findings(rows)["identical_stretch", "heart_rate_avg"]
+    assert found.verdict == SUSPICIOUS
+    assert "user 0000: 90 days" in found.text
+    rows["heart_rate_avg"] = 72.3
+    assert findings(rows)["identical_stretch", "heart_rate_avg"].verdict == SUSPICIOUS
+
+
+@pytest.mark.parametrize(("step", "verdict"), [(0.1, PLAUSIBLE), (5, SUSPICIOUS)])
+def test_tenths_that_are_round_too_often_were_typed_in(step, verdict):
+    rows = noise(20, 60)
+    typed = rows.index % 8 == 0
+    rows.loc[typed, "weight_kg"] = (rows.weight_kg[typed] / step).round() * step
+    found = findings(rows)["round_values", "weight_kg"]
+    assert found.verdict == verdict
+    assert "chance gives 2.0%" in found.text
+
+
+def test_an_age_from_a_profile_is_that_of_one_person():
+    rows = noise(12, 520)
+    assert findings(rows)["changing_identity", "file"].verdict == PLAUSIBLE
+    rows.loc[rows.index % 520 > 400, "age"] = 30.0
+    assert findings(rows)["changing_identity", "file"].verdict == SUSPICIOUS
+
+
+def test_weeks_are_found_in_every_year_that_a_date_can_have():
+    rows = noise(20, 30)
+    early = tally(rows).items[WEEK_CHANGE]
+    rows["_day"] += np.where(rows.user_id.astype(int) % 2, 2_900_000, 0)
+    assert tally(rows).items[WEEK_CHANGE] == early
+
+
+def test_people_who_write_round_values_do_not_share_days(spark):
+    rng = np.random.default_rng(3)
+    rows = pd.DataFrame({name: np.full(600, np.nan) for name in METRICS})
+    rows["steps"], rows["sleep_hours"] = rng.integers(3, 12, 600) * 1_000.0, rng.integers(12, 18, 600) / 2
+    rows["stress_level"] = rng.integers(1, 11, 600) * 1.0
+    rows["user_id"] = np.repeat([f"{person:02}" for person in range(20)], 30)
+    rows["date"] = pd.Timestamp("2024-09-06").date()
+    rows.loc[570:, [*METRICS]] = rng.normal(60, 10, (30, len(METRICS)))
+    rows.loc[540:569, [*METRICS]] = rows.loc[570:, [*METRICS]].to_numpy()
+    (pair,) = transforms.copies(spark.createDataFrame(rows)).collect()
+    assert pair.days == 30
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0357, "0.036"), (0.9962, "0.996"), (-0.0001, "0.000"), (1.4, "1.40"), (12.34, "12.34"), (1234.5, "1,234")],
+)
+def test_a_number_is_written_so_that_it_can_be_held_against_its_threshold(value, text):
+    assert digits(value) == text
