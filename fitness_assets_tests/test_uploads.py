@@ -132,6 +132,18 @@ class TestReading:
         lines = [f'{GOOD_ROW},6 foot; "tall', f"{GOOD_ROW},", f'{GOOD_ROW},5 foot; "small']
         assert [row.text for row in read(csv_file, "\n".join([NOTED, *lines]))[1]] == lines
 
+    def test_a_quote_after_very_many_empty_cells_is_looked_for_once_and_not_from_each_of_them(self, csv_file):
+        header, row = HEADER.replace(",", "\t"), GOOD_ROW.replace(",", "\t")
+        lines = [f'{row}{tabs}5"3' for tabs in ("\t" * 500_000, "")]  # minutes, if tried from each tab
+        assert [row.text for row in read(csv_file, "\n".join([header, *lines]))[1]] == lines
+
+    @pytest.mark.parametrize("quoted", ['\t"two\nlines"', '  "two\nlines"', ' \t "two\nlines"'], ids=repr)
+    @pytest.mark.parametrize("delimiter", [",", "\t"], ids=["comma", "tab"])
+    def test_blanks_and_tabs_may_stand_before_a_quote_that_opens_a_field(self, csv_file, delimiter, quoted):
+        header, row = NOTED.replace(",", delimiter), GOOD_ROW.replace(",", delimiter)
+        text = f"{row}{delimiter}{quoted}"
+        assert read(csv_file, f"{header}\n{text}\n{row}\n")[1] == [Row(1, 2, text), Row(2, 4, row)]
+
     @pytest.mark.parametrize("following", [0, 5, 3_000])
     def test_after_a_quote_that_is_never_closed_the_other_rows_go_on_as_rows(self, csv_file, following):
         lines = [GOOD_ROW, f'"{GOOD_ROW}', *[GOOD_ROW] * following]

@@ -128,7 +128,9 @@ def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
 
 def open_quote(delimiters: str) -> str:
     """A pattern, for Python and Java alike, for text that ends inside a quoted field; only at its start one opens."""
-    return rf'(?:^|[{delimiters}])[ \t]*"[^"]*+(?:""[^"]*+)*+\Z'
+    # A tab that is a delimiter is no blank as well: every tab of a row would be tried with all the tabs after it.
+    blanks = " " if "\t" in delimiters else r" \t"
+    return rf'(?:^|[{delimiters}])[{blanks}]*"[^"]*+(?:""[^"]*+)*+\Z'
 
 
 def _open(path: Path) -> IO[bytes]:
