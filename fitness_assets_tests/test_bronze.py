@@ -18,7 +18,7 @@ from fitness_assets.bronze import assets as bronze_assets
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.places import identify, place_of
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS, TABLES, UPLOADS
-from fitness_assets.bronze.uploads import Layout
+from fitness_assets.bronze.uploads import LONGEST_ROW, Layout
 from fitness_assets.lake import Lake
 from fitness_assets.rules import KeyRule
 from fitness_assets_tests.conftest import GOOD_ROW, frame_of
@@ -92,6 +92,7 @@ ROWS = {
     "too_few_cells": line(""),
     "only_two_cells": "17,42",
     "too_many_cells": line("", "", ""),
+    "as_many_cells_as_can_be": "," * LONGEST_ROW,
     "first_quote_open": f'"{line(*FILLED_UP)}',
     "last_quote_open": line("") + ',"open',
     "all_empty": "," * 13,
@@ -151,7 +152,11 @@ def test_a_quarantined_row_is_kept_to_the_last_blank_and_line_break(outcomes):
 
 
 @pytest.mark.parametrize(
-    "name", ["too_few_cells", "only_two_cells", "too_many_cells", "first_quote_open", "last_quote_open"]
+    "name",
+    [
+        *("too_few_cells", "only_two_cells", "too_many_cells", "as_many_cells_as_can_be"),
+        *("first_quote_open", "last_quote_open"),
+    ],
 )
 def test_a_row_with_the_wrong_number_of_cells_or_an_open_quote_is_quarantined_as_it_was(outcomes, name):
     outcome = outcomes[ROWS[name]]

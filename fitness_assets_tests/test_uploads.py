@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 import pytest
 
-from fitness_assets.bronze.uploads import IrregularError, Layout, RefusedError, read_cells, require_name, tell_dialect
+from fitness_assets.bronze.uploads import (
+    LONGEST_ROW,
+    IrregularError,
+    Layout,
+    RefusedError,
+    read_cells,
+    require_name,
+    tell_dialect,
+)
 from fitness_assets.bronze.uploads import read_rows as read_batches
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER
 
@@ -155,6 +163,12 @@ class TestReading:
         rows = read(csv_file, "\n".join([NOTED, *lines]))[1]
         assert rows[0] == Row(1, 2, f'{GOOD_ROW},"open')
         assert rows[-2:] == [Row(1502, 1503, f'{GOOD_ROW},"two\nlines"'), Row(1503, 1505, f"{GOOD_ROW},end")]
+
+    def test_a_quoted_field_that_would_make_a_row_too_long_is_taken_for_a_stray_quote(self, csv_file):
+        start = f'{GOOD_ROW},"' + f"{'x' * (MIB // 2)}\n" * 3
+        fits, too_long = (f'{start}{"x" * (length - len(start) - 2)}"\n' for length in (LONGEST_ROW, LONGEST_ROW + 1))
+        rows = read(csv_file, f"{NOTED}\n{fits}{too_long}{GOOD_ROW}")[1]
+        assert [row.text for row in rows] == [fits.rstrip(), *too_long.splitlines(), GOOD_ROW]
 
     @pytest.mark.parametrize("content", [HEADER, f"{HEADER}\n", f"Table 1\n{HEADER}\n\n \n"])
     def test_a_header_alone_is_an_upload_without_rows(self, csv_file, content):

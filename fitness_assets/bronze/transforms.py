@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS
-from fitness_assets.bronze.uploads import Layout, open_quote
+from fitness_assets.bronze.uploads import LONGEST_ROW, Layout, open_quote
 from fitness_assets.dictionary import Column
 
 _RAW_NAMES = [column.name for column in RAW_COLUMNS]
@@ -42,6 +42,7 @@ def parse(rows: DataFrame, layout: Layout) -> DataFrame:
             "escape": '"',
             "mode": "PERMISSIVE",
             "maxCharsPerColumn": "-1",
+            "maxColumns": str(LONGEST_ROW + 1),  # Spark fails on a row of more cells than this
             "columnNameOfCorruptRecord": _MALFORMED,
         },
     )

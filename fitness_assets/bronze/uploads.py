@@ -28,9 +28,10 @@ _DELIMITERS = ",;\t"
 _KNOWN_NAMES = {column.name for column in RAW_COLUMNS}
 _REQUIRED_NAMES = [column.name for column in RAW_COLUMNS if not column.nullable]
 _CHUNK = 1 << 20
+LONGEST_ROW = 2 * _CHUNK  # characters; a line is shorter, for no chunk is without a line end
 _BLOCK = 4 << 20
 _BATCH = 50_000  # rows
-_QUOTED_LINES = 1_000  # a quoted field over more lines than this is taken for a stray quote
+_QUOTED_LINES = 1_000  # a quoted field over more lines than this, or in a longer row, is taken for a stray quote
 
 
 class RefusedError(Exception):
@@ -199,17 +200,22 @@ def _rows(path: Path, encoding: str, delimiters: str) -> Iterator[tuple[int, str
             if not line:
                 return
             if line.count('"') % 2 and still_open.search(line.rstrip("\r\n")):
-                rest = _closing_lines(pending, lines)
+                rest = _closing_lines(pending, lines, LONGEST_ROW - len(line))
                 line += "".join(text for _, text in rest)
             if line.strip():
                 yield number, line.rstrip("\r\n")
 
 
-def _closing_lines(pending: deque[tuple[int, str]], lines: Iterator[tuple[int, str]]) -> list[tuple[int, str]]:
+def _closing_lines(
+    pending: deque[tuple[int, str]], lines: Iterator[tuple[int, str]], room: int
+) -> list[tuple[int, str]]:
     """The lines up to the one that closes a quoted field; none, and nothing consumed, if no line nearby does."""
     taken: list[tuple[int, str]] = []
     while len(taken) < _QUOTED_LINES and (following := pending.popleft() if pending else next(lines, None)):
         taken.append(following)
+        room -= len(following[1])
+        if room < 0:
+            break
         if following[1].count('"') % 2:
             return taken
     pending.extendleft(reversed(taken))
