@@ -178,6 +178,10 @@ class TestReading:
     def test_one_row_is_enough(self, csv_file, end):
         assert read(csv_file, f"{HEADER}\n{GOOD_ROW}{end}")[1] == [Row(1, 2, GOOD_ROW)]
 
+    def test_a_header_may_have_500_columns(self, csv_file):
+        names, rows = read(csv_file, f"{HEADER}{',' * 488}\n{GOOD_ROW}{',1' * 488}\n")
+        assert (len(names), len(rows)) == (500, 1)
+
     def test_a_header_that_comes_again_below_itself_is_a_row(self, csv_file):
         assert read(csv_file, f"{HEADER}\n{HEADER}\n{GOOD_ROW}\n")[1] == [Row(1, 2, HEADER), Row(2, 3, GOOD_ROW)]
 
@@ -194,6 +198,7 @@ class TestReading:
 
 
 NO_HEADER = "no header was found: neither of the first two rows names user_id, date, steps"
+TOO_WIDE = "the header has {} columns, and no more than 500 can be read"
 NOT_CSV = "the file is not CSV text: it has null bytes or no line ends"
 NOT_TEXT = "the file is not text in UTF-8, UTF-16 or Windows-1252"
 DAMAGED = "the file is gzip, but damaged or cut off"
@@ -215,6 +220,8 @@ class TestRefusing:
             pytest.param(f"{HEADER},steps\n", "the header names a column twice: steps", id="raw_name_twice"),
             pytest.param(f"{HEADER}, STEPS\n", "the header names a column twice: steps", id="raw_name_in_other_case"),
             pytest.param(f"{HEADER},Note,note\n", "the header names a column twice: note", id="other_name_twice"),
+            pytest.param(f"{HEADER}{',' * 489}\n", TOO_WIDE.format("501"), id="too_many_columns"),
+            pytest.param(f"{HEADER}{',x' * 10_000}\n", TOO_WIDE.format("10,012"), id="far_too_many_columns"),
             pytest.param(GOOD_ROW, NO_HEADER, id="no_header"),
             pytest.param(f"a\nb\n{TWO_ROWS}", NO_HEADER, id="header_on_line_3"),
             pytest.param('{"user_id": "17",\n "date": "2024-09-06", "steps": 3}', NO_HEADER, id="json"),

@@ -32,6 +32,7 @@ LONGEST_ROW = 2 * _CHUNK  # characters; a line is shorter, for no chunk is witho
 _BLOCK = 4 << 20
 _BATCH = 50_000  # rows
 _QUOTED_LINES = 1_000  # a quoted field over more lines than this, or in a longer row, is taken for a stray quote
+_COLUMNS = 500  # Spark takes seconds for as many, and minutes for thousands
 
 
 class RefusedError(Exception):
@@ -243,6 +244,8 @@ def _layout(head: Sequence[str]) -> tuple[Layout, int]:
     if best is None:
         raise RefusedError(f"no header was found: neither of the first two rows names {', '.join(_REQUIRED_NAMES)}")
     _, layout, above = best
+    if len(layout.names) > _COLUMNS:
+        raise RefusedError(f"the header has {len(layout.names):,} columns, and no more than {_COLUMNS} can be read")
     repeated = [name for name, times in Counter(map(str.lower, layout.names)).items() if times > 1]
     if repeated:
         raise RefusedError(f"the header names a column twice: {', '.join(repeated)}")
