@@ -244,6 +244,20 @@ class TestRefusing:
     def test_a_file_that_is_no_upload_is_refused_with_a_sentence(self, csv_file, content, sentence):
         assert refusal(csv_file, content) == sentence
 
+    @pytest.mark.parametrize(
+        ("names", "shown"),
+        [
+            (['"x\r\nAll is lost\x1b[0m\u202e"'], "x??all is lost?[0m?"),
+            (["x" * 200], "x" * 200),
+            (["x" * 201], f"{'x' * 200}…"),
+            ([f"column {n}" for n in range(200)], f"{', '.join(f'column {n}' for n in range(200))[:200]}…"),
+        ],
+        ids=["unprintable", "long", "too_long", "many"],
+    )
+    def test_names_from_outside_stand_in_a_refusal_on_one_line_and_not_in_full_length(self, csv_file, names, shown):
+        sentence = refusal(csv_file, f"{HEADER},{','.join(names * 2)}\n")
+        assert sentence == f"the header names a column twice: {shown}"
+
     @pytest.mark.parametrize("name", ["a.xlsx", "a.csv.zip", "a.tsv", "csv", "a.csv.bak"])
     def test_another_ending_is_refused_even_if_the_content_is_good(self, tmp_path, name):
         with pytest.raises(RefusedError) as refused:

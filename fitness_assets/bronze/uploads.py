@@ -33,6 +33,7 @@ _BLOCK = 4 << 20
 _BATCH = 50_000  # rows
 _QUOTED_LINES = 1_000  # a quoted field over more lines than this, or in a longer row, is taken for a stray quote
 _COLUMNS = 500  # Spark takes seconds for as many, and minutes for thousands
+_SHOWN = 200  # characters of names in a refusal
 
 
 class RefusedError(Exception):
@@ -228,6 +229,12 @@ def _normalised(cell: str) -> str:
     return name.lower() if name.lower() in _KNOWN_NAMES else name
 
 
+def _shown(names: Sequence[str]) -> str:
+    """Names from outside as part of a sentence: on one line, whatever characters they have, and not too long."""
+    text = "".join(character if character.isprintable() else "?" for character in ", ".join(names))
+    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
+
+
 def _layout(head: Sequence[str]) -> tuple[Layout, int]:
     """The layout from the first rows, and how many of them stand above the data (a table name may be one)."""
     best: tuple[int, Layout, int] | None = None
@@ -248,7 +255,7 @@ def _layout(head: Sequence[str]) -> tuple[Layout, int]:
         raise RefusedError(f"the header has {len(layout.names):,} columns, and no more than {_COLUMNS} can be read")
     repeated = [name for name, times in Counter(map(str.lower, layout.names)).items() if times > 1]
     if repeated:
-        raise RefusedError(f"the header names a column twice: {', '.join(repeated)}")
+        raise RefusedError(f"the header names a column twice: {_shown(repeated)}")
     missing = [name for name in _REQUIRED_NAMES if name not in layout.names]
     if missing:
         raise RefusedError(f"the header lacks the required column {', '.join(missing)}")
