@@ -196,6 +196,13 @@ class TestReading:
         assert len(rows) == count
         assert {row.text for row in rows} == {row}
 
+    def test_long_rows_come_a_few_at_a_time(self, csv_file):
+        row = f'{GOOD_ROW},"{"x" * (MIB // 2)}"'
+        csv_file.write_text("\n".join([NOTED, *[row] * 20]))
+        batches = list(read_batches(csv_file, tell_dialect(csv_file)))
+        assert [text for batch in batches for text in batch["text"].to_pylist()] == [row] * 20
+        assert max(batch.nbytes for batch in batches) < 5 * MIB
+
 
 NO_HEADER = "no header was found: neither of the first two rows names user_id, date, steps"
 TOO_WIDE = "the header has {} columns, and no more than 500 can be read"
@@ -230,6 +237,7 @@ class TestRefusing:
             pytest.param(TWO_ROWS.encode() + b"\0", NOT_CSV, id="null_byte_at_the_end"),
             pytest.param("x" * (MIB + 1), NOT_CSV, id="no_line_ends"),
             pytest.param(f"{HEADER}\n{'x' * (3 * MIB)}", NOT_CSV, id="no_line_ends_further_down"),
+            pytest.param((TWO_ROWS + "\u0a0d" * MIB).encode("utf-16"), NOT_CSV, id="no_line_ends_in_utf16"),
             pytest.param(TWO_ROWS.encode() + b"\x81\x8d\n", NOT_TEXT, id="no_encoding_fits"),
             pytest.param(codecs.BOM_UTF16_LE + TWO_ROWS.encode("utf-16-le")[:-1], NOT_TEXT, id="half_a_utf16_unit"),
             pytest.param(codecs.BOM_UTF16_LE + b"\x00\xd8a\x00\n\x00", NOT_TEXT, id="broken_surrogates"),

@@ -29,11 +29,12 @@ _KNOWN_NAMES = {column.name for column in RAW_COLUMNS}
 _REQUIRED_NAMES = [column.name for column in RAW_COLUMNS if not column.nullable]
 _CHUNK = 1 << 20
 LONGEST_ROW = 2 * _CHUNK  # characters; a line is shorter, for no chunk is without a line end
-_BLOCK = 4 << 20
+_BLOCK = 4 << 20  # bytes or characters of a batch
 _BATCH = 50_000  # rows
 _QUOTED_LINES = 1_000  # a quoted field over more lines than this, or in a longer row, is taken for a stray quote
 _COLUMNS = 500  # Spark takes seconds for as many, and minutes for thousands
 _SHOWN = 200  # characters of names in a refusal
+_NOT_CSV = "the file is not CSV text: it has null bytes or no line ends"
 
 
 class RefusedError(Exception):
@@ -98,9 +99,16 @@ def tell_dialect(path: Path) -> Dialect:
 
 def read_rows(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
     """Stream the rows below the header, ``text`` with the ``line_number`` it starts on; blank lines are no rows."""
-    below = islice(_rows(path, dialect.encoding, dialect.layout.delimiter), dialect.rows_above, None)
-    while batch := list(islice(below, _BATCH)):
-        yield pa.record_batch(dict(zip(("line_number", "text"), map(list, zip(*batch, strict=True)), strict=True)))
+    numbers, texts, size = [], [], 0
+    for number, text in islice(_rows(path, dialect.encoding, dialect.layout.delimiter), dialect.rows_above, None):
+        numbers.append(number)
+        texts.append(text)
+        size += len(text)
+        if len(texts) == _BATCH or size > _BLOCK:
+            yield pa.record_batch({"line_number": numbers, "text": texts})
+            numbers, texts, size = [], [], 0
+    if texts:
+        yield pa.record_batch({"line_number": numbers, "text": texts})
 
 
 def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
@@ -155,7 +163,7 @@ def _encoding(path: Path) -> tuple[str, bool]:
             return _checked(path, "utf-16-be" if chunk[0] == 0 else "utf-16-le"), True
         while chunk:
             if b"\0" in chunk or (len(chunk) == _CHUNK and not re.search(rb"[\r\n]", chunk)):
-                raise RefusedError("the file is not CSV text: it has null bytes or no line ends")
+                raise RefusedError(_NOT_CSV)
             has_quotes = has_quotes or b'"' in chunk
             if is_utf8:
                 try:
@@ -183,7 +191,9 @@ def _checked(path: Path, encoding: str) -> str:
     with _open(path) as file, _plain_gzip_errors():
         try:
             while chunk := file.read(_CHUNK):
-                decoder.decode(chunk)
+                text = decoder.decode(chunk)
+                if len(chunk) == _CHUNK and not re.search(r"[\r\n]", text):
+                    raise RefusedError(_NOT_CSV)
             decoder.decode(b"", final=True)
         except UnicodeError:
             raise RefusedError("the file is not text in UTF-8, UTF-16 or Windows-1252") from None
