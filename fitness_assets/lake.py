@@ -7,6 +7,7 @@ pointer is moved first, and the others follow it. A process that is killed in be
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from threading import Lock, Thread
@@ -236,7 +237,9 @@ class Lake:
         version = self.current(tables[-1])
         if version is None:
             raise TableMissingError(f"{tables[-1].key} does not exist yet: materialize {tables[-1].key} first.")
-        return Staging(self, tables, version, {table.key: self.audit(table, version) for table in tables})
+        # Its own parent: it is never again published over another one.
+        audits = {table.key: replace(self.audit(table, version), parent=version) for table in tables}
+        return Staging(self, tables, version, audits)
 
     def _point_all(self, point: Point, tables: Sequence[Table], version: str) -> None:
         """The last one first: it is what decides."""

@@ -42,7 +42,7 @@ class Staging:
 
     @property
     def parent(self) -> str | None:
-        """The version that was current when this one was begun."""
+        """The version that was current when this one was begun; of one that was reopened, itself."""
         return self.audits[self.tables[-1].key].parent
 
     def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> DataFrame:
@@ -115,11 +115,15 @@ class Staging:
     def publish(self) -> bool:
         """Make this version the current one; see `Lake.publish`. Publishing twice is publishing once.
 
+        One that was reopened is published already; it may have been rolled back meanwhile, and stays so.
+
         Returns:
             Whether it was not the current one before.
         """
-        if self._is_published or all(self.lake.current(table) == self.version for table in self.tables):
+        if self._is_published:
             return False
+        if self.parent == self.version:
+            return self.lake.mend(self.tables)
         self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
         self._is_published = True
         self.lake.collect_garbage(self.tables)

@@ -235,6 +235,16 @@ def test_any_kept_version_can_be_made_current_again(lake):
 
 
 @EVERYWHERE
+def test_a_version_that_is_reported_again_does_not_undo_a_rollback(lake):
+    first = publish(lake, "first")
+    publish(lake, "second")
+    reopened = lake.reopen([DIM_USER])
+    lake.rollback([DIM_USER], first)
+    assert not reopened.publish()
+    assert users(lake) == ["first"]
+
+
+@EVERYWHERE
 def test_what_people_open_beside_a_table_follows_its_version(lake):
     audit = table_of("quality/audit")
 
