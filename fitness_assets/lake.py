@@ -28,10 +28,12 @@ KEEP_VERSIONS = 5
 """So many good versions of a table stay, and so many of those that came last, good or not."""
 
 KEEP_SECONDS = 3_600
-"""Nothing younger is removed: somebody may still read it."""
+"""So long a version that was given up stays: somebody may still read it."""
 
 KEEP_UNFINISHED_SECONDS = 86_400
 """What was never finished is removed at this age: whoever was writing it is dead by then."""
+
+_RETIRED = ".retired"  # note beside a sealing table's version: it is given up, nobody makes it current again
 
 _BUFFER_BYTES = 65_536  # of a column, that a preview reads at once
 
@@ -95,17 +97,15 @@ class Lake:
         try:
             return Audit.from_json(self.store.read_note(table, f"{version}{AUDIT}"))
         except FileNotFoundError:
-            raise LakeError(
-                f"{table.key} has no version {version}; it has {', '.join(self.versions(table)) or 'none'}."
-            ) from None
+            raise self._no_version(table, version) from None
 
     def attachments(self, table: Table, version: str) -> list[str]:
         """Names of what was attached to a version."""
-        names = self.store.names(table)
-        return sorted(name for name in names if name.startswith(f"{version}.") and name != f"{version}{AUDIT}")
+        own = {f"{version}{AUDIT}", f"{version}{_RETIRED}"}
+        return sorted(name for name in {*self.store.names(table)} - own if name.startswith(f"{version}."))
 
     def versions(self, table: Table) -> list[str]:
-        """All versions that were written to their end, oldest first; the current one among them."""
+        """All versions that were written to their end and not given up, oldest first; the current one among them."""
         return _finished(self.store.names(table))
 
     def stage(self, tables: Sequence[Table], inputs: Mapping[str, str], run_id: str) -> Staging:
@@ -175,11 +175,14 @@ class Lake:
         Raises:
             LakeError: if one of them has no such version, or it failed a blocking rule.
         """
-        for table in tables:
-            failed = [verdict.rule for verdict in self.audit(table, version).verdicts if verdict.blocks]
-            if failed:
-                raise LakeError(f"{table.key} version {version} failed {', '.join(failed)}; it cannot be made current.")
         with self.store.publishing(tables) as point:
+            if version not in self.versions(tables[-1]):
+                raise self._no_version(tables[-1], version)
+            for table in tables:
+                if failed := [verdict.rule for verdict in self.audit(table, version).verdicts if verdict.blocks]:
+                    raise LakeError(
+                        f"{table.key} version {version} failed {', '.join(failed)}; it cannot be made current."
+                    )
             self._point_all(point, tables, version)
 
     def collect_garbage(self, tables: Sequence[Table]) -> list[str]:
@@ -191,22 +194,34 @@ class Lake:
         now = time()
         removed = self.store.discard_older(now - KEEP_UNFINISHED_SECONDS)
         with self.store.publishing(tables):
-            current = {self.current(table) for table in tables}
+            current, sealing = {self.current(table) for table in tables}, tables[-1]
+            names = {table.key: self.store.names(table) for table in tables}
+            versions = sorted(set.intersection(*(set(_finished(found)) for found in names.values())))
+            good = [
+                version
+                for version in versions
+                if not any(verdict.blocks for table in tables for verdict in self.audit(table, version).verdicts)
+            ]
+            keep = {*current, *good[-KEEP_VERSIONS:], *versions[-KEEP_VERSIONS:]}
+            # In a bucket nothing is locked; whoever is about to make a version current needs less than the hour.
+            for version in versions:
+                if version not in keep:
+                    self.store.write_note(sealing, f"{version}{_RETIRED}", b"")
+            retired = {
+                name.removesuffix(_RETIRED): at for name, at in names[sealing.key].items() if name.endswith(_RETIRED)
+            }
+            old = {version for version, at in retired.items() if at < now - KEEP_SECONDS} - current
+            sealed = {*versions, *retired, *current}
             for table in tables:
-                names = self.store.names(table)
-                finished = _finished(names)
-                good = [v for v in finished if not any(verdict.blocks for verdict in self.audit(table, v).verdicts)]
-                keep = {*current, *good[-KEEP_VERSIONS:], *finished[-KEEP_VERSIONS:]}
-                old = [
+                gone = [
                     name
-                    for name, changed in names.items()
+                    for name, changed in names[table.key].items()
                     if name.isdecimal()
-                    and name not in keep
-                    and changed < now - (KEEP_SECONDS if name in finished else KEEP_UNFINISHED_SECONDS)
+                    and (name in old or (name not in sealed and changed < now - KEEP_UNFINISHED_SECONDS))
                 ]
-                if old:
-                    self.store.remove(table, old)
-                removed += old
+                if gone:
+                    self.store.remove(table, gone)
+                removed += gone
         return removed
 
     def preview(self, table: Table, version: str, rows: int = 5) -> list[dict[str, Any]]:
@@ -241,6 +256,9 @@ class Lake:
         audits = {table.key: replace(self.audit(table, version), parent=version) for table in tables}
         return Staging(self, tables, version, audits)
 
+    def _no_version(self, table: Table, version: str) -> LakeError:
+        return LakeError(f"{table.key} has no version {version}; it has {', '.join(self.versions(table)) or 'none'}.")
+
     def _point_all(self, point: Point, tables: Sequence[Table], version: str) -> None:
         """The last one first: it is what decides."""
         for table in (tables[-1], *tables[:-1]):
@@ -254,4 +272,4 @@ class Lake:
 
 def _finished(names: Mapping[str, float]) -> list[str]:
     versions = (name.removesuffix(AUDIT) for name in names if name.endswith(AUDIT))
-    return sorted(version for version in versions if version.isdecimal())
+    return sorted(version for version in versions if version.isdecimal() and f"{version}{_RETIRED}" not in names)

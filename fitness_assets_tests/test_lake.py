@@ -46,6 +46,12 @@ def users(lake, table=DIM_USER):
     return sorted(user for file in files.values() for user in pd.read_parquet(file)["user_id"])
 
 
+def wait(monkeypatch, seconds):
+    """Let time pass for the lake."""
+    then = time.time() + seconds
+    monkeypatch.setattr("fitness_assets.lake.time", lambda: then)
+
+
 def age(path, seconds):
     then = time.time() - seconds
     os.utime(path, (then, then))
@@ -271,28 +277,85 @@ def test_rolling_back_to_what_is_not_there_says_what_there_is(lake):
         lake.rollback([DIM_USER], "000009")
 
 
-@pytest.mark.parametrize("seconds", [0, KEEP_SECONDS + 60])
-def test_only_versions_that_are_old_and_beyond_the_last_few_are_removed(lake, seconds):
+@EVERYWHERE
+def test_only_versions_that_are_beyond_the_last_few_are_removed_an_hour_after_they_were_given_up(lake, monkeypatch):
     versions = [publish(lake, str(n)) for n in range(7)]
-    lake.rollback([DIM_USER], versions[0])
-    for version in versions:
-        age(path_of(lake, DIM_USER, version), seconds)
-    assert lake.collect_garbage([DIM_USER]) == (["000002"] if seconds else [])
-    assert users(lake) == ["0"]
-    assert (lake.versions(DIM_USER) == versions) is not bool(seconds)
+    assert lake.versions(DIM_USER) == versions[2:]
+    wait(monkeypatch, KEEP_SECONDS - 60)
+    assert lake.collect_garbage([DIM_USER]) == []
+    assert [row["user_id"] for row in lake.rows(DIM_USER, versions[0])] == ["0"]
+    wait(monkeypatch, KEEP_SECONDS + 60)
+    assert set(lake.collect_garbage([DIM_USER])) == {*versions[:2]}
+    assert lake.versions(DIM_USER) == versions[2:]
+    assert {name.split(".")[0] for name in lake.store.names(DIM_USER)} == {*versions[2:]}
 
 
-def test_good_versions_are_not_pushed_out_by_versions_that_failed(lake):
+@EVERYWHERE
+def test_an_old_version_that_was_current_a_moment_ago_stays_for_its_readers(lake, monkeypatch):
+    first = publish(lake, "first")
+    wait(monkeypatch, 2 * KEEP_SECONDS)
+    for n in range(5):
+        publish(lake, str(n))
+    assert [row["user_id"] for row in lake.rows(DIM_USER, first)] == ["first"]
+
+
+@EVERYWHERE
+def test_a_version_that_is_given_up_cannot_be_made_current_while_its_files_are_removed(lake):
+    versions = [publish(lake, str(n)) for n in range(6)]
+    assert lake.store.paths(DIM_USER, versions[0])
+    with pytest.raises(LakeError, match="has no version 000001; it has 000002, 000003"):
+        lake.rollback([DIM_USER], versions[0])
+    assert users(lake) == ["5"]
+
+
+@EVERYWHERE
+def test_a_rollback_that_meets_a_publication_leaves_a_table_that_is_there(lake, monkeypatch):
+    versions = [publish(lake, str(n)) for n in range(5)]
+    late, publishing = stage(lake, "late"), lake.store.publishing
+    wait(monkeypatch, 2 * KEEP_SECONDS)
+
+    def in_between(tables):
+        monkeypatch.setattr(lake.store, "publishing", publishing)
+        late.publish()  # and gives up what the rollback is about to point to
+        return publishing(tables)
+
+    monkeypatch.setattr(lake.store, "publishing", in_between)
+    with pytest.raises(LakeError, match="has no version 000001"):
+        lake.rollback([DIM_USER], versions[0])
+    assert users(lake) == ["late"]
+
+
+def test_good_versions_are_not_pushed_out_by_versions_that_failed(lake, monkeypatch):
     good = publish(lake, "good"), publish(lake, "current")
     for _ in range(6):
         staging = stage(lake, "bad")
         staging.audits[DIM_USER.key].verdicts = [Verdict("age_range", "blocking", "", 1)]
         staging.seal()
-    for version in lake.versions(DIM_USER):
-        age(path_of(lake, DIM_USER, version), KEEP_SECONDS + 60)
     lake.collect_garbage([DIM_USER])
+    wait(monkeypatch, KEEP_SECONDS + 60)
+    assert lake.collect_garbage([DIM_USER]) == ["000003"]
     assert set(good) < set(lake.versions(DIM_USER))
     assert len(lake.versions(DIM_USER)) == 7
+
+
+def test_versions_that_failed_in_one_table_do_not_push_out_good_ones_of_the_others(lake):
+    tables = [DIM_DATE, DIM_USER]
+
+    def made(failed):
+        staging = lake.stage(tables, {}, "run")
+        for table in tables:
+            staging.write(table, None)
+        staging.audits[DIM_DATE.key].verdicts = [Verdict("weekday", "blocking", "", failed)]
+        staging.seal()
+        return staging
+
+    for failed in (0, 0, 1, 1, 1, 1, 1, 1):
+        staging = made(failed)
+        if not failed:
+            staging.publish()
+    lake.collect_garbage(tables)
+    lake.rollback(tables, "000001")
+    assert lake.current(DIM_DATE) == lake.current(DIM_USER) == "000001"
 
 
 def test_what_a_killed_run_left_behind_is_removed_after_a_day(lake):

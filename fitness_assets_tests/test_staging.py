@@ -5,7 +5,7 @@ import pytest
 
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
 from fitness_assets_tests.conftest import frame_of, path_of, root_of
-from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users
+from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users, wait
 
 
 def stage(lake, *user_ids):
@@ -89,13 +89,13 @@ def test_tables_of_one_step_keep_what_is_attached_apart(lake):
     assert names_beside(lake, DIM_DATE) == []
 
 
-def test_a_version_that_is_removed_takes_what_was_attached_along(lake):
+def test_a_version_that_is_removed_takes_what_was_attached_along(lake, monkeypatch):
     for n in range(7):
         staging = stage(lake, str(n))
         staging.seal()
         staging.clean_up()
         staging.publish()
-        age(path_of(lake, DIM_USER, staging.version), KEEP_SECONDS + 60)
+    wait(monkeypatch, KEEP_SECONDS + 60)
     lake.collect_garbage([DIM_USER])
     left = [f"{version:06}" for version in range(3, 8)]
     assert lake.versions(DIM_USER) == left
