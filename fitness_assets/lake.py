@@ -25,7 +25,7 @@ from fitness_assets.stores import Point, Store
 from fitness_assets.versions import Audit, LakeError, TableMissingError, VersionConflictError
 
 KEEP_VERSIONS = 5
-"""So many good versions of a table stay, and so many of those that came last, good or not."""
+"""So many stay of the versions that were current, of the good ones, and of all; those that came last."""
 
 KEEP_SECONDS = 3_600
 """So long a version that was given up stays: somebody may still read it."""
@@ -197,12 +197,7 @@ class Lake:
             current, sealing = {self.current(table) for table in tables}, tables[-1]
             names = {table.key: self.store.names(table) for table in tables}
             versions = sorted(set.intersection(*(set(_finished(found)) for found in names.values())))
-            good = [
-                version
-                for version in versions
-                if not any(verdict.blocks for table in tables for verdict in self.audit(table, version).verdicts)
-            ]
-            keep = {*current, *good[-KEEP_VERSIONS:], *versions[-KEEP_VERSIONS:]}
+            keep = current | self._kept(tables, versions)
             # In a bucket nothing is locked; whoever is about to make a version current needs less than the hour.
             for version in versions:
                 if version not in keep:
@@ -212,7 +207,7 @@ class Lake:
             }
             old = {version for version, at in retired.items() if at < now - KEEP_SECONDS} - current
             sealed = {*versions, *retired, *current}
-            for table in tables:
+            for table in tables:  # the last one last: its note says to the end that the version is given up
                 gone = [
                     name
                     for name, changed in names[table.key].items()
@@ -255,6 +250,17 @@ class Lake:
         # Its own parent: it is never again published over another one.
         audits = {table.key: replace(self.audit(table, version), parent=version) for table in tables}
         return Staging(self, tables, version, audits)
+
+    def _kept(self, tables: Sequence[Table], versions: Sequence[str]) -> set[str | None]:
+        """Those that were current last; of the good ones, and of all, those that came last."""
+        audits = {version: [self.audit(table, version) for table in tables] for version in versions}
+        good = [
+            v for v, each in audits.items() if not any(verdict.blocks for audit in each for verdict in audit.verdicts)
+        ]
+        published = [self.current(tables[-1])]
+        while published[-1] in audits and len(published) < KEEP_VERSIONS:
+            published.append(audits[published[-1]][-1].parent)
+        return {*published, *good[-KEEP_VERSIONS:], *versions[-KEEP_VERSIONS:]}
 
     def _no_version(self, table: Table, version: str) -> LakeError:
         return LakeError(f"{table.key} has no version {version}; it has {', '.join(self.versions(table)) or 'none'}.")

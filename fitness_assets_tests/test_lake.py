@@ -338,6 +338,25 @@ def test_good_versions_are_not_pushed_out_by_versions_that_failed(lake, monkeypa
     assert len(lake.versions(DIM_USER)) == 7
 
 
+@EVERYWHERE
+def test_what_was_rolled_back_to_can_be_rolled_back_to_again(lake):
+    versions = [publish(lake, str(n)) for n in range(5)]
+    lake.rollback([DIM_USER], versions[0])
+    publish(lake, "bad again")
+    lake.rollback([DIM_USER], versions[0])
+    assert users(lake) == ["0"]
+
+
+def test_versions_that_lost_to_another_run_do_not_push_out_those_that_were_current(lake):
+    publish(lake, "before")
+    winner = stage(lake, "now")
+    for _ in range(5):
+        stage(lake, "late")
+    winner.publish()
+    assert lake.versions(DIM_USER)[:2] == ["000001", "000002"]
+    assert len(lake.versions(DIM_USER)) == 7
+
+
 def test_versions_that_failed_in_one_table_do_not_push_out_good_ones_of_the_others(lake):
     tables = [DIM_DATE, DIM_USER]
 
