@@ -199,7 +199,7 @@ class LocalStore(Store):
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove folders and notes; files that were taken over are hard links."""
         for version in versions:
-            for note in self._path(table, "").glob(f"{version}.*"):
+            for note in sorted(self._path(table, "").glob(f"{version}.*")):  # that it is retired goes after its audit
                 note.unlink()
             shutil.rmtree(self._path(table, version), ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -355,6 +356,32 @@ def test_versions_that_lost_to_another_run_do_not_push_out_those_that_were_curre
     winner.publish()
     assert lake.versions(DIM_USER)[:2] == ["000001", "000002"]
     assert len(lake.versions(DIM_USER)) == 7
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_a_collection_that_is_killed_leaves_no_version_half_listed(lake, monkeypatch, count):
+    tables = [DIM_DATE, DIM_USER]
+    for _ in range(6):
+        staging = lake.stage(tables, {}, "run")
+        for table in tables:
+            staging.attach(table, "skops", b"model")
+            staging.write(table, None)
+        staging.seal()
+        staging.publish()
+    unlink, left = Path.unlink, iter(range(count))
+
+    def killed(path, *args):
+        if path.name.startswith("000001.") and next(left, None) is None:
+            raise KeyboardInterrupt
+        unlink(path, *args)
+
+    wait(monkeypatch, KEEP_SECONDS + 60)
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        lake.collect_garbage(tables)
+    for version in lake.versions(DIM_USER):
+        assert [lake.attachments(table, version) for table in tables] == [[f"{version}.skops"]] * 2
+        assert lake.audit(DIM_DATE, version)
 
 
 def test_versions_that_failed_in_one_table_do_not_push_out_good_ones_of_the_others(lake):
