@@ -6,6 +6,7 @@ Here belongs what is done before a version can be seen. Where versions live and 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -19,6 +20,8 @@ from fitness_assets.versions import Audit, LakeError
 
 if TYPE_CHECKING:
     from fitness_assets.lake import Lake
+
+_LOG = getLogger(__name__)
 
 AUDIT = ".json"
 """Ending of the note that holds a version's audit; a version that has one was written to its end."""
@@ -126,5 +129,8 @@ class Staging:
             return self.lake.mend(self.tables)
         self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
         self._is_published = True
-        self.lake.collect_garbage(self.tables)
+        try:
+            self.lake.collect_garbage(self.tables)
+        except (LakeError, OSError) as error:  # the tables are current all the same, and the next run collects again
+            _LOG.warning(f"{self.tables[-1].key}: old versions could not be removed: {error}")
         return True

@@ -242,7 +242,7 @@ class LocalStore(Store):
         """Remove old folders of killed runs."""
         old = [path for path in self._staging.glob("*") if path.stat().st_mtime < then]
         for path in old:
-            shutil.rmtree(path)
+            shutil.rmtree(path, ignore_errors=True)  # another run may be at it too
         return [path.name for path in old]
 
     def _path(self, table: Table, name: str) -> Path:

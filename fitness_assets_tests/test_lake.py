@@ -1,6 +1,7 @@
 """What a version promises: whole, on top of the one it was made from, reversible."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -415,6 +416,20 @@ def test_what_a_killed_run_left_behind_is_removed_after_a_day(lake):
     assert set(lake.collect_garbage([DIM_USER])) == {path.name for path in left}
     assert not any(path.exists() for path in left)
     assert users(lake) == ["a"]
+
+
+def test_two_runs_may_remove_the_same_leftovers_at_once(lake, monkeypatch):
+    staging = lake.stage([DIM_USER], {}, "killed")
+    staging.scratch.mkdir(parents=True)
+    age(staging.scratch, KEEP_UNFINISHED_SECONDS + 60)
+    remove = shutil.rmtree
+
+    def twice(path, **more):
+        remove(path)
+        remove(path, **more)
+
+    monkeypatch.setattr(shutil, "rmtree", twice)
+    assert lake.collect_garbage([DIM_USER]) == [staging.scratch.name]
 
 
 @EVERYWHERE

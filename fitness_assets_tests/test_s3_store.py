@@ -208,6 +208,20 @@ def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_
     assert sorted(row["user_id"] for row in spark_lake.read(LOGGED, "000003").collect()) == list("012")
 
 
+def test_old_versions_that_cannot_be_removed_hold_up_no_publication(lake, cloud, monkeypatch, caplog):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for _ in range(6):
+        stage(lake).publish()
+    later = lake.store.names(DIM_USER)["000006"] + KEEP_SECONDS + 60
+    monkeypatch.setattr("fitness_assets.lake.time", lambda: later)
+    staging = stage(lake)
+    with cloud.faults(times(99, 503, "POST")):
+        assert staging.publish()
+    assert seen(lake) == ["000007", "000007"]
+    assert "gold/dim_user: old versions could not be removed: s3://" in caplog.text
+    assert set(lake.collect_garbage(TABLES)) == {"000001", "000002"}
+
+
 def test_old_versions_go_with_all_that_belongs_to_them(lake, monkeypatch):
     for _ in range(7):
         staging = lake.stage(TABLES, {}, "run")
