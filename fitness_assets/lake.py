@@ -159,12 +159,12 @@ class Lake:
             Whether one of them had been left behind by a process that was killed.
         """
         decided, behind = self.current(tables[-1]), False
-        if decided is None or all(self.current(table) == decided for table in tables):
+        if decided is None or all(self._follows(table, decided) for table in tables):
             return False
         with self.store.publishing(tables) as point:
             decided = self.current(tables[-1]) or decided
-            for table in tables[:-1]:
-                if self.current(table) != decided:
+            for table in tables:
+                if not self._follows(table, decided):
                     self._point(point, table, decided)
                     behind = True
         return behind
@@ -273,7 +273,12 @@ class Lake:
     def _point(self, point: Point, table: Table, version: str) -> None:
         point(table, version)
         for name in table.shown:
-            self.store.show(table, f"{version}.{name}", name)
+            self.store.show(table, version, name)
+
+    def _follows(self, table: Table, version: str) -> bool:
+        """Whether readers of a table, and of what is shown beside it, see a version."""
+        seen = [self.current(table), *(self.store.shown(table, name) for name in table.shown)]
+        return all(found == version for found in seen)
 
 
 def _finished(names: Mapping[str, float]) -> list[str]:

@@ -16,7 +16,7 @@ the one that was seen before; so nobody needs a lock, and no publication is ever
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -32,7 +32,7 @@ from fitness_assets.versions import LakeError, VersionConflictError
 if TYPE_CHECKING:
     from pyarrow.dataset import FileSystemDataset
 
-_VERSION = "version"  # metadata of a current manifest
+_VERSION = "version"  # metadata of a current manifest, and of what is shown beside a table
 _MANIFEST = "_manifest"
 _TRIES = 20
 
@@ -127,9 +127,18 @@ class S3Store(Store):
         """One PUT."""
         self.bucket.put(self._key(table.key, name), content)
 
-    def show(self, table: Table, note: str, name: str) -> None:
-        """Put a copy."""
-        self.bucket.put(f"{self._table(table.key).rpartition('/')[0]}/{name}", self.read_note(table, note))
+    def show(self, table: Table, version: str, name: str) -> None:
+        """Put a copy, unless somebody published since: then theirs is shown."""
+        key, note = self._beside(table, name), self.read_note(table, f"{version}.{name}")
+        before = self._find(key)
+        if self.current(table.key) == version:
+            with suppress(ObjectChangedError):
+                self.bucket.put(key, note, {_VERSION: version}, replacing=before.etag if before else None)
+
+    def shown(self, table: Table, name: str) -> str | None:
+        """The version that the copy was made of."""
+        copy = self._find(self._beside(table, name))
+        return copy.metadata.get(_VERSION) if copy else None
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove notes and manifests first, then the files that no other manifest names."""
@@ -198,8 +207,14 @@ class S3Store(Store):
     def _claim(self, key: str, version: str) -> str:
         return f"{self._table(key)}/_claims/{version}"
 
+    def _beside(self, table: Table, name: str) -> str:
+        return f"{self._table(table.key).rpartition('/')[0]}/{name}"
+
     def _pointer(self, key: str) -> Object | None:
+        return self._find(self._manifest(key))
+
+    def _find(self, key: str) -> Object | None:
         try:
-            return self.bucket.head(self._manifest(key))
+            return self.bucket.head(key)
         except ObjectMissingError:
             return None

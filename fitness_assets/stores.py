@@ -82,8 +82,12 @@ class Store(ABC):
         """Keep a note, as a whole or not at all."""
 
     @abstractmethod
-    def show(self, table: Table, note: str, name: str) -> None:
-        """Have a note lie beside the table, under a name of its own, in place of what lies there."""
+    def show(self, table: Table, version: str, name: str) -> None:
+        """Have a note of the current version lie beside the table, in place of what lies there under that name."""
+
+    @abstractmethod
+    def shown(self, table: Table, name: str) -> str | None:
+        """The version whose note of that name lies beside the table, or None if there is none."""
 
     @abstractmethod
     def remove(self, table: Table, versions: Iterable[str]) -> None:
@@ -192,9 +196,14 @@ class LocalStore(Store):
         _flush(draft)
         draft.replace(path)
 
-    def show(self, table: Table, note: str, name: str) -> None:
+    def show(self, table: Table, version: str, name: str) -> None:
         """Link to the file."""
-        self._link((self.root / table.key).with_name(name), self._path(table, note))
+        self._link((self.root / table.key).with_name(name), self._path(table, f"{version}.{name}"))
+
+    def shown(self, table: Table, name: str) -> str | None:
+        """The version that the link leads to."""
+        link = (self.root / table.key).with_name(name)
+        return link.readlink().name.split(".")[0] if link.is_symlink() else None
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove folders and notes; files that were taken over are hard links."""

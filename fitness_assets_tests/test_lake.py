@@ -18,6 +18,7 @@ from fitness_assets_tests.conftest import EVERYWHERE, frame_of, path_of, publish
 
 UPLOADS, LOGGED, QUARANTINE = (table_of(f"bronze/{name}") for name in ("uploads", "logged_days", "quarantine"))
 DIM_USER, DIM_DATE = table_of("gold/dim_user"), table_of("gold/dim_date")
+AUDIT = table_of("quality/audit")
 
 
 def stage(lake, *user_ids, table=DIM_USER, inputs=None, append=False, run_id="run"):
@@ -252,24 +253,37 @@ def test_a_version_that_is_reported_again_does_not_undo_a_rollback(lake):
     assert users(lake) == ["first"]
 
 
+def reported(lake, content):
+    staging = lake.stage([AUDIT], {}, "run")
+    staging.attach(AUDIT, "report.html", content)
+    staging.write(AUDIT, None)
+    staging.seal()
+    return staging
+
+
+def shown(lake):
+    if isinstance(lake.store, LocalStore):
+        return path_of(lake, AUDIT).with_name("report.html").read_bytes()
+    return lake.store.bucket.get("quality/report.html")
+
+
 @EVERYWHERE
 def test_what_people_open_beside_a_table_follows_its_version(lake):
-    audit = table_of("quality/audit")
-
-    def shown():
-        if isinstance(lake.store, LocalStore):
-            return path_of(lake, audit).with_name("report.html").read_bytes()
-        return lake.store.bucket.get("quality/report.html")
-
     for content in (b"first", b"second"):
-        staging = lake.stage([audit], {}, "run")
-        staging.attach(audit, "report.html", content)
-        staging.write(audit, None)
-        staging.seal()
-        staging.publish()
-        assert shown() == content
-    lake.rollback([audit], "000001")
-    assert shown() == b"first"
+        reported(lake, content).publish()
+        assert shown(lake) == content
+    lake.rollback([AUDIT], "000001")
+    assert shown(lake) == b"first"
+
+
+@EVERYWHERE
+def test_what_a_killed_publisher_did_not_show_is_shown_by_the_next_look(lake):
+    reported(lake, b"first").publish()
+    point(lake, AUDIT, reported(lake, b"second").version)
+    assert shown(lake) == b"first"
+    assert lake.mend([AUDIT])
+    assert shown(lake) == b"second"
+    assert not lake.mend([AUDIT])
 
 
 @EVERYWHERE

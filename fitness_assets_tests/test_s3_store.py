@@ -16,6 +16,7 @@ from fitness_assets.versions import LakeError, VersionConflictError
 from fitness_assets_tests.conftest import frame_of, published, table_of
 
 DIM_USER, DIM_DATE, LOGGED = table_of("gold/dim_user"), table_of("gold/dim_date"), table_of("bronze/logged_days")
+AUDIT = table_of("quality/audit")
 TABLES = [DIM_DATE, DIM_USER]  # the last one decides
 
 
@@ -132,6 +133,30 @@ def test_a_publisher_that_slept_between_two_tables_undoes_nothing(lake, cloud):
         mine.publish()
     assert done
     assert seen(lake) == ["000003", "000003"]
+
+
+def test_a_slow_publisher_does_not_show_its_report_over_a_newer_one(lake, cloud):
+    def reported(content):
+        staging = lake.stage([AUDIT], {}, "run")
+        staging.attach(AUDIT, "report.html", content)
+        lake.store.finish(AUDIT, staging.version, None, None)
+        staging.seal()
+        return staging
+
+    reported(b"first").publish()
+    mine, done = reported(b"mine"), []
+
+    def in_between(request):
+        if not done and request.startswith("PUT") and request.endswith("/quality/report.html"):
+            done.append(request)
+            reported(b"newer").publish()
+        return
+
+    with cloud.faults(in_between):
+        mine.publish()
+    assert done
+    assert bucket_of(lake).get("quality/report.html") == b"newer"
+    assert not lake.mend([AUDIT])
 
 
 def test_of_two_that_begin_in_the_same_moment_each_has_a_number_of_its_own(lake, cloud):
