@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from fitness_assets.aws import Bucket, Object, ObjectChangedError, ObjectMissingError
 from fitness_assets.dictionary import Table
-from fitness_assets.stores import Point, Store
+from fitness_assets.stores import Point, Store, is_ours
 from fitness_assets.versions import LakeError, VersionConflictError
 
 if TYPE_CHECKING:
@@ -85,14 +85,16 @@ class S3Store(Store):
         mine = uuid4().hex.encode()
         for _ in range(_TRIES):
             claims = self.bucket.list(self._claim(tables[-1].key, ""))
-            numbers = [int(found.key.rpartition("/")[2]) for found in claims]
+            claimed = [found.key.rpartition("/")[2] for found in claims]
+            numbers = [int(name.split(".")[0]) for name in claimed if is_ours(name)]
             numbers += [int(name.split(".")[0]) for table in tables for name in self.names(table)]
             version = f"{max(numbers, default=0) + 1:06}"
             claim = self._claim(tables[-1].key, version)
             try:
                 self.bucket.put(claim, mine, replacing=None)
             except ObjectChangedError:
-                if self.bucket.get(claim) != mine:  # else the answer to our own request was lost
+                # Ours, if the answer to our own request was lost; none, if S3 could not decide between two at once.
+                if not self._find(claim) or self.bucket.get(claim) != mine:
                     continue
             return version
         raise VersionConflictError(f"{tables[-1].key}: {_TRIES} version numbers were all taken by other runs.")
@@ -102,7 +104,8 @@ class S3Store(Store):
         prefix, names = self._key(table.key, ""), dict[str, float]()
         for found in self.bucket.list(prefix):
             name = found.key.removeprefix(prefix).split("/")[0]
-            names[name] = max(found.modified_at.timestamp(), names.get(name, 0))
+            if is_ours(name):
+                names[name] = max(found.modified_at.timestamp(), names.get(name, 0))
         return names
 
     def paths(self, table: Table, version: str) -> list[str]:

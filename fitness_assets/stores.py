@@ -171,7 +171,7 @@ class LocalStore(Store):
 
     def names(self, table: Table) -> dict[str, float]:
         """What lies in the table's folder of versions, but for drafts."""
-        return {path.name: path.stat().st_mtime for path in self._path(table, "").glob("[0-9]*")}
+        return {path.name: path.stat().st_mtime for path in self._path(table, "").glob("*") if is_ours(path.name)}
 
     def paths(self, table: Table, version: str) -> list[str]:
         """The folder of the version."""
@@ -273,6 +273,11 @@ class LocalStore(Store):
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def is_ours(name: str) -> bool:
+    """Whether this is the name of a version or note; copies made by hand and markers of other tools lie there too."""
+    return name.split(".")[0].isdecimal()
 
 
 def _flush(path: Path) -> None:

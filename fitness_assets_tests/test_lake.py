@@ -432,6 +432,12 @@ def test_what_a_killed_run_left_behind_is_removed_after_a_day(lake):
     assert users(lake) == ["a"]
 
 
+def test_a_copy_that_somebody_made_of_a_version_holds_nobody_up(lake):
+    path = path_of(lake, DIM_USER, publish(lake, "a"))
+    shutil.copytree(path, path.with_name(f"{path.name} copy"))
+    assert publish(lake, "b") == "000002"
+
+
 def test_two_runs_may_remove_the_same_leftovers_at_once(lake, monkeypatch):
     staging = lake.stage([DIM_USER], {}, "killed")
     staging.scratch.mkdir(parents=True)

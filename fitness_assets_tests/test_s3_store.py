@@ -8,7 +8,7 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
-from fitness_assets.aws import Bucket, BucketError
+from fitness_assets.aws import Bucket, BucketError, ObjectChangedError
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
 from fitness_assets.s3_store import S3Store
 from fitness_assets.staging import Staging
@@ -171,6 +171,27 @@ def test_of_two_that_begin_in_the_same_moment_each_has_a_number_of_its_own(lake,
     with cloud.faults(in_between):
         mine = lake.store.claim(TABLES)
     assert sorted([mine, *others]) == ["000001", "000002"]
+
+
+def test_a_number_that_s3_could_not_decide_on_is_asked_for_again(lake, monkeypatch):
+    put, refused = Bucket.put, iter([ObjectChangedError("409 ConditionalRequestConflict")])
+
+    def conflict(*args, **more):
+        if error := next(refused, None):
+            raise error
+        return put(*args, **more)
+
+    monkeypatch.setattr(Bucket, "put", conflict)
+    assert lake.store.claim(TABLES) == "000001"
+
+
+@pytest.mark.parametrize("key", ["_versions/", "_versions/000001_$folder$", "_versions/000001 copy/a", "_claims/"])
+def test_what_other_tools_leave_in_the_bucket_holds_nobody_up(lake, key):
+    stage(lake).publish()
+    bucket_of(lake).put(f"gold tables/{DIM_USER.name}/{key}", b"")
+    stage(lake).publish()
+    assert seen(lake) == ["000002", "000002"]
+    assert lake.collect_garbage(TABLES) == []
 
 
 CHILD = """
