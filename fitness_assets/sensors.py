@@ -15,7 +15,7 @@ import dagster as dg
 from fitness_assets import messages, metrics
 from fitness_assets.arrivals import Outcome, State, decide
 from fitness_assets.bronze.places import place_of
-from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.bronze.tables import EVERY_UPLOAD_READ, UPLOADS
 from fitness_assets.catalogue import GROUPS
 from fitness_assets.lake import Lake
 from fitness_assets.versions import LakeError
@@ -140,6 +140,19 @@ def _ended(context: dg.RunStatusSensorContext, lake: Lake) -> tuple[messages.Rep
 
 
 def _outcome(instance: dg.DagsterInstance, run_key: str) -> Outcome | None:
-    """How the run that was asked for with a key went so far; None if there is none."""
+    """How the run that was asked for with a key went so far; None if there is none.
+
+    One that left uploads out has failed for them: nothing in the listing may tell when they can be read.
+    """
     runs = instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: run_key}), limit=1)
-    return _ENDED.get(runs[0].status, "running") if runs else None
+    if not runs:
+        return None
+    outcome = _ENDED.get(runs[0].status, "running")
+    return "failed" if outcome == "succeeded" and _left_out(instance, runs[0].run_id) else outcome
+
+
+def _left_out(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether a run left uploads out that it could not read."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    checks = [log.dagster_event.asset_check_evaluation_data for log in logs if log.dagster_event]
+    return any(check.check_name == EVERY_UPLOAD_READ and not check.passed for check in checks)

@@ -13,7 +13,9 @@ import pytest
 from pyarrow.dataset import dataset
 from pyspark.sql import SparkSession
 
+from fitness_assets.bronze import assets, uploads
 from fitness_assets.bronze.assets import bronze_step
+from fitness_assets.bronze.places import Folder, Found
 from fitness_assets.bronze.tables import TABLES, UPLOADS
 from fitness_assets.io_managers import IO_MANAGER_KEY, SparkIOManager, step_assets
 from fitness_assets.lake import Lake
@@ -212,6 +214,52 @@ def test_a_run_that_is_told_its_uploads_reads_only_these(raw, materialize, rows,
     (elsewhere / "c.csv").rename(tmp_path / "c.csv")
     assert materialize(GROUP, uploads=[str(elsewhere), str(tmp_path / "c.csv")]).success
     assert {day["user_id"] for day in rows("bronze/logged_days")} == {"a", "b", "c"}
+
+
+def test_uploads_that_cannot_be_read_are_left_out_until_they_can(raw, materialize, rows, monkeypatch):
+    files = {name: raw / f"{name}.csv" for name in ("fine", "gone", "locked", "rewritten")}
+    for name, path in files.items():
+        path.write_text("\n".join([HEADER, GOOD_ROW.replace("17", f'"{name}"'), ""]))
+    with monkeypatch.context() as patch:
+        hash_of, tell = Folder.content_sha256, assets.tell_dialect
+
+        def locked(self: Folder, found: Found) -> str:
+            if found.uri == str(files["locked"]):
+                raise PermissionError("no right to read it")
+            return hash_of(self, found)
+
+        def rewritten(path: Path) -> uploads.Dialect:
+            dialect = tell(path)
+            files["gone"].unlink(missing_ok=True)
+            if path == files["rewritten"]:
+                path.write_bytes(path.read_bytes() + line(user_id="ü").encode("cp1252"))
+            return dialect
+
+        patch.setattr(Folder, "content_sha256", locked)
+        patch.setattr(assets, "tell_dialect", rewritten)
+        first = materialize(GROUP)
+    assert first.success
+    assert {day["user_id"] for day in rows("bronze/logged_days")} == {"fine"}
+    assert [Path(row["uri"]).name for row in rows("bronze/uploads")] == ["fine.csv"]
+    left_out = evaluations(first)["bronze/uploads", "every_upload_read"]
+    assert not left_out.passed
+    reasons = {Path(row["uri"]).name: row["reason"] for row in sample_of(left_out)}
+    assert reasons.keys() == {"locked.csv", "gone.csv", "rewritten.csv"}
+    assert reasons["locked.csv"] == "no right to read it"
+    assert reasons["rewritten.csv"].startswith("it changed while it was read")
+    second = materialize(GROUP)
+    assert evaluations(second)["bronze/uploads", "every_upload_read"].passed
+    assert {day["user_id"] for day in rows("bronze/logged_days")} == {"fine", "locked", "rewritten", "ü"}
+
+
+def test_a_first_run_that_can_read_nothing_fails_with_the_reason(raw, materialize, lake, monkeypatch):
+    def locked(self: Folder, found: Found) -> str:
+        raise PermissionError("no right to read it")
+
+    monkeypatch.setattr(Folder, "content_sha256", locked)
+    (raw / "locked.csv").touch()
+    assert "no right to read it" in failure_of(materialize(GROUP))
+    assert lake.current(UPLOADS) is None
 
 
 def test_without_any_upload_the_run_fails_with_a_sentence_and_publishes_nothing(raw, materialize, lake):

@@ -130,6 +130,25 @@ def test_what_the_ledger_knows_by_name_and_stamp_is_not_read_again(place, monkey
     assert {upload.content_sha256 for upload in uploads} == {"k" * 64, only.content_sha256}
 
 
+def test_an_upload_that_cannot_be_read_keeps_no_other_out(place, monkeypatch):
+    text, put = place
+    locked, fine = put("a.csv", "1"), put("b.csv", "2")
+    kind = type(place_of(text))
+    hash_of = kind.content_sha256
+
+    def deny(self, found):
+        if found.uri == locked:
+            raise PermissionError("no right to read it")
+        return hash_of(self, found)
+
+    monkeypatch.setattr(kind, "content_sha256", deny)
+    unread = {}
+    assert [upload.found.uri for upload in identify([place_of(text)], {}, unread)] == [fine]
+    assert unread == {locked: "no right to read it"}
+    with pytest.raises(PermissionError):
+        identify([place_of(text)], {})
+
+
 class TestFolders:
     @staticmethod
     def file(path: Path, content: str, changed: int) -> Path:
@@ -152,6 +171,12 @@ class TestFolders:
         place.mkdir(parents=True)
         (place / "a.csv").touch()
         assert found(str(place)) == [str(place / "a.csv")]
+
+    def test_a_file_that_goes_while_others_are_found_is_not_there(self, tmp_path, monkeypatch):
+        going, staying = self.file(tmp_path / "a.csv", "", 100), self.file(tmp_path / "b.csv", "", 100)
+        look = Folder.look
+        monkeypatch.setattr(Folder, "look", lambda self, uri: going.unlink(missing_ok=True) or look(self, uri))
+        assert found(str(tmp_path)) == [str(staying)]
 
     def test_a_missing_place_is_named_with_what_to_do(self, tmp_path):
         with pytest.raises(FileNotFoundError) as missing:
@@ -195,6 +220,12 @@ class TestPrefixes:
             (upload,) = identify([place_of(bucket.uri("raw"))], {})
         assert upload.upload_id == "9f86d081884c7d65"
         assert next(broken, None) is None
+
+    def test_an_archived_object_is_left_out_with_the_reason(self, bucket):
+        bucket.client.put_object(Bucket=bucket.name, Key="raw/a.csv", Body=b"old", StorageClass="GLACIER")
+        unread = {}
+        assert identify([place_of(bucket.uri("raw"))], {}, unread) == []
+        assert "InvalidObjectState" in unread[bucket.uri("raw/a.csv")]
 
     def test_a_bucket_that_is_not_there_is_a_sentence(self, cloud):
         with pytest.raises(BucketError, match=r"^s3://no-such-bucket/raw/: .*NoSuchBucket"):

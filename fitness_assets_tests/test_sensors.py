@@ -2,15 +2,16 @@
 
 import logging
 import socket
+from datetime import UTC, datetime
 
 import boto3
 import dagster as dg
 import pytest
 
 from fitness_assets import messages, metrics
-from fitness_assets.arrivals import State
+from fitness_assets.arrivals import DELAYS, State
 from fitness_assets.aws import client
-from fitness_assets.bronze.places import place_of
+from fitness_assets.bronze.places import Folder, place_of
 from fitness_assets.catalogue import group_of
 from fitness_assets.definitions import build_defs
 from fitness_assets.glue import register
@@ -79,6 +80,29 @@ def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
     assert "under way" in skipped(look())
     instance.report_run_failed(lost)
     assert "next try is in 60 s" in skipped(look())
+
+
+def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance, rows, monkeypatch):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (raw / "locked.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
+    hash_of = Folder.content_sha256
+
+    def locked(self, found):
+        if found.uri == str(raw / "locked.csv"):
+            raise PermissionError("no right to read it")
+        return hash_of(self, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "content_sha256", locked)
+        (request,) = look().run_requests
+        assert run(graph, instance, request).success
+    assert len(rows("bronze/uploads")) == 1
+    assert "1 new uploads wait" in skipped(look())
+    monkeypatch.setattr("fitness_assets.sensors.time.time", lambda: datetime.now(UTC).timestamp() + DELAYS[0])
+    (again,) = look().run_requests
+    assert run(graph, instance, again).success
+    assert len(rows("bronze/uploads")) == 2
+    assert "2 uploads, all taken in" in skipped(look())
 
 
 def test_a_folder_that_is_not_there_is_a_reason_to_wait(instance, lake, tmp_path):

@@ -1,6 +1,7 @@
 """When and where bronze is made: one step takes in every upload that the ledger does not know yet."""
 
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -15,7 +16,7 @@ from pyspark.sql import functions as F
 from fitness_assets.audits import audit
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.places import Upload, identify, place_of
-from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
+from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
 from fitness_assets.bronze.uploads import (
     IrregularError,
     Layout,
@@ -117,35 +118,45 @@ def bronze_step(raw: str) -> Step:
         version = lake.current(UPLOADS)
         ledger = lake.rows(UPLOADS, version) if version else []
         stamped = {(row["uri"], row["stamp"]): row["content_sha256"] for row in ledger}
-        found = identify([place_of(place) for place in places], stamped)
+        unread: dict[str, str] = {}
+        found = identify([place_of(place) for place in places], stamped, unread)
         if version is None and not found:
-            raise LakeError(f"There is no upload in {', '.join(places)}: put a CSV file there.")
+            missing = f"There is no upload in {', '.join(places)}: put a CSV file there."
+            raise LakeError(next(iter(unread.values()), missing))
+        for uri, reason in unread.items():
+            work.log.warning(f"{uri} cannot be read and is left out: {reason}")
         known = {row["content_sha256"] for row in ledger}
         new = [upload for upload in found if upload.content_sha256 not in known]
         work.log.info(f"{len(found)} uploads found, {len(new)} of them new")
         if version and not new:
-            return _audit_again(lake, found)
+            return _audit_again(lake, found, unread)
 
         def write_all(staging: Staging) -> Frames:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
-            return _ingest(work, staging, found, new, max((row["ingested_at"] for row in ledger), default=_START))
+            last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
+            return _ingest(work, staging, found, new, unread, last_ingested)
 
         return stage(work, TABLES, {}, write_all)
 
     return Step(TABLES, [], make)
 
 
-def _audit_again(lake: Lake, found: Sequence[Upload]) -> Staging:
+def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
     """Nothing is new: the current version stays, and its rules are asked again."""
     staging = lake.reopen(TABLES)
     frames = {table.key: lake.read(table, staging.version) for table in TABLES}
-    audit(staging, frames | {FOUND: _of(frames[UPLOADS.key], found)})
+    audit(staging, frames | _of_this_run(lake, frames[UPLOADS.key], found, unread))
     return staging
 
 
 def _ingest(
-    work: Work, staging: Staging, found: Sequence[Upload], new: Sequence[Upload], last_ingested: datetime
+    work: Work,
+    staging: Staging,
+    found: Sequence[Upload],
+    new: Sequence[Upload],
+    unread: dict[str, str],
+    last_ingested: datetime,
 ) -> Frames:
     """Read the new uploads and write the three tables; what the parent version holds is taken over as it is."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
@@ -154,9 +165,16 @@ def _ingest(
     for position, upload in enumerate(new):
         work.log.info(f"upload {position + 1} of {len(new)}: {upload.found.uri} ({upload.found.size_bytes:,} bytes)")
         entry = _Taken(upload, first + timedelta(microseconds=position))
-        entry.store(staging.scratch / "rows" / str(position))
-        if not upload.is_unchanged():
-            work.log.warning(f"{upload.found.uri} changed while it was read; a later run takes it in.")
+        try:
+            entry.store(staging.scratch / "rows" / str(position))
+            reason = None if upload.is_unchanged() else "it changed while it was read"
+        except OSError as error:
+            reason = str(error)
+        except (UnicodeError, EOFError, zlib.error) as error:  # its dialect was told from all of its bytes
+            reason = f"it changed while it was read: {error}"
+        if reason:
+            unread[upload.found.uri] = reason
+            work.log.warning(f"{upload.found.uri} is left out, a later run tries again: {reason}")
             continue
         if entry.refusal:
             work.log.warning(f"{upload.found.uri} was refused: {entry.refusal}.")
@@ -183,7 +201,7 @@ def _ingest(
         )
     rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
     frames[UPLOADS.key] = write(staging, UPLOADS, rows, append=True)
-    return frames | {FOUND: _of(frames[UPLOADS.key], found)}
+    return frames | _of_this_run(staging.lake, frames[UPLOADS.key], found, unread)
 
 
 def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
@@ -200,6 +218,16 @@ def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
         cells = transforms.assemble(rows, layout) if is_regular else transforms.parse(rows, layout)
         frames.append(transforms.typed(cells))
     return reduce(DataFrame.unionByName, frames) if frames else None
+
+
+def _of_this_run(
+    lake: Lake, ledger: DataFrame, found: Sequence[Upload], unread: Mapping[str, str]
+) -> dict[str, DataFrame]:
+    """What this run met, for the rules that ask of it alone."""
+    return {
+        FOUND: _of(ledger, found),
+        UNREAD: lake.spark.createDataFrame([*unread.items()], "uri STRING, reason STRING"),
+    }
 
 
 def _of(frame: DataFrame, uploads: Sequence[Upload]) -> DataFrame:

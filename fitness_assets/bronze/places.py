@@ -96,17 +96,26 @@ def place_of(text: str) -> Place:
     return Prefix(Bucket(s3[1]), s3[2]) if s3 else Folder(Path(text))
 
 
-def identify(places: Sequence[Place], known: Mapping[tuple[str, str], str]) -> list[Upload]:
+def identify(
+    places: Sequence[Place], known: Mapping[tuple[str, str], str], unread: dict[str, str] | None = None
+) -> list[Upload]:
     """The uploads of some places in the order of ingestion (last changed, then name), each content once.
 
     Args:
         places: where to look.
         known: content hashes by URI and stamp; what is among these is not read again.
+        unread: gets the URIs of those that cannot be read, each with the reason; None: one of them ends it all.
     """
     uploads: dict[str, Upload] = {}
     everything = ((place, found) for place in places for found in place.find())
     for place, found in sorted(everything, key=lambda item: (item[1].modified_at, item[1].uri)):
-        content_sha256 = known.get((found.uri, found.stamp)) or place.content_sha256(found)
+        try:
+            content_sha256 = known.get((found.uri, found.stamp)) or place.content_sha256(found)
+        except OSError as error:
+            if unread is None:
+                raise
+            unread[found.uri] = str(error)
+            continue
         uploads.setdefault(content_sha256, Upload(place, found, content_sha256))
     return list(uploads.values())
 
@@ -133,8 +142,9 @@ class Folder(Place):
             raise FileNotFoundError(
                 f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
             )
-        paths = [path for path in self.path.rglob("*") if path.is_file()]
-        return [_file(path) for path in sorted(paths) if _is_finished(path.relative_to(self.path).parts)]
+        paths = sorted(path for path in self.path.rglob("*") if path.is_file())
+        there = (self.look(str(path)) for path in paths if _is_finished(path.relative_to(self.path).parts))
+        return [found for found in there if found]  # one may be gone by now
 
     def look(self, uri: str) -> Found | None:
         """The file as it is now."""

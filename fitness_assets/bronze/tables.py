@@ -58,6 +58,12 @@ RAW_COLUMNS = (
 FOUND = "bronze/uploads found by this run"
 """Key among the frames of a bronze step: the ledger's rows of the uploads that this run found, known or new."""
 
+UNREAD = "bronze/uploads not read by this run"
+"""Key among the frames of a bronze step: uploads that this run found and could not read, with the reason."""
+
+EVERY_UPLOAD_READ = "every_upload_read"
+"""The rule that an upload breaks which is left out, for now: the next run tries again."""
+
 UPLOADS = Table(
     "bronze/uploads",
     "The ledger: every upload that was ever read or refused, once.",
@@ -119,8 +125,14 @@ UPLOADS = Table(
         # Of the uploads that one run found, so that it passes again once the file is mended or gone.
         SetRule(
             "no_refused_uploads",
-            "Every upload that this run found could be read.",
+            "No upload that this run found was refused.",
             lambda frames: frames[FOUND].where("status = 'refused'").select("uri", "refusal"),
+            "error",
+        ),
+        SetRule(
+            EVERY_UPLOAD_READ,
+            "No upload that this run found was left out, because it could not be read or changed meanwhile.",
+            lambda frames: frames[UNREAD],
             "error",
         ),
     ),
