@@ -216,6 +216,23 @@ def test_a_run_that_is_told_its_uploads_reads_only_these(raw, materialize, rows,
     assert {day["user_id"] for day in rows("bronze/logged_days")} == {"a", "b", "c"}
 
 
+def test_content_whose_name_was_refused_is_taken_in_under_a_better_one(raw, materialize, rows):
+    def refused(result: dg.ExecuteInProcessResult) -> set[str]:
+        evaluation = evaluations(result)["bronze/uploads", "no_refused_uploads"]
+        return set() if evaluation.passed else {Path(row["uri"]).name for row in sample_of(evaluation)}
+
+    for changed, name in enumerate(("a.txt", "copy.txt", "b.csv")):
+        (raw / name).write_text(f"{HEADER}\n{line(user_id='b')}\n")
+        os.utime(raw / name, (changed, changed))
+    (raw / "renamed.txt").write_text(f"{HEADER}\n{line(user_id='renamed')}\n")
+    assert refused(materialize(GROUP)) == {"a.txt", "copy.txt", "renamed.txt"}
+    assert [day["user_id"] for day in rows("bronze/logged_days")] == ["b"]
+    (raw / "renamed.txt").rename(raw / "renamed.csv")
+    assert refused(materialize(GROUP)) == {"a.txt", "copy.txt"}
+    assert sorted(day["user_id"] for day in rows("bronze/logged_days")) == ["b", "renamed"]
+    assert len(rows("bronze/uploads")) == 5, "each refusal stays in the ledger, once"
+
+
 def test_uploads_that_cannot_be_read_are_left_out_until_they_can(raw, materialize, rows, monkeypatch):
     files = {name: raw / f"{name}.csv" for name in ("fine", "gone", "locked", "rewritten")}
     for name, path in files.items():

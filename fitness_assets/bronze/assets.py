@@ -125,8 +125,8 @@ def bronze_step(raw: str) -> Step:
             raise LakeError(next(iter(unread.values()), missing))
         for uri, reason in unread.items():
             work.log.warning(f"{uri} cannot be read and is left out: {reason}")
-        known = {row["content_sha256"] for row in ledger}
-        new = [upload for upload in found if upload.content_sha256 not in known]
+        known = {row["upload_id"] for row in ledger}
+        new = [upload for upload in found if upload.upload_id not in known]
         work.log.info(f"{len(found)} uploads found, {len(new)} of them new")
         if version and not new:
             return _audit_again(lake, found, unread)

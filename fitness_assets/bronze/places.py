@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fitness_assets.aws import Bucket, Object, ObjectMissingError
+from fitness_assets.bronze.uploads import RefusedError, require_name
 
 _UNFINISHED = re.compile(r"^[._~]|\.(tmp|part|partial|crdownload|swp)$", re.IGNORECASE)
 _S3 = re.compile(r"s3://([^/]+)/*(.*?)/*$", re.DOTALL)
@@ -68,7 +69,7 @@ class Place(ABC):
 
 @dataclass(frozen=True)
 class Upload:
-    """One upload with content that no other one of its run has.
+    """One upload with content that no other one of its run has, but for those with a name that is refused.
 
     Attributes:
         place: where it lies.
@@ -82,7 +83,14 @@ class Upload:
 
     @property
     def upload_id(self) -> str:
-        """The first digits of the content hash: the name under which rows refer to their upload."""
+        """The first digits of the content hash: the name under which rows refer to their upload.
+
+        Where the name is refused, it counts too: the same content may come, or lie there already, under a better one.
+        """
+        try:
+            require_name(self.found.uri)
+        except RefusedError:
+            return hashlib.sha256(f"{self.content_sha256} {self.found.uri}".encode()).hexdigest()[:16]
         return self.content_sha256[:16]
 
     def is_unchanged(self) -> bool:
@@ -99,7 +107,7 @@ def place_of(text: str) -> Place:
 def identify(
     places: Sequence[Place], known: Mapping[tuple[str, str], str], unread: dict[str, str] | None = None
 ) -> list[Upload]:
-    """The uploads of some places in the order of ingestion (last changed, then name), each content once.
+    """The uploads of some places in the order of ingestion (last changed, then name), each `upload_id` once.
 
     Args:
         places: where to look.
@@ -116,7 +124,8 @@ def identify(
                 raise
             unread[found.uri] = str(error)
             continue
-        uploads.setdefault(content_sha256, Upload(place, found, content_sha256))
+        upload = Upload(place, found, content_sha256)
+        uploads.setdefault(upload.upload_id, upload)
     return list(uploads.values())
 
 

@@ -73,7 +73,8 @@ UPLOADS = Table(
         Column(
             "content_sha256",
             "string",
-            "SHA-256 of its bytes: the same bytes are one upload, whatever their name.",
+            "SHA-256 of its bytes: the same bytes are one upload, whatever their name. Only a name that is refused"
+            " counts too, in upload_id.",
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             nullable=False,
         ),
