@@ -195,6 +195,11 @@ class TestPrefixes:
         bucket.put("a.csv", b"")
         assert found(f"s3://{bucket.name}") == [bucket.uri("a.csv")]
 
+    def test_what_has_to_lie_there_and_does_not_is_named(self, bucket):
+        bucket.put("raw/a.csv.gz", b"")
+        with pytest.raises(FileNotFoundError, match=rf"^There is no object {bucket.uri('raw/a.csv')}, and none below"):
+            place_of(bucket.uri("raw/a.csv"), must_exist=True).find()
+
     def test_a_key_is_never_a_path(self, bucket, tmp_path):
         key = "raw//etc/passwd.csv"
         bucket.put(key, b"harmless")

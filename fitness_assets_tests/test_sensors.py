@@ -132,6 +132,17 @@ class TestInABucket:
         (request,) = tick[1]().run_requests
         assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [bucket.uri("raw/2024/'; DROP.csv")]
 
+    def test_an_object_that_is_gone_before_the_run_is_asked_for_when_it_is_back(self, bucket, tick, instance):
+        lake, look = tick
+        graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=lake)
+        for key in ("raw/a.csv", "raw/b.csv"):
+            bucket.put(key, f"{HEADER}\n{GOOD_ROW}\n".encode())
+        (request,) = look().run_requests
+        bucket.delete(["raw/a.csv"])
+        assert f"There is no object {bucket.uri('raw/a.csv')}" in failure_of(run(graph, instance, request))
+        bucket.put("raw/a.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
+        assert "2 new uploads wait" in skipped(look())
+
     def test_a_look_at_what_is_all_taken_in_reads_no_object_and_sends_a_heartbeat(self, bucket, tick, cloud):
         for number in range(1_100):
             bucket.put(f"raw/{number}.csv", b"")

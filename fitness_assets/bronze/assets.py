@@ -119,7 +119,7 @@ def bronze_step(raw: str) -> Step:
         ledger = lake.rows(UPLOADS, version) if version else []
         stamped = {(row["uri"], row["stamp"]): row["content_sha256"] for row in ledger}
         unread: dict[str, str] = {}
-        found = identify([place_of(place) for place in places], stamped, unread)
+        found = identify([place_of(place, must_exist=bool(work.uploads)) for place in places], stamped, unread)
         if version is None and not found:
             missing = f"There is no upload in {', '.join(places)}: put a CSV file there."
             raise LakeError(next(iter(unread.values()), missing))

@@ -98,10 +98,15 @@ class Upload:
         return self.place.look(self.found.uri) == self.found
 
 
-def place_of(text: str) -> Place:
-    """The place that a path or an ``s3://bucket/prefix`` names."""
+def place_of(text: str, must_exist: bool = False) -> Place:
+    """The place that a path or an ``s3://bucket/prefix`` names.
+
+    Args:
+        text: the name.
+        must_exist: whether a prefix without any upload is an error, as a missing folder always is.
+    """
     s3 = _S3.match(text)
-    return Prefix(Bucket(s3[1]), s3[2]) if s3 else Folder(Path(text))
+    return Prefix(Bucket(s3[1]), s3[2], must_exist) if s3 else Folder(Path(text))
 
 
 def identify(
@@ -180,13 +185,19 @@ class Prefix(Place):
     Attributes:
         bucket: where they lie.
         prefix: without slashes at its ends; empty for the whole bucket.
+        must_exist: whether it is an error if nothing lies there.
     """
 
     bucket: Bucket
     prefix: str
+    must_exist: bool = False
 
     def find(self) -> list[Found]:
-        """The objects below the prefix, or the one object; markers of folders are none."""
+        """The objects below the prefix, or the one object; markers of folders are none.
+
+        Raises:
+            FileNotFoundError: if nothing lies there, but must.
+        """
         below = f"{self.prefix}/" if self.prefix else ""
         objects = [
             found
@@ -195,6 +206,8 @@ class Prefix(Place):
         ]
         if not objects and (one := self._head(self.prefix)):
             objects = [one]
+        if not objects and self.must_exist:
+            raise FileNotFoundError(f"There is no object {self.bucket.uri(self.prefix)}, and none below it.")
         return [self._found(found) for found in objects]
 
     def look(self, uri: str) -> Found | None:
