@@ -195,6 +195,20 @@ class TestPrefixes:
         bucket.put("a.csv", b"")
         assert found(f"s3://{bucket.name}") == [bucket.uri("a.csv")]
 
+    @pytest.mark.parametrize("key", ["raw/a.csv", "/a.csv", "raw//a.csv", "raw/ a b.csv ", "raw/a%20b+c?#.csv"])
+    def test_the_uri_of_an_object_leads_back_to_it(self, bucket, key):
+        for beside in (key, f"{key}/b.csv"):
+            bucket.put(beside, b"")
+        uris = found(f"s3://{bucket.name}")
+        assert bucket.uri(key) in uris
+        again = [upload.uri for uri in uris for upload in place_of(uri, must_exist=True).find()]
+        assert again == [*uris, bucket.uri(f"{key}/b.csv")]
+
+    def test_a_name_may_end_in_a_line_break(self, bucket):
+        place = place_of(bucket.uri("raw/a.csv\n"))
+        assert isinstance(place, Prefix)
+        assert place.prefix == "raw/a.csv\n"
+
     def test_what_has_to_lie_there_and_does_not_is_named(self, bucket):
         bucket.put("raw/a.csv.gz", b"")
         with pytest.raises(FileNotFoundError, match=rf"^There is no object {bucket.uri('raw/a.csv')}, and none below"):

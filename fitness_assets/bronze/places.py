@@ -18,7 +18,7 @@ from fitness_assets.aws import Bucket, Object, ObjectMissingError
 from fitness_assets.bronze.uploads import RefusedError, require_name
 
 _UNFINISHED = re.compile(r"^[._~]|\.(tmp|part|partial|crdownload|swp)$", re.IGNORECASE)
-_S3 = re.compile(r"s3://([^/]+)/*(.*?)/*$", re.DOTALL)
+_S3 = re.compile(r"s3://([^/]+)(?:/(.*?))?/*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def place_of(text: str, must_exist: bool = False) -> Place:
         must_exist: whether a prefix without any upload is an error, as a missing folder always is.
     """
     s3 = _S3.match(text)
-    return Prefix(Bucket(s3[1]), s3[2], must_exist) if s3 else Folder(Path(text))
+    return Prefix(Bucket(s3[1]), s3[2] or "", must_exist) if s3 else Folder(Path(text))
 
 
 def identify(
@@ -180,11 +180,11 @@ class Folder(Place):
 
 @dataclass(frozen=True)
 class Prefix(Place):
-    """The objects below a prefix, or one object.
+    """The objects below a prefix, and the one that is named like it.
 
     Attributes:
         bucket: where they lie.
-        prefix: without slashes at its ends; empty for the whole bucket.
+        prefix: without slashes at its end; empty for the whole bucket.
         must_exist: whether it is an error if nothing lies there.
     """
 
@@ -193,7 +193,7 @@ class Prefix(Place):
     must_exist: bool = False
 
     def find(self) -> list[Found]:
-        """The objects below the prefix, or the one object; markers of folders are none.
+        """The objects below the prefix, and the one that is named like it; markers of folders are none.
 
         Raises:
             FileNotFoundError: if nothing lies there, but must.
@@ -204,8 +204,9 @@ class Prefix(Place):
             for found in self.bucket.list(below)
             if not found.key.endswith("/") and _is_finished(found.key.removeprefix(below).split("/"))
         ]
-        if not objects and (one := self._head(self.prefix)):
-            objects = [one]
+        # What a run names may be an object with others below; where all uploads lie, there may be no right to ask.
+        if (self.must_exist or not objects) and (one := self._head(self.prefix)):
+            objects.insert(0, one)
         if not objects and self.must_exist:
             raise FileNotFoundError(f"There is no object {self.bucket.uri(self.prefix)}, and none below it.")
         return [self._found(found) for found in objects]
