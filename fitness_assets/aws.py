@@ -93,7 +93,10 @@ class Bucket:
         with _plain(self.uri(prefix)):
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
                 for found in page.get("Contents", []):
-                    yield Object(found["Key"], found["Size"], found["LastModified"], found["ETag"])
+                    modified_at = found["LastModified"].replace(
+                        microsecond=0
+                    )  # MinIO has more in listings than in heads
+                    yield Object(found["Key"], found["Size"], modified_at, found["ETag"])
 
     def head(self, key: str) -> Object:
         """What is known of one object without reading it.

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -222,6 +222,16 @@ class TestPrefixes:
         with upload.place.here(upload.found, tmp_path / "scratch") as path:
             assert path.parent == tmp_path / "scratch"
             assert path.read_text() == "harmless"
+
+    def test_a_store_that_lists_parts_of_seconds_tells_of_no_change(self, bucket, monkeypatch):
+        bucket.put("raw/a.csv", b"")
+        pages = bucket.client.get_paginator("list_objects_v2").paginate(Bucket=bucket.name)
+        (page,) = pages
+        (listed,) = page["Contents"]
+        listed["LastModified"] += timedelta(milliseconds=123)
+        monkeypatch.setattr(type(pages), "__iter__", lambda _: iter([page]))
+        (upload,) = identify([Prefix(bucket, "raw")], {})
+        assert upload.is_unchanged()
 
     def test_an_object_of_many_parts_arrives_whole(self, bucket, tmp_path):
         content = os.urandom(20 << 20)
