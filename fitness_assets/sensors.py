@@ -76,11 +76,13 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
         state = State.from_json(context.cursor)
 
         def known() -> dict[str, str]:
-            return {row["uri"]: row["stamp"] for row in lake.rows(UPLOADS)}
+            stamps = {row["uri"]: row["stamp"] for row in lake.rows(UPLOADS)}
+            return {found.uri: stamps[found.text] for found in there if found.text in stamps}
 
         try:
             mended = [tables[-1].layer for tables in GROUPS if lake.mend(tables)]
-            listing = {found.uri: found.stamp for found in place_of(raw).find()}
+            there = place_of(raw).find()
+            listing = {found.uri: found.stamp for found in there}
             outcome = _outcome(context.instance, state.run_key) if state.asked else None
             decision = decide(state, listing, known, outcome, time.time())
         except (LakeError, OSError) as error:  # not there, gone between listing and looking, or S3 does not answer

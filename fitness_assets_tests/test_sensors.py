@@ -1,8 +1,10 @@
 """What happens by itself: files that arrive ask for a run, and people are told how a run ended."""
 
 import logging
+import os
 import socket
 from datetime import UTC, datetime
+from pathlib import Path
 
 import boto3
 import dagster as dg
@@ -103,6 +105,22 @@ def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance
     assert run(graph, instance, again).success
     assert len(rows("bronze/uploads")) == 2
     assert "2 uploads, all taken in" in skipped(look())
+
+
+def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, graph, instance, rows):
+    for name in (b"M\xfcller.csv", b"M\xfcller.txt"):
+        Path(os.fsdecode(os.fsencode(raw) + b"/" + name)).write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (request,) = look().run_requests
+    request = dg.deserialize_value(dg.serialize_value(request), dg.RunRequest)  # on its way to the daemon
+    assert run(graph, instance, request).success
+    assert {(Path(row["uri"]).name, row["status"]) for row in rows("bronze/uploads")} == {
+        ("M\\xfcller.csv", "ingested"),
+        ("M\\xfcller.txt", "refused"),
+    }
+    assert "2 uploads, all taken in" in skipped(look())
+    (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
+    (again,) = look().run_requests
+    assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
 
 
 def test_a_folder_that_is_not_there_is_a_reason_to_wait(instance, lake, tmp_path):

@@ -96,6 +96,7 @@ class _Taken:
             "upload_id": self.upload.upload_id,
             "content_sha256": self.upload.content_sha256,
             **asdict(self.upload.found),
+            "uri": self.upload.found.text,
             "status": "refused" if self.refusal else "ingested",
             "refusal": self.refusal,
             "rows_read": self.rows_read,
@@ -163,7 +164,7 @@ def _ingest(
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     taken: list[_Taken] = []
     for position, upload in enumerate(new):
-        work.log.info(f"upload {position + 1} of {len(new)}: {upload.found.uri} ({upload.found.size_bytes:,} bytes)")
+        work.log.info(f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)")
         entry = _Taken(upload, first + timedelta(microseconds=position))
         try:
             entry.store(staging.scratch / "rows" / str(position))
@@ -173,11 +174,11 @@ def _ingest(
         except (UnicodeError, EOFError, zlib.error) as error:  # its dialect was told from all of its bytes
             reason = f"it changed while it was read: {error}"
         if reason:
-            unread[upload.found.uri] = reason
-            work.log.warning(f"{upload.found.uri} is left out, a later run tries again: {reason}")
+            unread[upload.found.text] = reason
+            work.log.warning(f"{upload.found.text} is left out, a later run tries again: {reason}")
             continue
         if entry.refusal:
-            work.log.warning(f"{upload.found.uri} was refused: {entry.refusal}.")
+            work.log.warning(f"{upload.found.text} was refused: {entry.refusal}.")
         taken.append(entry)
 
     LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
@@ -197,7 +198,7 @@ def _ingest(
             entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
     for entry in taken:
         work.log.info(
-            f"{entry.upload.found.uri}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
+            f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
     rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
     frames[UPLOADS.key] = write(staging, UPLOADS, rows, append=True)

@@ -37,6 +37,11 @@ class Found:
     modified_at: datetime
     stamp: str
 
+    @property
+    def text(self) -> str:
+        """The URI as any table and log can hold it; a file's name may be bytes that are no UTF-8."""
+        return self.uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
 
 class Place(ABC):
     """Where uploads lie."""
@@ -90,7 +95,7 @@ class Upload:
         try:
             require_name(self.found.uri)
         except RefusedError:
-            return hashlib.sha256(f"{self.content_sha256} {self.found.uri}".encode()).hexdigest()[:16]
+            return hashlib.sha256(f"{self.content_sha256} {self.found.text}".encode()).hexdigest()[:16]
         return self.content_sha256[:16]
 
     def is_unchanged(self) -> bool:
@@ -116,18 +121,18 @@ def identify(
 
     Args:
         places: where to look.
-        known: content hashes by URI and stamp; what is among these is not read again.
-        unread: gets the URIs of those that cannot be read, each with the reason; None: one of them ends it all.
+        known: content hashes by URI (as text) and stamp; what is among these is not read again.
+        unread: gets the URIs (as text) of those that cannot be read, each with the reason; None: one ends it all.
     """
     uploads: dict[str, Upload] = {}
     everything = ((place, found) for place in places for found in place.find())
     for place, found in sorted(everything, key=lambda item: (item[1].modified_at, item[1].uri)):
         try:
-            content_sha256 = known.get((found.uri, found.stamp)) or place.content_sha256(found)
+            content_sha256 = known.get((found.text, found.stamp)) or place.content_sha256(found)
         except OSError as error:
             if unread is None:
                 raise
-            unread[found.uri] = str(error)
+            unread[found.text] = str(error)
             continue
         upload = Upload(place, found, content_sha256)
         uploads.setdefault(upload.upload_id, upload)
