@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from logging import Logger
 from typing import Any
 
@@ -14,6 +15,7 @@ from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 from fitness_assets.versions import Audit, Verdict
 
 _SUBJECT_CHARACTERS = 100  # SNS takes no longer ones
+_UPLOADS_BYTES, _WHY_CHARACTERS = 100_000, 2_000  # and no text of more than 256 KB
 
 
 @dataclass(frozen=True)
@@ -61,13 +63,16 @@ def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
 def success(report: Report) -> Message:
     """What a run took in and published."""
     refused = [row for row in report.uploads if row["status"] == "refused"]
-    text = [
+    uploads = [
         *(f"{_line(row['uri'])}: refused, because {row['refusal']}" for row in refused),
         *(
             f"{_line(row['uri'])}: {row['rows_read']:,} rows read, {row['rows_quarantined']:,} quarantined"
             for row in report.uploads
-            if row not in refused
+            if row["status"] != "refused"
         ),
+    ]
+    text = [
+        *_first(uploads),
         *(f"{audit.table}: {audit.rows:,} rows, version {audit.version}" for audit in report.audits),
         *(f"Check that failed or warns: {a.table} {v.rule}: {v.failed} times" for a, v in report.failed),
         *_rejected(report.audits),
@@ -85,7 +90,11 @@ def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
         steps: names of steps that failed, each with what it said.
     """
     names = ", ".join(name for name, _ in steps) or "the run itself"
-    text = [*(f"{name}: {why}" for name, why in steps), "Readers keep the tables that were there.", _where(run_id)]
+    text = [
+        *(f"{name}: {why[:_WHY_CHARACTERS]}" for name, why in steps),
+        "Readers keep the tables that were there.",
+        _where(run_id),
+    ]
     return Message(f"fitness-assets: failed in {names}", "\n".join(text))
 
 
@@ -127,6 +136,14 @@ def _rejected(audits: Sequence[Audit]) -> list[str]:
         f"Of {rows[LOGGED_DAYS.key]:,} logged days in all, {rows[CLEAN_DAYS.key]:,} are clean and "
         f"{rows[REJECTED_DAYS.key]:,} rejected."
     ]
+
+
+def _first(uploads: Sequence[str]) -> list[str]:
+    """As many lines as a message has room for, and how many more there are."""
+    sizes = accumulate(len(line.encode()) for line in uploads)
+    kept = sum(size <= _UPLOADS_BYTES for size in sizes)
+    more = len(uploads) - kept
+    return [*uploads[:kept], *([f"{more:,} more uploads: see {UPLOADS.key}"] if more else [])]
 
 
 def _line(name: str) -> str:

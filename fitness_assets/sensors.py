@@ -11,6 +11,7 @@ from logging import Logger
 from typing import Any
 
 import dagster as dg
+from dagster._core.execution.plan.objects import StepFailureData
 
 from fitness_assets import messages, metrics
 from fitness_assets.arrivals import Outcome, State, decide
@@ -123,14 +124,19 @@ def message_sensors(listeners: Listeners) -> Iterator[dg.SensorDefinition]:
     )
     def failure_message(context: dg.RunFailureSensorContext, lake: dg.ResourceParam[Lake]) -> None:
         events = context.get_step_failure_events()
-        steps = [
-            (event.step_key or "", event.step_failure_data.error_display_string.split("\n")[0]) for event in events
-        ]
+        steps = [(event.step_key or "", _why(event.step_failure_data)) for event in events]
         listeners.say(messages.failure(context.dagster_run.run_id, steps), context.log)
         report, seconds = _ended(context, lake)
         listeners.measure(metrics.of_run(report, seconds, failed=True), context.log)
 
     yield from (success_message, failure_message)
+
+
+def _why(failure: StepFailureData) -> str:
+    """The first line of what a step said: of its own failure, or else of the error that Dagster wraps in one."""
+    own, error = failure.user_failure_data, failure.error and (failure.error.cause or failure.error)
+    said = own.description if own else error and error.message
+    return (said or "").strip().split("\n")[0]
 
 
 def _ended(context: dg.RunStatusSensorContext, lake: Lake) -> tuple[messages.Report, float]:

@@ -257,6 +257,29 @@ def test_people_are_told_which_step_failed_and_why(inbox, raw, lake, materialize
     assert f"/runs/{result.run_id}" in message["Message"]
 
 
+def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, lake, materialize, instance, monkeypatch):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda path: 1 / 0)
+    ended(materialize("group:bronze"), instance, inbox.arn, lake)
+    (message,) = inbox.read()
+    assert "bronze: ZeroDivisionError: division by zero\n" in message["Message"]
+
+
+def test_a_message_on_thousands_of_uploads_says_as_much_as_is_sent(inbox, caplog):
+    row = {"status": "ingested", "rows_read": 365, "rows_quarantined": 0}
+    uploads = [row | {"uri": f"s3://lake/raw/{'ü' * 100}/{number}.csv"} for number in range(3_500)]
+    uploads.append({"status": "refused", "refusal": "the file is empty", "uri": "empty.csv"})
+    message = messages.success(messages.Report("run", [], uploads))
+    assert messages.send(message, inbox.arn, lambda: client("sns"), logging.getLogger("x")), caplog.text
+    first, *shown, more, where = message.text.split("\n")
+    assert first == "empty.csv: refused, because the file is empty"
+    assert all(line.endswith(".csv: 365 rows read, 0 quarantined") for line in shown)
+    assert more == f"{3_500 - len(shown):,} more uploads: see bronze/uploads"
+    assert "/runs/run" in where
+    steps = [(f"step {number}", "x" * 300_000) for number in range(9)]
+    assert messages.send(messages.failure("run", steps), inbox.arn, lambda: client("sns"), logging.getLogger("x"))
+
+
 def test_what_cloudwatch_is_told_of_a_run_that_a_blocking_rule_stopped():
     verdicts = [Verdict("a", "blocking", "", 2), Verdict("b", "warning", "", 1), Verdict("c", "warning", "", 0)]
     audit = Audit("silver/rejected_days", "000001", None, {}, "run", "now", rows=7, verdicts=verdicts)
