@@ -44,9 +44,12 @@ class State:
     def from_json(cls, text: str | None) -> "State":
         """From the text of a cursor; one that is not ours is a new beginning, since the ledger knows what is in."""
         try:
-            return cls(**json.loads(text or "{}"))
+            state = cls(**json.loads(text or "{}"))
         except (TypeError, ValueError):
             return cls()
+        kinds = {"failures": int, "not_before": (int, float)}
+        is_ours = all(isinstance(value, kinds.get(name, str)) for name, value in asdict(state).items())
+        return state if is_ours else cls()
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,7 @@ def decide(
             state = replace(state, settled=state.asked, asked="", failed="", failures=0)
         else:  # failed, or never came to be
             failures = state.failures + 1 if state.failed in ("", state.asked) else 1
-            delay = DELAYS[min(failures, len(DELAYS)) - 1]
-            state = replace(state, failed=state.asked, asked="", failures=failures, not_before=now + delay)
+            state = replace(state, failed=state.asked, asked="", failures=failures, not_before=now + _delay(failures))
     unfinished = bool(state.failed) and state.failures <= len(DELAYS)
     new = () if fingerprint == state.settled else _changed(listing, known())
     if not new and not unfinished:
@@ -106,12 +108,18 @@ def decide(
                 f"{what}, because their run failed {state.failures} times: mend the cause and materialize "
                 "bronze/uploads; a new upload asks again too.",
             )
+        # The clock may have been ahead when the run failed.
+        state = replace(state, not_before=min(state.not_before, now + _delay(state.failures)))
         if now < state.not_before:
             return Decision(
                 state, None, f"{what}, because their run failed; the next try is in {state.not_before - now:.0f} s."
             )
     state = replace(state, asked=fingerprint, run_key=f"uploads-{now:.0f}-{fingerprint}")
     return Decision(state, new, f"{len(new)} new uploads." if new else "The run that failed is tried again.")
+
+
+def _delay(failures: int) -> float:
+    return DELAYS[min(failures, len(DELAYS)) - 1]
 
 
 def _changed(listing: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:

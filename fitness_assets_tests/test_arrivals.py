@@ -1,5 +1,6 @@
 """Whatever order events come in: every content that stays is ingested, once, and nothing is asked for without end."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -148,6 +149,19 @@ def test_a_run_by_hand_that_took_everything_in_ends_the_waiting_for_good():
     decision = decide(failed, {"a.csv": "1"}, lambda: {"a.csv": "1"}, None, 2)
     assert decision.reason.startswith("Nothing new")
     assert decision.state.failed == ""
+
+
+def test_a_clock_that_was_ahead_when_a_run_failed_delays_the_next_try_no_longer():
+    asked = decide(State(), {"a.csv": "1"}, nothing, None, 4e9).state
+    waiting = decide(asked, {"a.csv": "1"}, nothing, "failed", 4e9).state
+    set_right = decide(waiting, {"a.csv": "1"}, nothing, None, 1.8e9)
+    assert set_right.reason.endswith("the next try is in 60 s.")
+    assert decide(set_right.state, {"a.csv": "1"}, nothing, None, 1.8e9 + 60).uris == ("a.csv",)
+
+
+@pytest.mark.parametrize("text", ['{"failures": null}', '{"asked": 1}', '{"not_before": "soon"}', "[]", '{"later": 1}'])
+def test_a_cursor_that_is_not_ours_is_a_new_beginning(text):
+    assert State.from_json(text) == State()
 
 
 def test_ten_thousand_uploads_share_one_run_and_a_short_cursor():
