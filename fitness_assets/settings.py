@@ -3,6 +3,7 @@
 Here belongs what a user may set and what it may be. Not here: Spark, AWS, or anything that is done with a setting.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "FITNESS_"
 _GLOB_CHARACTERS = "*?[]{}\\"
+_OTHER_PREFIXES = ("predictions", "quality", "jobs", "compute-logs")  # of the bucket, in every lake
 _PREFIX_RULE = (
     "a prefix in the bucket that neither holds nor lies in another one, without / at its ends and any of "
     + _GLOB_CHARACTERS
@@ -37,9 +39,6 @@ class Settings(BaseSettings):
     local_root: Path = Field(
         default=Path("data"), description="a folder for the local lake, without any of " + _GLOB_CHARACTERS
     )
-    raw_path: str | None = Field(
-        default=None, description="a CSV file, a folder of uploads, or a prefix such as s3://bucket/raw"
-    )
     s3_bucket: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
@@ -50,6 +49,10 @@ class Settings(BaseSettings):
     bronze_prefix: str = Field(default="bronze", description=_PREFIX_RULE)
     silver_prefix: str = Field(default="silver", description=_PREFIX_RULE)
     gold_prefix: str = Field(default="gold", description=_PREFIX_RULE)
+    raw_path: str | None = Field(
+        default=None,
+        description="a CSV, a folder of uploads, or a prefix such as s3://bucket/raw, with no table of the lake in it",
+    )
     glue_database: str | None = Field(
         default=None, pattern=r"^[a-z0-9_]{1,255}$", description="the name of a Glue database: a-z, 0-9 and _"
     )
@@ -97,12 +100,20 @@ class Settings(BaseSettings):
     @classmethod
     def _apart_from_others(cls, prefix: str, info: ValidationInfo) -> str:
         # Else one layer would find the files of another one among its own.
-        others = [f"{other}/" for name, other in info.data.items() if name.endswith("_prefix")]
-        if not all(prefix.split("/")) or any(
-            f"{prefix}/".startswith(other) or other.startswith(f"{prefix}/") for other in others
-        ):
+        others = [other for name, other in info.data.items() if name.endswith("_prefix")]
+        if not all(prefix.split("/")) or _meets(prefix, [*others, *_OTHER_PREFIXES]):
             raise ValueError
         return prefix
+
+    @field_validator("raw_path")
+    @classmethod
+    def _apart_from_tables(cls, path: str | None, info: ValidationInfo) -> str | None:
+        # Else every run would find new files, those that it wrote, and ask for the next one.
+        layers = [other for name, other in info.data.items() if name.endswith("_prefix") and name != "raw_prefix"]
+        tables = [f"s3://{info.data.get('s3_bucket')}/{prefix}" for prefix in (*layers, *_OTHER_PREFIXES)]
+        if info.data.get("storage_mode") == "s3" and path and _meets(path.rstrip("/"), tables):
+            raise ValueError
+        return path
 
     @field_validator("spark_jobs")
     @classmethod
@@ -144,6 +155,11 @@ class Settings(BaseSettings):
     def spark_properties(self) -> dict[str, str]:
         """``spark_conf`` as a mapping."""
         return _pairs(self.spark_conf)
+
+
+def _meets(prefix: str, others: Iterable[str]) -> bool:
+    """Whether a prefix holds one of others or lies in one."""
+    return any(f"{prefix}/".startswith(f"{other}/") or f"{other}/".startswith(f"{prefix}/") for other in others)
 
 
 def _pairs(text: str) -> dict[str, str]:

@@ -52,6 +52,9 @@ def test_spark_properties_are_pairs_and_may_contain_equals_signs():
         ("FITNESS_BRONZE_PREFIX", "/layers/bronze", "a prefix in the bucket"),
         ("FITNESS_SILVER_PREFIX", "raw", "neither holds nor lies in another one"),
         ("FITNESS_GOLD_PREFIX", "bronze/gold", "neither holds nor lies in another one"),
+        ("FITNESS_RAW_PREFIX", "quality", "neither holds nor lies in another one"),
+        ("FITNESS_RAW_PREFIX", "jobs/uploads", "neither holds nor lies in another one"),
+        ("FITNESS_GOLD_PREFIX", "predictions", "neither holds nor lies in another one"),
         ("FITNESS_GLUE_DATABASE", "my database", "the name of a Glue database"),
         ("FITNESS_LOCAL_ROOT", "lake*", "a folder"),
         ("FITNESS_TRAINING_ROWS", "999", "a whole number of rows, at least 1000"),
@@ -88,6 +91,17 @@ def test_a_lake_in_a_bucket_needs_its_name(monkeypatch):
     assert load_settings().raw == "s3://lake/in bound/raw"
     monkeypatch.setenv("FITNESS_RAW_PATH", "s3://other/year.csv")
     assert load_settings().raw == "s3://other/year.csv"
+
+
+@pytest.mark.parametrize("path", ["s3://lake", "s3://lake/", "s3://lake/quality", "s3://lake/bronze/uploads/"])
+def test_uploads_are_not_looked_for_where_tables_are_written(monkeypatch, path):
+    for name, value in {"STORAGE_MODE": "s3", "S3_BUCKET": "lake", "RAW_PATH": path}.items():
+        monkeypatch.setenv(f"FITNESS_{name}", value)
+    with pytest.raises(SettingsError, match=r"^FITNESS_RAW_PATH has to be .* with no table of the lake in it\.$"):
+        load_settings()
+    for fine in ("s3://lake/raw/2024", "s3://lake/exports", "s3://lake-2", "year.csv"):
+        monkeypatch.setenv("FITNESS_RAW_PATH", fine)
+        assert load_settings().raw == fine
 
 
 def test_jobs_on_emr_serverless_need_a_role(monkeypatch):
