@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from fitness_assets.catalogue import group_of, page
-from fitness_assets.dictionary import Table
 from fitness_assets.java import require_java
 from fitness_assets.lake import Lake
 from fitness_assets.resources import connect_server, store_of
@@ -17,14 +16,15 @@ from fitness_assets.settings import load_settings
 from fitness_assets.versions import LakeError
 
 
-class _Group(click.ParamType):
+class _Key(click.ParamType):
     name = "layer/table"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Table, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return group_of(value)
+            group_of(value)
         except KeyError as error:
             self.fail(error.args[0], param, ctx)
+        return value
 
 
 def _lake() -> Lake:
@@ -48,24 +48,26 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("tables", type=_Group(), metavar="LAYER/TABLE")
-def versions(tables: tuple[Table, ...]) -> None:
+@click.argument("key", type=_Key(), metavar="LAYER/TABLE")
+def versions(key: str) -> None:
     """List the versions of a table that can still be looked at; the current one is marked."""
+    tables = group_of(key)
     sealing = tables[-1]
     with _plain_failures():
         lake = _lake()
         for version in lake.versions(sealing):
-            audits = [lake.audit(table, version) for table in tables]
-            audit, failed = audits[-1], [v.rule for each in audits for v in each.verdicts if v.blocks]
+            audits = {table.key: lake.audit(table, version) for table in tables}
+            audit, failed = audits[key], [v.rule for each in audits.values() for v in each.verdicts if v.blocks]
             state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""
             click.echo(f"{version}  {audit.created_at}  {audit.rows:>12,} rows  run {audit.run_id}  {state}".rstrip())
 
 
 @main.command()
-@click.argument("tables", type=_Group(), metavar="LAYER/TABLE")
+@click.argument("key", type=_Key(), metavar="LAYER/TABLE")
 @click.argument("version")
-def rollback(tables: tuple[Table, ...], version: str) -> None:
+def rollback(key: str, version: str) -> None:
     """Make VERSION of a table current again, together with the tables that were published with it."""
+    tables = group_of(key)
     with _plain_failures():
         _lake().rollback(tables, version)
     click.echo(f"{', '.join(table.key for table in tables)}: version {version} is current")

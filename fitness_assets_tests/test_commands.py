@@ -10,8 +10,8 @@ from fitness_assets import sample
 from fitness_assets.__main__ import main
 from fitness_assets.bronze.tables import RAW_COLUMNS
 from fitness_assets.stores import LocalStore
-from fitness_assets_tests.conftest import EVERYWHERE
-from fitness_assets_tests.test_lake import DIM_USER, publish, users
+from fitness_assets_tests.conftest import EVERYWHERE, frame_of
+from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, publish, users
 
 
 def cells(users=40, days=200, seed=5):
@@ -106,6 +106,18 @@ def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
     result = CliRunner().invoke(main, ["rollback", "gold/dim_user", first])
     assert result.exit_code == 0, result.output
     assert users(lake) == ["first"]
+
+
+def test_each_table_of_a_version_shows_its_own_rows(lake, monkeypatch):
+    configure(lake, monkeypatch)
+    monkeypatch.setattr("fitness_assets.catalogue.GROUPS", ((DIM_USER, DIM_DATE),))
+    staging = lake.stage([DIM_USER, DIM_DATE], {}, "run")
+    staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{"user_id": user_id} for user_id in "abc"]))
+    staging.write(DIM_DATE, frame_of(lake.spark, DIM_DATE, [{}]))
+    staging.seal()
+    staging.publish()
+    for key, rows in {"gold/dim_user": "3 rows", "gold/dim_date": "1 rows"}.items():
+        assert f" {rows}  run run  current" in CliRunner().invoke(main, ["versions", key]).output
 
 
 def test_a_version_or_table_that_is_not_there_is_one_sentence(lake, monkeypatch):
