@@ -55,7 +55,11 @@ def versions(key: str) -> None:
     sealing = tables[-1]
     with _plain_failures():
         lake = _lake()
-        for version in lake.versions(sealing):
+        found = lake.versions(sealing)
+        if not found:
+            place = next(lake.store.location(table) for table in tables if table.key == key)
+            raise LakeError(f"{key} has no version at {place}: materialize it first, or run this where its .env is.")
+        for version in found:
             audits = {table.key: lake.audit(table, version) for table in tables}
             audit, failed = audits[key], [v.rule for each in audits.values() for v in each.verdicts if v.blocks]
             state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""

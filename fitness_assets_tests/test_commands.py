@@ -10,7 +10,7 @@ from fitness_assets import sample
 from fitness_assets.__main__ import main
 from fitness_assets.bronze.tables import RAW_COLUMNS
 from fitness_assets.stores import LocalStore
-from fitness_assets_tests.conftest import EVERYWHERE, frame_of
+from fitness_assets_tests.conftest import EVERYWHERE, frame_of, table_of
 from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, publish, users
 
 
@@ -125,6 +125,10 @@ def test_a_version_or_table_that_is_not_there_is_one_sentence(lake, monkeypatch)
     result = CliRunner().invoke(main, ["rollback", "gold/fact_daily", "000007"])
     assert result.exit_code == 1
     assert "has no version 000007; it has none." in result.output
+    result = CliRunner().invoke(main, ["versions", "gold/fact_daily"])
+    assert result.exit_code == 1
+    place = lake.store.location(table_of("gold/fact_daily"))
+    assert f"gold/fact_daily has no version at {place}: materialize it" in result.output
     result = CliRunner().invoke(main, ["versions", "gold/facts"])
     assert result.exit_code == 2
     assert "there is no table gold/facts; there are bronze/logged_days" in result.output
