@@ -7,6 +7,7 @@ pointer is moved first, and the others follow it. A process that is killed in be
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -60,7 +61,12 @@ class Lake:
 
     def start_spark(self) -> None:
         """Start the session in the background; it takes seconds in which files can be read."""
-        Thread(target=lambda: self.spark, daemon=True).start()
+
+        def start() -> None:
+            with suppress(Exception):  # the first who needs it is told
+                _ = self.spark
+
+        Thread(target=start, daemon=True).start()
 
     def current(self, table: Table) -> str | None:
         """The version that readers see, or None if there is none yet."""

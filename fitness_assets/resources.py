@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyspark
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -16,6 +17,7 @@ from fitness_assets.java import class_archive, short_job_compiler
 from fitness_assets.s3_store import S3Store
 from fitness_assets.settings import Settings, SettingsError
 from fitness_assets.stores import LocalStore, Store
+from fitness_assets.versions import LakeError
 
 _SESSION = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
 _DRIVER = {
@@ -37,7 +39,21 @@ _CONNECT_SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
 
 def start_spark(settings: Settings) -> SparkSession:
-    """Start a Spark session: a client of the Spark Connect server that the settings name, or Spark in this process."""
+    """Start a Spark session: a client of the Spark Connect server that the settings name, or Spark in this process.
+
+    Raises:
+        LakeError: naming the variables to look at.
+    """
+    try:
+        return _session(settings)
+    except (PySparkException, Py4JError) as error:
+        why = "".join(str(error).splitlines()[:2])  # more would be Java's stack trace
+        where = "REMOTE" if settings.spark_remote else "MASTER"
+        advice = f"Look at FITNESS_SPARK_{where}, at FITNESS_SPARK_CONF, and at what Java printed."
+        raise LakeError(lost_server(error) or f"Spark does not start: {why} {advice}") from None
+
+
+def _session(settings: Settings) -> SparkSession:
     # For every failing query, caught or not, PySpark 4.3 logs kilobytes of JSON beside raising the error.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -47,7 +63,11 @@ def start_spark(settings: Settings) -> SparkSession:
         # Spark would take whatever python3 is on the PATH, which need not have the packages of this one.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         properties = driver_properties(settings, short_job_compiler() if _is_little(settings) else "")
-        return LazyPySparkResource(spark_config=properties).spark_session
+        session = LazyPySparkResource(spark_config=properties).spark_session
+        for name, value in settings.spark_properties.items():
+            if session.conf.isModifiable(name):  # set again, because at its start Spark takes any value of these
+                session.conf.set(name, value)
+        return session
     session = LazyPySparkResource(spark_config={"spark.remote": settings.spark_remote}).spark_session
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
@@ -98,7 +118,7 @@ def connect_server(settings: Settings, port: int) -> list[str]:
     return [str(submit), "--class", _CONNECT_SERVER, *options, "spark-internal"]
 
 
-def lost_server(error: PySparkException) -> str | None:
+def lost_server(error: Exception) -> str | None:
     """What to tell a person if an error means that the Spark Connect server, or what it knew of us, is gone."""
     if type(error).__name__ != "SparkConnectGrpcException":
         return None

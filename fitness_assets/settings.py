@@ -65,7 +65,11 @@ class Settings(BaseSettings):
     spark_remote: str | None = Field(
         default=None, pattern=r"^sc://\S+$", description="a Spark Connect URL such as sc://host:15002"
     )
-    spark_master: str = Field(default="local[*]", pattern=r"^\S+$", description="a Spark master such as local[*]")
+    spark_master: str = Field(
+        default="local[*]",
+        pattern=r"^(local(\[(\*|[1-9]\d*)(,\d+)?\])?|(spark|k8s)://\S+|yarn)$",
+        description="a Spark master: local[*], local[4], spark://host:7077, k8s://https://host:6443 or yarn",
+    )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process", description="'in_process' or 'multiprocess'"
     )

@@ -1,14 +1,19 @@
 import os
 import sys
+import threading
 from unittest.mock import MagicMock
 
 import pytest
-from pyspark.errors import AnalysisException
+from py4j.protocol import Py4JError
+from pyspark.errors import AnalysisException, PySparkRuntimeError
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
 from fitness_assets import resources
+from fitness_assets.lake import Lake
 from fitness_assets.resources import connect_server, driver_properties, lost_server, require_connect, start_spark
 from fitness_assets.settings import Settings, SettingsError
+from fitness_assets.stores import LocalStore
+from fitness_assets.versions import LakeError
 
 
 def test_the_users_spark_properties_win_over_ours():
@@ -44,6 +49,59 @@ def test_without_its_packages_a_client_of_spark_connect_is_one_sentence_that_say
 )
 def test_only_a_server_that_is_gone_is_told_as_one(error, is_lost):
     assert bool(lost_server(error)) is is_lost
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "sentence"),
+    [
+        (
+            {"spark_conf": "spark.driver.memory=lots"},
+            PySparkRuntimeError("Java gateway process exited."),
+            "Spark does not start: Java gateway process exited. Look at FITNESS_SPARK_MASTER, at FITNESS_SPARK_CONF, ",
+        ),
+        (
+            {"spark_master": "local[9999999999]"},
+            Py4JError("An error occurred\n: Could not parse Master URL.\n\tat SparkContext.scala"),
+            "Spark does not start: An error occurred: Could not parse Master URL. Look at FITNESS_SPARK_MASTER, ",
+        ),
+        (
+            {"spark_remote": "sc://127.0.0.1"},
+            SparkConnectGrpcException("StatusCode.INTERNAL"),
+            "Spark does not start: StatusCode.INTERNAL Look at FITNESS_SPARK_REMOTE, at FITNESS_SPARK_CONF, ",
+        ),
+        (
+            {"spark_remote": "sc://127.0.0.1"},
+            SparkConnectGrpcException("StatusCode.UNAVAILABLE"),
+            "The Spark Connect server of FITNESS_SPARK_REMOTE cannot be reached",
+        ),
+    ],
+    ids=["conf", "master", "remote", "no server"],
+)
+def test_a_spark_that_does_not_start_is_one_sentence_that_names_the_variables(monkeypatch, settings, error, sentence):
+    monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", MagicMock(side_effect=error))
+    with pytest.raises(LakeError) as caught:
+        start_spark(Settings(**settings))
+    assert str(caught.value).startswith(sentence)
+    assert caught.value.__suppress_context__
+
+
+def test_a_property_that_spark_would_find_wrong_in_a_query_is_found_wrong_at_the_start(monkeypatch, spark):
+    monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", lambda **_: MagicMock(spark_session=spark))
+    start_spark(Settings(spark_conf="spark.driver.memory=2g;spark.anything=goes"))
+    with pytest.raises(LakeError, match=r"shuffle\.partitions.* Look at .*FITNESS_SPARK_CONF"):
+        start_spark(Settings(spark_conf="spark.sql.shuffle.partitions=abc"))
+
+
+def test_a_spark_that_does_not_start_in_the_background_is_told_to_whoever_needs_it(monkeypatch, tmp_path):
+    printed, failing = [], MagicMock(side_effect=LakeError("Spark does not start"))
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    others, lake = threading.enumerate(), Lake(LocalStore(tmp_path), failing)
+    lake.start_spark()
+    for thread in set(threading.enumerate()) - set(others):
+        thread.join()
+    assert (failing.call_count, printed) == (1, [])
+    with pytest.raises(LakeError, match="Spark does not start"):
+        _ = lake.spark
 
 
 def test_only_a_lake_in_a_bucket_needs_more_of_spark():

@@ -37,6 +37,13 @@ def test_raw_path_takes_the_place_of_the_lakes_own_folder(monkeypatch):
     assert load_settings().raw == "year.csv"
 
 
+@pytest.mark.parametrize(
+    "master", ["local", "local[2]", "local[*,3]", "spark://one:7077,two:7077", "k8s://https://host:6443", "yarn"]
+)
+def test_every_kind_of_spark_master_is_taken(master):
+    assert Settings(spark_master=master).spark_master == master
+
+
 def test_spark_properties_are_pairs_and_may_contain_equals_signs():
     settings = Settings(spark_conf="spark.a=1; spark.b=-Dx=y ;")
     assert settings.spark_properties == {"spark.a": "1", "spark.b": "-Dx=y"}
@@ -62,6 +69,9 @@ def test_spark_properties_are_pairs_and_may_contain_equals_signs():
         ("FITNESS_TRAINING_ROWS", "20000.5", "a whole number of rows, at least 1000"),
         ("FITNESS_SPARK_REMOTE", "http://host", "sc://host:15002"),
         ("FITNESS_SPARK_MASTER", "local [2]", "local[*]"),
+        ("FITNESS_SPARK_MASTER", "local[x]", "local[*]"),
+        ("FITNESS_SPARK_MASTER", "local[0]", "local[*]"),
+        ("FITNESS_SPARK_MASTER", "cluster", "spark://host:7077"),
         ("FITNESS_SPARK_JOBS", "glue:layers", "where FITNESS_STORAGE_MODE is s3"),
         ("FITNESS_SPARK_JOBS", "yarn", "'process' or"),
         ("FITNESS_EMR_ROLE_ARN", "admin", "the ARN of the role"),
