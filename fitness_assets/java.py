@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pyspark
@@ -28,10 +29,12 @@ def require_java(environment: Mapping[str, str] = os.environ) -> None:
     version = _java_version(environment)
     if version is None or version < JAVA_MINIMUM:
         found = "none was found" if version is None else f"version {version} was found"
+        home, java = environment.get("JAVA_HOME"), _java(environment)
+        where = f" in JAVA_HOME ({home}): correct or unset that, or" if home else f" at {java}:" if java else ":"
         raise SettingsError(
-            f"Spark needs Java {JAVA_MINIMUM} or later, but {found}: install it (on Debian or Ubuntu: apt install "
-            f"openjdk-{JAVA_MINIMUM}-jre-headless; on macOS: brew install openjdk@{JAVA_MINIMUM}) and, if it is not on "
-            "the PATH, set JAVA_HOME to its folder."
+            f"Spark needs Java {JAVA_MINIMUM} or later, but {found}{where} install it (on Debian or Ubuntu: apt "
+            f"install openjdk-{JAVA_MINIMUM}-jre-headless; on macOS: brew install openjdk@{JAVA_MINIMUM}) and, if it "
+            "is not on the PATH, set JAVA_HOME to its folder."
         )
 
 
@@ -89,7 +92,8 @@ def _java_version(environment: Mapping[str, str]) -> int | None:
         return None
     text = _java_release(environment)
     if not text:
-        text = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+        with suppress(OSError):  # a folder, or nothing that can be run
+            text = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     # Java 8 and older call themselves 1.8 and so on.
     match = re.search(r'(?:JAVA_VERSION=|version )"(?:1\.)?(\d+)', text)
     return int(match[1]) if match else None

@@ -76,7 +76,7 @@ def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reporte
     ("variables", "sentence"),
     [
         ({"FITNESS_STORAGE_MODE": "floppy"}, "Error: FITNESS_STORAGE_MODE has to be 'local' or 's3'."),
-        ({"JAVA_HOME": "/nowhere"}, "Error: Spark needs Java 17 or later, but none was found: install it"),
+        ({"JAVA_HOME": "/nowhere"}, "Error: Spark needs Java 17 or later, but none was found in JAVA_HOME"),
     ],
     ids=["wrong setting", "no Java"],
 )
