@@ -313,8 +313,9 @@ FACT_PREDICTIONS = Table(
         Column(
             "split",
             "string",
-            "test: held out, judge predictions here; train: the models learned from the day, or it is too near to "
-            "those that they learned from; unlabelled: nothing of what is predicted has come true yet.",
+            "test: held out, judge predictions here; train: early enough to be learned from (the models learn from a "
+            "sample of people), or too near to that; unlabelled: nothing of what is predicted has come true yet, or it "
+            "was not logged.",
             "test",
             allowed=SPLITS,
             nullable=False,
