@@ -4,6 +4,7 @@ import csv
 import itertools
 from collections import Counter
 
+import pytest
 from click.testing import CliRunner
 
 from fitness_assets import sample
@@ -106,6 +107,13 @@ def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
     result = CliRunner().invoke(main, ["rollback", "gold/dim_user", first])
     assert result.exit_code == 0, result.output
     assert users(lake) == ["first"]
+
+
+def test_a_port_that_cannot_be_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("os.execve", lambda *command: pytest.fail("Java was started"))
+    result = CliRunner().invoke(main, ["spark-server", "--port", "99999999"])
+    assert result.exit_code == 2
+    assert "99999999 is not in the range 1024<=x<=65535" in result.output
 
 
 def test_each_table_of_a_version_shows_its_own_rows(lake, monkeypatch):
