@@ -160,11 +160,13 @@ def plain_failures() -> Iterator[None]:
         yield
     except VersionConflictError as conflict:
         raise dg.RetryRequested(_RETRIES, seconds_to_wait=1) from conflict
-    except (LakeError, OSError) as error:
+    except LakeError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    except OSError as error:  # which does not say what was tried
         raise dg.Failure(str(error), allow_retries=False) from error
     except PySparkException as error:
         if lost := lost_server(error):
-            raise dg.Failure(lost, allow_retries=False) from error
+            raise dg.Failure(lost, allow_retries=False) from None
         raise
 
 

@@ -9,11 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
 from fitness_assets import definitions
 from fitness_assets.audits import CONTRACT
 from fitness_assets.catalogue import TABLES
+from fitness_assets.io_managers import plain_failures
 from fitness_assets.lake import Lake
+from fitness_assets_tests.conftest import failure_of
 
 
 def dagster(*arguments, cwd, **variables):
@@ -85,6 +88,19 @@ def test_what_stops_the_command_line_is_one_sentence_and_no_stack_trace(tmp_path
     assert result.returncode == 1
     assert result.stderr.strip().splitlines()[-1].startswith(sentence)
     assert "Traceback" not in result.stderr
+
+
+def test_a_run_that_fails_with_a_sentence_shows_one_stack_trace(materialize):
+    failure = failure_of(materialize("gold/fact_daily"))
+    assert "silver/clean_days does not exist yet: materialize silver/clean_days first." in failure
+    assert failure.count("Stack Trace:") == 1
+
+
+def test_a_server_that_is_gone_is_no_stack_trace_of_its_own():
+    with pytest.raises(dg.Failure, match="FITNESS_SPARK_REMOTE cannot be reached") as caught, plain_failures():
+        raise SparkConnectGrpcException("StatusCode.UNAVAILABLE")
+    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
 
 
 def test_loading_the_code_location_starts_no_spark(tmp_path):
