@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from fitness_assets.audits import rules_of
 from fitness_assets.bronze.tables import TABLES as BRONZE
 from fitness_assets.dictionary import Column, Table
 from fitness_assets.gold.tables import TABLES as GOLD
@@ -39,13 +40,14 @@ def _page_lines() -> Iterator[str]:
     yield "Made from the tables' declarations by `python -m fitness_assets dictionary > docs/dictionary.md`."
     for table in TABLES:
         yield from ("", f"## {table.key}", "", table.description, "")
-        yield f"One row for each {table.grain}; primary key: {', '.join(f'`{name}`' for name in table.primary_key)}."
+        grain, key = table.grain.removeprefix("one "), ", ".join(f"`{name}`" for name in table.primary_key)
+        yield f"One row for each {grain}; primary key: {key}."
         yield from ("", "| column | type | unit | may be empty | values | meaning | made from | example |")
         yield "|---|---|---|---|---|---|---|---|"
         yield from map(_column_line, table.columns)
         yield from ("", "| rule | if it fails | what holds |", "|---|---|---|")
-        for rule in (*table.rules, *table.set_rules):
-            yield f"| `{rule.name}` | {_CONSEQUENCE[rule.severity]} | {rule.description} |"
+        for name, description, severity in rules_of(table):
+            yield f"| `{name}` | {_CONSEQUENCE[severity]} | {description} |"
 
 
 _CONSEQUENCE = {"blocking": "not published", "error": "error, published", "warning": "warning, published"}

@@ -21,7 +21,7 @@ from fitness_assets.catalogue import GROUPS
 from fitness_assets.lake import Lake
 from fitness_assets.versions import LakeError
 
-JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to predictions.")
+JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
 
 _RUN_KEY = "dagster/run_key"  # the tag under which Dagster keeps a request's key
 _SECONDS = 30

@@ -75,6 +75,11 @@ def test_the_page_for_analysts_is_current(root):
     assert committed == page(), "run: python -m fitness_assets dictionary > docs/dictionary.md"
 
 
+def test_the_page_has_every_check_and_reads_well():
+    assert page().count("| `contract` | not published |") == len(TABLES)
+    assert "One row for each upload;" in page()
+
+
 def test_an_unknown_table_is_told_which_there_are():
     with pytest.raises(KeyError, match="gold/fact_daily"):
         group_of("gold/facts")
