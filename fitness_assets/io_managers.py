@@ -162,6 +162,9 @@ def plain_failures() -> Iterator[None]:
         raise dg.RetryRequested(_RETRIES, seconds_to_wait=1) from conflict
     except LakeError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+    except (PermissionError, NotADirectoryError) as error:
+        needs = "FITNESS_LOCAL_ROOT has to be a folder that this user may write to, and uploads files that it may read"
+        raise dg.Failure(f"{error}: {needs}.", allow_retries=False) from None
     except OSError as error:  # which does not say what was tried
         raise dg.Failure(str(error), allow_retries=False) from error
     except PySparkException as error:

@@ -16,6 +16,7 @@ from fitness_assets.audits import CONTRACT
 from fitness_assets.catalogue import TABLES
 from fitness_assets.io_managers import plain_failures
 from fitness_assets.lake import Lake
+from fitness_assets.stores import LocalStore
 from fitness_assets_tests.conftest import failure_of
 
 
@@ -101,6 +102,16 @@ def test_a_server_that_is_gone_is_no_stack_trace_of_its_own():
         raise SparkConnectGrpcException("StatusCode.UNAVAILABLE")
     assert caught.value.__suppress_context__
     assert caught.value.__cause__ is None
+
+
+def test_a_lake_that_cannot_be_written_to_names_its_variable(tmp_path):
+    (tmp_path / "lake").write_text("a file, not a folder")
+    lake = Lake(LocalStore(tmp_path / "lake"), lambda: pytest.fail("Spark was started"))
+    needs = "FITNESS_LOCAL_ROOT has to be a folder that this user may write to"
+    with pytest.raises(dg.Failure, match=f"Not a directory: .*lake.*: {needs}"), plain_failures():
+        lake.stage([TABLES[-1]], {}, "run")
+    with pytest.raises(dg.Failure, match=f"Permission denied: '/lake': {needs}"), plain_failures():
+        raise PermissionError(13, "Permission denied", "/lake")
 
 
 def test_loading_the_code_location_starts_no_spark(tmp_path):
