@@ -149,10 +149,9 @@ def _in_blocks(frame: DataFrame, columns: Sequence[str], bits: str) -> tuple[Spa
 def _sample(offending: Mapping[str, DataFrame]) -> dict[str, list[dict[str, Any]]]:
     if not offending:
         return {}
-    rows = (
-        frame.limit(_SAMPLE_ROWS).select(F.lit(label).alias("label"), F.to_json(F.struct("*")).alias("row"))
-        for label, frame in offending.items()
-    )
+    # Rows become a table in the UI, which wants every column in each, whichever cells are empty.
+    row = F.to_json(F.struct("*"), {"ignoreNullFields": "false"}).alias("row")
+    rows = (frame.limit(_SAMPLE_ROWS).select(F.lit(label).alias("label"), row) for label, frame in offending.items())
     samples: dict[str, list[dict[str, Any]]] = {label: [] for label in offending}
     for row in _union(rows).collect():
         samples[row["label"]].append(json.loads(row["row"]))

@@ -1,10 +1,12 @@
 """Rules about keys: suspected by blocks of keys in one query, then counted by the keys themselves."""
 
+from operator import itemgetter
+
 import pytest
 from pyspark.sql import functions as F
 
 from fitness_assets import audits
-from fitness_assets.checks import check_specs
+from fitness_assets.checks import check_specs, records
 from fitness_assets.rules import KeyRule
 from fitness_assets_tests.conftest import frame_of, table_of
 
@@ -83,6 +85,19 @@ def test_of_broken_keys_each_rule_is_suspected_that_is_broken(suspects):
 
 def test_honest_keys_pass_every_rule(audited):
     assert audited(HONEST) == {}
+
+
+def test_rows_are_shown_as_a_table_whichever_cells_are_empty(audited):
+    too_long = {"month": 1, "days_logged": 32}
+    rows = [
+        {"user_id": "a", **too_long, "avg_steps": 8_000.0, "avg_sleep_hours": None},
+        {"user_id": "b", **too_long, "avg_steps": None, "avg_sleep_hours": 7.0},
+    ]
+    ((failed, sample),) = audited(HONEST | {MONTHS.key: rows}).values()
+    shown = sorted((record.data for record in records(sample).value.records), key=itemgetter("user_id"))
+    assert failed == 2
+    assert [(row["avg_steps"], row["avg_sleep_hours"]) for row in shown] == [(8_000, None), (None, 7)]
+    assert {*shown[0]} == {column.name for column in MONTHS.columns}
 
 
 def test_broken_keys_are_counted_once_each_however_many_rows_have_them(audited):
