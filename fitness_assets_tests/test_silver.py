@@ -57,6 +57,11 @@ TOGETHER: dict[str, list[tuple[dict[str, Any], list[str]]]] = {
         (TOO_FAST, ["heart_rate_avg_range"]),
         (TOO_FAST, ["duplicate", "heart_rate_avg_range"]),
     ],
+    "of exact repeats before another row each says all": [
+        ({}, ["superseded"]),
+        ({}, ["duplicate", "superseded"]),
+        ({"steps": 2}, []),
+    ],
     "of other repeats the last wins": [
         ({"steps": 1}, ["superseded"]),
         ({"steps": 3}, ["superseded"]),

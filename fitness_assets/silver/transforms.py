@@ -50,9 +50,9 @@ def judge(logged_days: DataFrame) -> DataFrame:
         .withColumn("_winner", F.max(F.when((F.col(_BROKEN) == 0) & ~F.col("_repeats"), order)).over(same_day))
         .withColumn(
             _BROKEN,
-            F.when(F.col("_repeats"), F.col(_BROKEN) + _REASON_BITS[DUPLICATE])
-            .when(F.col("_winner") > order, F.col(_BROKEN) + _REASON_BITS[SUPERSEDED])
-            .otherwise(F.col(_BROKEN)),
+            F.col(_BROKEN)
+            + F.when(F.col("_repeats"), _REASON_BITS[DUPLICATE]).otherwise(0)
+            + F.when(F.col("_winner") > order, _REASON_BITS[SUPERSEDED]).otherwise(0),
         )
         .drop("_hash", "_repeats", "_winner")
     )
