@@ -50,7 +50,7 @@ def column_cases(column: str, values: Mapping[Any, Any], misfits: Mapping[Any, s
     for text, value in values.items():
         yield pytest.param(column, text, value, None, id=f"{column}={text!r}")
     for text, says in misfits.items():
-        reason = f"{column}: '{text.strip()}' {says}" if text.strip() else f"{column}: {says}"
+        reason = f"{column}: '{text.strip(' ')}' {says}" if text.strip() else f"{column}: {says}"
         yield pytest.param(column, text, None, reason, id=f"{column}={text!r}")
 
 
@@ -70,7 +70,7 @@ EMPTY = {"": None, "  ": None}
 NO_DAYS = dict.fromkeys(
     (
         *("2023-02-29", "2024-13-01", "2024-9-6", "06/09/2024", "20240906", "2024-09", "12024-09-06", "today"),
-        *("2024-09-06 10:00:00", "2024-09-06T10:00:00"),
+        *("2024-09-06 10:00:00", "2024-09-06T10:00:00", "2024-09-06\n", "0000-09-06"),
     ),
     "is not a day written as YYYY-MM-DD",
 )
@@ -95,6 +95,8 @@ ROWS = {
     "as_many_cells_as_can_be": "," * LONGEST_ROW,
     "first_quote_open": f'"{line(*FILLED_UP)}',
     "last_quote_open": line("") + ',"open',
+    "quote_open_behind_closed_ones": line("1, ") + ',"open, ""a"", ',
+    "last_cell_ends_in_delimiter": line("", 'tired, so ""tired"", '),
     "all_empty": "," * 13,
     "no_extra": line(*FILLED_UP),
     "one_extra": line("5`6", ""),
@@ -155,7 +157,7 @@ def test_a_quarantined_row_is_kept_to_the_last_blank_and_line_break(outcomes):
     "name",
     [
         *("too_few_cells", "only_two_cells", "too_many_cells", "as_many_cells_as_can_be"),
-        *("first_quote_open", "last_quote_open"),
+        *("first_quote_open", "last_quote_open", "quote_open_behind_closed_ones"),
     ],
 )
 def test_a_row_with_the_wrong_number_of_cells_or_an_open_quote_is_quarantined_as_it_was(outcomes, name):
@@ -174,6 +176,7 @@ def test_a_row_of_empty_cells_lacks_only_what_is_required(outcomes):
     [
         ("no_extra", None),
         ("one_extra", {'we`ird "name': "5`6"}),
+        ("last_cell_ends_in_delimiter", {"a b": 'tired, so ""tired"",'}),
         ("both_extra", {'we`ird "name': 'say "hi"', "a b": "two\r\nlines, ë"}),
     ],
 )
@@ -184,7 +187,7 @@ def test_unknown_columns_are_kept_as_json_under_their_own_names(outcomes, name, 
 
 # Cells that need no quotes; a row that begins with an empty cell is read row by row, so another column stands first.
 PLAIN_CELLS = [
-    *(case.values[:2] for case in CELLS if not {",", '"'} & {*case.values[1]}),
+    *(case.values[:2] for case in CELLS if not {",", '"', "\n"} & {*case.values[1]}),
     *(("bmi", text) for text in ("#23.9", "\\N", "23.9\\", "'23.9'", "null", "\u00a023.9", "９", "\x0123.9")),
     *(("user_id", text) for text in ("#1", "\\", "null", "\u00a0", "'", " é\u2028", "\x1f1", "9" * 5_000)),
     *(("note", text) for text in ("", " ", " - ", "\\t", "\u3000x", "{}", "'a'", "\ufeff", "😀")),

@@ -130,7 +130,11 @@ class TestReading:
         expected = [Row(1, 2, f"{GOOD_ROW},x"), Row(2, 3, quoted), Row(3, 6, f"{GOOD_ROW},y")]
         assert read(csv_file, content)[1] == expected
 
-    @pytest.mark.parametrize("note", ['5"3', 'said "hello', 'x"', '"5"3"'], ids=["inside", "word", "end", "quoted"])
+    @pytest.mark.parametrize(
+        "note",
+        ['5"3', 'said "hello', 'x"', '"5"3"', 'so "5,"tired, "'],
+        ids=["inside", "word", "end", "quoted", "comma"],
+    )
     def test_a_quote_inside_a_cell_opens_no_field(self, csv_file, note):
         lines = [f"{GOOD_ROW},{note}", f"{GOOD_ROW},{note}", f"{GOOD_ROW},"]
         rows = read(csv_file, "\n".join([NOTED, *lines]))[1]

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS
-from fitness_assets.bronze.uploads import LONGEST_ROW, Layout, open_quote
+from fitness_assets.bronze.uploads import LONGEST_ROW, Layout, closed_field, open_quote
 from fitness_assets.dictionary import Column
 
 _RAW_NAMES = [column.name for column in RAW_COLUMNS]
@@ -17,7 +17,7 @@ _FITS = "_fits"
 _INFINITY = float("inf")
 _NUMBERS = [column for column in RAW_COLUMNS if column.type in ("int", "double")]
 # Java's parser also takes 8000d and 0x1p3; digits, sign, point and exponent are all that a number here may have.
-_NUMBER_PATTERN = "^[-+0-9.eE]*$"
+_NUMBER_PATTERN = r"^[-+0-9.eE]*\z"
 _SHOWN = 60  # characters of a cell in a reason
 
 
@@ -48,7 +48,9 @@ def parse(rows: DataFrame, layout: Layout) -> DataFrame:
     )
     cut = rows.select("*", cells.alias("_cells")).select(*rows.columns, "_cells.*")
     # Spark notices a quote left open only if cells are missing behind it.
-    malformed = F.col(_MALFORMED).isNotNull() | F.col("text").rlike(open_quote(layout.delimiter))
+    is_open = open_quote(layout.delimiter)
+    without_closed = F.regexp_replace("text", closed_field(layout.delimiter), "$1")
+    malformed = F.col(_MALFORMED).isNotNull() | (F.col("text").rlike(is_open) & without_closed.rlike(is_open))
     return _named(cut.withColumn(_MALFORMED, malformed), layout)
 
 
@@ -123,7 +125,7 @@ def _value(column: Column) -> SparkColumn:
         case "string":
             return text
         case "date":
-            return F.when(text.rlike(r"^\d{4}-\d{2}-\d{2}$"), text.try_cast("date"))
+            return F.when(text.rlike(r"^(?!0000)\d{4}-\d{2}-\d{2}\z"), text.try_cast("date"))
         case "int":  # by way of double, because 8000.0 is a whole number and a cast to int would make it null
             number = text.try_cast("double")
             return F.when(number % 1 == 0, number.try_cast("int"))
@@ -153,7 +155,7 @@ def _reason(column: Column) -> SparkColumn:
             return reason.when(value.isNull(), says("is not a day written as YYYY-MM-DD"))
     number = text.try_cast("double")
     reason = (
-        reason.when(text.rlike(r"(?i)^[-+]?(nan|inf|infinity)$"), says("is not finite"))
+        reason.when(text.rlike(r"(?i)^[-+]?(nan|inf|infinity)\z"), says("is not finite"))
         .when(number.isNull() | ~text.rlike(_NUMBER_PATTERN), says("is not a number"))
         .when(F.abs(number) == _INFINITY, says("overflows"))
     )

@@ -78,7 +78,7 @@ def require_name(name: str) -> None:
     Raises:
         RefusedError: if it has another ending.
     """
-    if not re.search(r"\.csv(\.gz)?$", name, re.IGNORECASE):
+    if not re.search(r"\.csv(\.gz)?\Z", name, re.IGNORECASE):
         raise RefusedError("the name ends neither in .csv nor in .csv.gz")
 
 
@@ -138,10 +138,23 @@ def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
 
 
 def open_quote(delimiters: str) -> str:
-    """A pattern, for Python and Java alike, for text that ends inside a quoted field; only at its start one opens."""
+    """A pattern, for Python and Java alike, for text that ends inside a quoted field; only at its start one opens.
+
+    The closing quote of a field that ends in a delimiter looks like one that opens, so a match means something only
+    where it is found without the ``closed_field`` as well.
+    """
+    return rf'(?:^|[{delimiters}])[{_blanks(delimiters)}]*"[^"]*+(?:""[^"]*+)*+\Z'
+
+
+def closed_field(delimiters: str) -> str:
+    """A pattern, for Python and Java alike, for a quoted field that ends; group 1 is what stands before it."""
+    blanks = _blanks(delimiters)
+    return rf'(^|[{delimiters}])[{blanks}]*"[^"]*+(?:""[^"]*+)*+"(?![{blanks}]*+[^{delimiters}])'
+
+
+def _blanks(delimiters: str) -> str:
     # A tab that is a delimiter is no blank as well: every tab of a row would be tried with all the tabs after it.
-    blanks = " " if "\t" in delimiters else r" \t"
-    return rf'(?:^|[{delimiters}])[{blanks}]*"[^"]*+(?:""[^"]*+)*+\Z'
+    return " " if "\t" in delimiters else r" \t"
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -202,7 +215,11 @@ def _checked(path: Path, encoding: str) -> str:
 
 def _rows(path: Path, encoding: str, delimiters: str) -> Iterator[tuple[int, str]]:
     """Cut a file into rows of text with the line on which each starts; a quoted field may span lines."""
-    still_open = re.compile(open_quote(delimiters))
+    still_open, closed = re.compile(open_quote(delimiters)), re.compile(closed_field(delimiters))
+
+    def is_open(text: str) -> bool:
+        return bool(still_open.search(text) and still_open.search(closed.sub(r"\1", text)))
+
     # newline="" keeps line breaks inside quoted fields as they were; every kind of line end still ends a line.
     with TextIOWrapper(_open(path), encoding=encoding, newline="") as file:
         lines = enumerate(file, start=1)
@@ -211,7 +228,7 @@ def _rows(path: Path, encoding: str, delimiters: str) -> Iterator[tuple[int, str
             number, line = pending.popleft() if pending else next(lines, (0, ""))
             if not line:
                 return
-            if line.count('"') % 2 and still_open.search(line.rstrip("\r\n")):
+            if line.count('"') % 2 and is_open(line.rstrip("\r\n")):
                 rest = _closing_lines(pending, lines, LONGEST_ROW - len(line))
                 line += "".join(text for _, text in rest)
             if line.strip():
