@@ -140,7 +140,7 @@ def measure(spark: SparkSession, all_planted: Iterable[Planted], users: int, day
     with tempfile.TemporaryDirectory() as folder:
         fact = fact_daily(spark, raw, Path(folder))
         limit = Settings.model_fields["training_rows"].default
-        features = transforms.features(transforms.sample_users(fact, users * days, limit)).toArrow().to_pandas()
+        features = transforms.sampled_features(fact, users * days, users, limit).toArrow().to_pandas()
     done = {}
     for planted in all_planted:
         of_kind = features[features["user_id"].str.startswith(f"{planted.name}-")].reset_index(drop=True)

@@ -246,7 +246,10 @@ def test_too_little_data_is_said_and_nothing_is_made_up(case):
         assert (found.verdict, found.predictor, found.estimators) == ("not_enough_data", None, {})
         (skill,) = found.measures
         assert (skill["measure"], skill["value"], skill["lower"], skill["upper"]) == ("skill", None, None, None)
-        assert "not_enough_data" in card(found, "000001", {"gold/fact_daily": "000002"})
+        assert (skill["test_rows"], skill["test_users"]) == (0, 0)
+        shown = card(found, "000001", {"gold/fact_daily": "000002"})
+        assert "not_enough_data" in shown
+        assert "tested on" not in shown
 
 
 def test_twenty_people_are_enough():

@@ -18,7 +18,7 @@ from fitness_assets.predictions import models, transforms
 from fitness_assets.predictions.models import evaluate, last_training_day
 from fitness_assets.predictions.scoring import Scorer, answer
 from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, TARGETS, probability_of
-from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS
+from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS, KEYS
 from fitness_assets.silver import transforms as silver
 from fitness_assets.silver.tables import QUALITIES, WEEKDAYS
 from fitness_assets_tests.conftest import frame_of
@@ -164,10 +164,22 @@ def test_only_what_is_asked_for_is_made(spark, tmp_path):
 
 def test_a_sample_is_of_whole_people_and_about_as_large_as_asked_for(spark, tmp_path):
     fact = fact_daily(spark, raw_days(Planted(), 300, 4), tmp_path)
-    assert transforms.sample_users(fact, 1_200, 1_200) is fact
-    counts = transforms.sample_users(fact, 1_200, 400).groupBy("user_id").count().toPandas()
+    assert transforms.sampled_features(fact, 1_200, 300, 1_200).count() == 1_200
+    counts = transforms.sampled_features(fact, 1_200, 300, 400).groupBy("user_id").count().toPandas()
     assert set(counts["count"]) == {4}
     assert 70 < len(counts) < 130
+
+
+def test_of_logs_so_long_that_few_people_would_be_left_there_are_some_days_of_more_people(spark, tmp_path):
+    fact = fact_daily(spark, raw_days(Planted(), 100, 60), tmp_path)
+    sample = transforms.sampled_features(fact, 6_000, 100, 1_000).toPandas()
+    assert 35 < sample["user_id"].nunique() < 65
+    assert 800 < len(sample) < 1_200
+    days = sample.set_index(list(KEYS))
+    whole = transforms.features(fact).toPandas().set_index(list(KEYS))
+    assert days.sort_index().equals(whole.loc[days.index].sort_index()), "windows must see the days left out"
+    few = transforms.sampled_features(fact, 6_000, 20, 1_000).groupBy("user_id").count()
+    assert few.count() == 100, "of fewer people than wanted there are all"
 
 
 # What is done to thirty people's days without any signal, and which targets can be predicted then.

@@ -5,7 +5,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from fitness_assets.gold.tables import FACT_DAILY
+from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, MODELS, TABLES, TARGETS
 from fitness_assets.rules import Frames
@@ -17,7 +17,7 @@ def prediction_step(training_rows: int) -> Step:
     """The step that makes this layer.
 
     Args:
-        training_rows: of about so many days, whole persons each, the models learn and are tested; the rest is scored.
+        training_rows: of about so many days the models learn and are tested; the rest is scored.
     """
 
     def make(work: Work, sources: Frames) -> Staging:
@@ -28,8 +28,8 @@ def prediction_step(training_rows: int) -> Step:
 
 def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) -> Frames:
     fact_daily, inputs = sources[FACT_DAILY.key], staging.audits[FACT_PREDICTIONS.key].inputs
-    rows = work.lake.audit(FACT_DAILY, inputs[FACT_DAILY.key]).rows
-    chosen = transforms.features(transforms.sample_users(fact_daily, rows, training_rows))
+    rows, people = (work.lake.audit(table, inputs[FACT_DAILY.key]).rows for table in (FACT_DAILY, DIM_USER))
+    chosen = transforms.sampled_features(fact_daily, rows, people, training_rows)
     with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
         collected = pool.submit(chosen.toArrow)
         # Imported here, because it takes over a second that whoever loads the graph can do without.

@@ -40,30 +40,31 @@ def card(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> str
 def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> Iterator[str]:
     target = evaluation.target
     skill = evaluation.measure("skill")
+    sources = ", ".join(f"{key} version {of}" for key, of in made_from.items())
     yield from (f"# {MODELS[target.name].key}, version {version}", "", target.description, "")
     yield from (f"**Verdict: {evaluation.verdict}.** {_verdict(evaluation)}", "")
-    if evaluation.verdict != NOT_ENOUGH_DATA:
-        yield f"![Importance of features, and what came true against what was predicted]({_picture(evaluation)})"
-        yield ""
-    yield from ("## How it was tested", "")
+    if evaluation.verdict == NOT_ENOUGH_DATA:
+        yield f"It was to be learned from {sources}."
+        return
+    yield f"![Importance of features, and what came true against what was predicted]({_picture(evaluation)})"
+    yield from ("", "## How it was tested", "")
     yield (
         f"Learned from the earlier days ({evaluation.train_rows:,} of them), tested on the later ones, with "
         f"{GAP_DAYS} days between: {HORIZON_DAYS} that a label looks ahead and {EMBARGO_DAYS} that "
         f"a mean looks back. In each of {FOLDS} rounds the people tested were not learned from either: "
         f"{skill['test_rows']:,} days of {skill['test_users']:,} people in all. The interval of the skill is the "
-        f"{CONFIDENCE:.0%} interval of a bootstrap over people."
+        f"{CONFIDENCE:.0%} interval of a bootstrap over people; what all of them share in these weeks, such as the "
+        "season, it takes as given."
     )
-    if evaluation.answers:
-        yield from ("", "## Against what", "")
-        yield from _measures(evaluation)
+    yield from ("", "## Against what", "")
+    yield from _measures(evaluation)
     yield from (
         "",
         "## What it is made of",
         "",
         f"scikit-learn {sklearn.__version__}; a penalised {'logistic' if target.classes else 'linear'} regression on "
-        f"{len(FEATURES)} features, all known on the day itself: {', '.join(FEATURES)}. Learned from "
-        f"{', '.join(f'{key} version {of}' for key, of in made_from.items())}. The predictions of every day are in "
-        f"{FACT_PREDICTIONS.key}; judge them on the rows where `split` is `test`.",
+        f"{len(FEATURES)} features, all known on the day itself: {', '.join(FEATURES)}. Learned from {sources}. The "
+        f"predictions of every day are in {FACT_PREDICTIONS.key}; judge them on the rows where `split` is `test`.",
     )
 
 

@@ -110,7 +110,7 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
     found = Evaluation(target, train_rows=len(past))
     folds = list(_folds(target, past, future))
     if not folds:
-        found.measures = [_measure(MODEL, "skill", None, future)]
+        found.measures = [_measure(MODEL, "skill", None, future.iloc[:0])]
         return found
 
     test: Any = pd.concat([theirs for _, theirs in folds])

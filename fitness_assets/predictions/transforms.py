@@ -68,6 +68,9 @@ FEATURES = (
 INPUTS = (*FEATURES, "sleep_quality_today")
 """And what the rules that they have to beat use besides: the label of today, by its position."""
 
+SAMPLED_PEOPLE = 50
+"""Of fewer people models do not learn, where there are more; about 20 are tested at the least."""
+
 ACTUALS = tuple(target.actual for target in TARGETS)
 
 
@@ -123,12 +126,27 @@ def _spread(value: SparkColumn, window: WindowSpec) -> SparkColumn:
     return F.when(variance.isNotNull(), F.sqrt(F.greatest(variance, F.lit(0.0))))
 
 
-def sample_users(fact_daily: DataFrame, rows: int, limit: int) -> DataFrame:
-    """All days of so many people, always the same ones, that there are about ``limit`` rows of ``rows``."""
-    buckets = 1_000_000_000
+def sampled_features(fact_daily: DataFrame, rows: int, people: int, limit: int) -> DataFrame:
+    """Features and targets of about ``limit`` days, always the same ones.
+
+    They are all days of some people. Where logs are so long that these would be fewer than `SAMPLED_PEOPLE`, there are
+    so many, and of each some days; what is known of these days comes from all days before them.
+
+    Args:
+        fact_daily: ``gold/fact_daily``.
+        rows: how many it has.
+        people: whose they are.
+        limit: how many are wanted; all of them if there are no more.
+    """
     if rows <= limit:
-        return fact_daily
-    return fact_daily.where(F.pmod(F.xxhash64("user_id"), F.lit(buckets)) < F.lit(limit / rows * buckets))
+        return features(fact_daily)
+    of_people = max(limit / rows, min(SAMPLED_PEOPLE / people, 1.0))
+    return _by_lot(features(_by_lot(fact_daily, of_people, KEYS[:1])), limit / rows / of_people, KEYS)
+
+
+def _by_lot(frame: DataFrame, share: float, keys: Sequence[str]) -> DataFrame:
+    lots = 1_000_000_000
+    return frame if share == 1 else frame.where(F.pmod(F.xxhash64(*keys), F.lit(lots)) < F.lit(share * lots))
 
 
 def split(train_until: int | None) -> SparkColumn:
