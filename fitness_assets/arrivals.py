@@ -98,9 +98,9 @@ def decide(
     new = () if fingerprint == state.settled else _changed(listing, known())
     if not new and not unfinished:
         state = replace(state, settled=fingerprint, failed="", failures=0)
-        return Decision(state, None, f"Nothing new: {len(listing)} uploads, all taken in.")
+        return Decision(state, None, f"Nothing new, all uploads taken in: {len(listing)}.")
     if fingerprint == state.failed or not new:
-        what = f"{len(new)} new uploads wait" if new else "Tables wait for uploads that bronze has"
+        what = f"New uploads wait ({len(new)})" if new else "Tables wait for uploads that bronze has"
         if not unfinished:
             return Decision(
                 state,
@@ -115,7 +115,7 @@ def decide(
                 state, None, f"{what}, because their run failed; the next try is in {state.not_before - now:.0f} s."
             )
     state = replace(state, asked=fingerprint, run_key=f"uploads-{now:.0f}-{fingerprint}")
-    return Decision(state, new, f"{len(new)} new uploads." if new else "The run that failed is tried again.")
+    return Decision(state, new, f"New uploads: {len(new)}." if new else "The run that failed is tried again.")
 
 
 def _delay(failures: int) -> float:

@@ -142,7 +142,7 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
     yield from _selected(context, results)
     if blocked:
         failures = "; ".join(
-            f"{audit.table} breaks the rule {verdict.rule}, {verdict.failed} times in {audit.rows} rows: "
+            f"{audit.table} breaks the rule {verdict.rule} (failures: {verdict.failed}, rows: {audit.rows}): "
             f"{verdict.description}"
             for _, audit, verdict in blocked
         )

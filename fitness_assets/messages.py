@@ -74,12 +74,12 @@ def success(report: Report) -> Message:
     text = [
         *_first(uploads),
         *(f"{audit.table}: {audit.rows:,} rows, version {audit.version}" for audit in report.audits),
-        *(f"Check that failed or warns: {a.table} {v.rule}: {v.failed} times" for a, v in report.failed),
+        *(f"Check that failed or warns: {a.table} {v.rule}, failures: {v.failed}" for a, v in report.failed),
         *_rejected(report.audits),
         _where(report.run_id),
     ]
-    what = f"{len(report.uploads) - len(refused)} uploads ingested, {len(refused)} refused"
-    return Message(f"fitness-assets: {what}, {len(report.failed)} checks to look at", "\n".join(text))
+    what = f"uploads ingested: {len(report.uploads) - len(refused)}, refused: {len(refused)}"
+    return Message(f"fitness-assets: {what}, checks to look at: {len(report.failed)}", "\n".join(text))
 
 
 def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:

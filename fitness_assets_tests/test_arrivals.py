@@ -141,7 +141,7 @@ def test_a_run_that_failed_behind_bronze_is_asked_for_again_but_not_for_ever():
         state, now = decision.state, now + 30
         asked += [decision.uris] if decision.uris is not None else []
     assert asked == [()] * len(DELAYS)
-    assert decide(state, {"a.csv": "1"}, nothing, None, now).reason == "Nothing new: 1 uploads, all taken in."
+    assert decide(state, {"a.csv": "1"}, nothing, None, now).reason == "Nothing new, all uploads taken in: 1."
 
 
 def test_a_run_by_hand_that_took_everything_in_ends_the_waiting_for_good():

@@ -139,7 +139,7 @@ def test_every_table_is_what_it_is_on_disk(deployed, reference):
 
 
 def test_people_are_told(deployed):
-    assert deployed.message["Subject"].startswith("fitness-assets: 1 uploads ingested, 1 refused, ")
+    assert deployed.message["Subject"].startswith("fitness-assets: uploads ingested: 1, refused: 1, ")
     assert "inbound data/2024/sample.csv: " in deployed.message["Message"]
     assert "inbound data/notes.csv: refused, because no header was found" in deployed.message["Message"]
     assert "gold/fact_predictions: " in deployed.message["Message"]

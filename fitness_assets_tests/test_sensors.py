@@ -57,7 +57,7 @@ def run(graph: dg.Definitions, instance: dg.DagsterInstance, request: dg.RunRequ
 
 
 def test_files_that_arrive_together_share_a_run_and_enter_once(look, raw, graph, instance, rows):
-    assert "0 uploads" in skipped(look())
+    assert "all uploads taken in: 0." in skipped(look())
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
     (raw / "b'; DROP TABLE.csv").write_text("not,an,upload\n1,2,3\n")
     (raw / "still_copying.csv.part").write_text("half")
@@ -68,14 +68,14 @@ def test_files_that_arrive_together_share_a_run_and_enter_once(look, raw, graph,
     ]
     assert run(graph, instance, request).success
     assert {row["status"] for row in rows("bronze/uploads")} == {"ingested", "refused"}
-    assert "2 uploads, all taken in" in skipped(look())
+    assert "all uploads taken in: 2." in skipped(look())
 
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('8120', '9120')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "a.csv")]
     assert run(graph, instance, again).success
     assert len(rows("bronze/uploads")) == 3
-    assert "all taken in" in skipped(look())
+    assert "all uploads taken in" in skipped(look())
 
 
 def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
@@ -119,12 +119,12 @@ def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance
         (request,) = look().run_requests
         assert run(graph, instance, request).success
     assert len(rows("bronze/uploads")) == 1
-    assert "1 new uploads wait" in skipped(look())
+    assert "New uploads wait (1)" in skipped(look())
     monkeypatch.setattr("fitness_assets.sensors.time.time", lambda: datetime.now(UTC).timestamp() + DELAYS[0])
     (again,) = look().run_requests
     assert run(graph, instance, again).success
     assert len(rows("bronze/uploads")) == 2
-    assert "2 uploads, all taken in" in skipped(look())
+    assert "all uploads taken in: 2." in skipped(look())
 
 
 def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, graph, instance, rows):
@@ -137,7 +137,7 @@ def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, g
         ("M\\xfcller.csv", "ingested"),
         ("M\\xfcller.txt", "refused"),
     }
-    assert "2 uploads, all taken in" in skipped(look())
+    assert "all uploads taken in: 2." in skipped(look())
     (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
@@ -165,7 +165,7 @@ class TestInABucket:
     def test_an_object_asks_for_a_run_and_markers_and_unfinished_ones_do_not(self, bucket, tick):
         for key in ("raw/", "raw/2024/", "raw/a.csv.part", "raw/_temporary/a.csv", "elsewhere/a.csv"):
             bucket.put(key, b"")
-        assert "0 uploads" in skipped(tick[1]())
+        assert "all uploads taken in: 0." in skipped(tick[1]())
         bucket.put("raw/2024/'; DROP.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
         (request,) = tick[1]().run_requests
         assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [bucket.uri("raw/2024/'; DROP.csv")]
@@ -179,7 +179,7 @@ class TestInABucket:
         bucket.delete(["raw/a.csv"])
         assert f"There is no object {bucket.uri('raw/a.csv')}" in failure_of(run(graph, instance, request))
         bucket.put("raw/a.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
-        assert "2 new uploads wait" in skipped(look())
+        assert "New uploads wait (2)" in skipped(look())
 
     def test_a_look_at_what_is_all_taken_in_reads_no_object_and_sends_a_heartbeat(self, bucket, tick, cloud):
         for number in range(1_100):
@@ -187,9 +187,9 @@ class TestInABucket:
         lake, look = tick
         known = [{"uri": found.uri, "stamp": found.stamp} for found in place_of(bucket.uri("raw")).find()]
         lake.rows = lambda _: known
-        assert "1100 uploads, all taken in" in skipped(look())
+        assert "all uploads taken in: 1100." in skipped(look())
         before = len(cloud.requests)
-        assert "1100 uploads, all taken in" in skipped(look())
+        assert "all uploads taken in: 1100." in skipped(look())
         asked = cloud.requests[before:]
         assert len([request for request in asked if "list-type=2" in request]) == 2, "a page of 1,000 and the rest"
         assert not [request for request in asked if request.startswith("GET") and "list-type" not in request]
@@ -240,10 +240,10 @@ def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, lake
     (raw / "line\nbreak.csv").write_text("not,an,upload\n1,2,3\n")
     ended(materialize("group:bronze or group:silver"), instance, inbox.arn, lake)
     (message,) = inbox.read()
-    assert message["Subject"] == "fitness-assets: 1 uploads ingested, 1 refused, 1 checks to look at"
+    assert message["Subject"] == "fitness-assets: uploads ingested: 1, refused: 1, checks to look at: 1"
     assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
     assert "line?break.csv: refused, because no header was found" in message["Message"]
-    assert "bronze/uploads no_refused_uploads: 1 times" in message["Message"]
+    assert "bronze/uploads no_refused_uploads, failures: 1" in message["Message"]
     assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
 
 

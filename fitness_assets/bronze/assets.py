@@ -128,7 +128,7 @@ def bronze_step(raw: str) -> Step:
             work.log.warning(f"{uri} cannot be read and is left out: {reason}")
         known = {row["upload_id"] for row in ledger}
         new = [upload for upload in found if upload.upload_id not in known]
-        work.log.info(f"{len(found)} uploads found, {len(new)} of them new")
+        work.log.info(f"uploads found: {len(found)}, new: {len(new)}")
         if version and not new:
             return _audit_again(lake, found, unread)
 
