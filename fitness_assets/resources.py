@@ -54,6 +54,8 @@ def start_spark(settings: Settings) -> SparkSession:
 
 
 def _session(settings: Settings) -> SparkSession:
+    # Java is asked in many short calls; a thread that draws or learns would keep each of them waiting for 5 ms.
+    sys.setswitchinterval(0.0005)
     # For every failing query, caught or not, PySpark 4.3 logs kilobytes of JSON beside raising the error.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -4,7 +4,8 @@ Here belongs what is done before a version can be seen. Where versions live and 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
 from logging import getLogger
 from pathlib import Path
@@ -36,6 +37,7 @@ class Staging:
         self.version = version
         self.audits = audits
         self._written: set[str] = set()
+        self._meanwhile: list[Future[None]] = []
         self._is_sealed = self._is_published = False
 
     @cached_property
@@ -82,6 +84,12 @@ class Staging:
         """Keep a file beside the version, not in its folder, where only Parquet files lie; gone when the version is."""
         self.lake.store.write_note(table, f"{self.version}.{name}", content)
 
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """Have something done beside what else makes the version; it is sealed only when this is done."""
+        pool = ThreadPoolExecutor(1)
+        self._meanwhile.append(pool.submit(work))
+        pool.shutdown(wait=False)
+
     def frame(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
         """Rows that were made in Python as a frame with the columns of the dictionary."""
         path = self.scratch / f"{table.name}.parquet"
@@ -104,12 +112,15 @@ class Staging:
 
     def seal(self) -> None:
         """Store the audits; from here on the version can be looked at and published."""
+        for work in self._meanwhile:
+            work.result()
         for table in self.tables:
             self.lake.store.write_note(table, f"{self.version}{AUDIT}", self.audits[table.key].to_json().encode())
         self._is_sealed = True
 
     def clean_up(self) -> None:
         """Remove what was needed only for writing; and, if the version was not sealed, the version."""
+        wait(self._meanwhile)
         self.lake.store.discard(self.scratch)
         if not self._is_sealed:
             for table in self.tables:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.quality import thresholds
 from fitness_assets.quality.diagnostics import diagnose, longest_by_chance
 from fitness_assets.quality.measures import Collected, Estimate, collect
@@ -32,7 +33,7 @@ def findings(spark, tmp_path_factory):
 
     def find(days: pd.DataFrame, quarantined: int = 0):
         frames = people.tables(spark, days, tmp_path_factory.mktemp("audit") / "tables", quarantined)
-        return diagnose(collect(frames))
+        return diagnose(collect(frames, [row.asDict() for row in frames[UPLOADS.key].collect()]))
 
     return find
 

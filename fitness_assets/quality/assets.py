@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
@@ -15,17 +16,20 @@ def _make(work: Work, sources: Frames) -> Staging:
     made_from = work.lake.versions_of([*sources.values()])
 
     def write_all(staging: Staging) -> Frames:
-        with ThreadPoolExecutor(1) as pool:  # Spark leaves a core to loading and to drawing
-            asked = pool.submit(collect, sources)
+        with ThreadPoolExecutor(1) as pool:  # Spark leaves a core to loading
+            asked = pool.submit(collect, sources, work.lake.rows(UPLOADS, made_from[UPLOADS.key]))
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
             from fitness_assets.quality.report import report, summary
 
             collected = asked.result()
-            findings = diagnose(collected)
-            written = pool.submit(write, staging, AUDIT, staging.frame(AUDIT, rows(findings)))
+        findings = diagnose(collected)
+
+        def draw() -> None:
             staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, made_from).encode())
             staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
-            return {**sources, AUDIT.key: written.result()}
+
+        staging.meanwhile(draw)  # it leaves a core to Spark
+        return {**sources, AUDIT.key: write(staging, AUDIT, staging.frame(AUDIT, rows(findings)))}
 
     return stage(work, TABLES, sources, write_all)
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from math import atanh, inf, sqrt, tanh
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.sums import LOG
@@ -71,30 +71,27 @@ class Collected:
         return self.items.get(LOG, {}).get("n", 0)
 
 
-def collect(frames: Mapping[str, DataFrame]) -> Collected:
+def collect(frames: Mapping[str, DataFrame], ledger: Sequence[Row]) -> Collected:
     """Ask Spark everything.
 
     Args:
         frames: the tables of `tables.READS`, by key.
+        ledger: the rows of ``bronze/uploads``.
     """
     clean, logged = frames["silver/clean_days"], frames["bronze/logged_days"]
+    ingested = [row for row in ledger if row["status"] == "ingested"]
+    uploads = sorted(ingested, key=lambda row: row["ingested_at"], reverse=True)
+    latest = [row["upload_id"] for row in uploads[:LATEST_UPLOADS]]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
 
         def ask(frame: Callable[[], DataFrame]) -> Callable[[], list[Row]]:
             return pool.submit(lambda: _rows(frame())).result
 
         tally = ask(lambda: transforms.tally(clean))
+        tally_before = ask(lambda: transforms.tally_before(logged, latest))
         copies = pool.submit(_copies, clean)
         months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
         left_out = ask(lambda: transforms.left_out(frames["silver/rejected_days"], frames["bronze/quarantine"]))
-        ledger = _rows(
-            frames["bronze/uploads"]
-            .where("status = 'ingested'")
-            .select("upload_id", "uri", "ingested_at", "rows_read", "rows_quarantined")
-            .orderBy(F.desc("ingested_at"))
-        )
-        latest = [row["upload_id"] for row in ledger[:LATEST_UPLOADS]]
-        tally_before = ask(lambda: transforms.tally_before(logged, latest))
         found = Tally.from_json(tally()[0]["tally"])
         longest = [row for row in found.named if row["list"] == "days"]
         person = longest[0]["user_id"] if longest else None
@@ -106,10 +103,10 @@ def collect(frames: Mapping[str, DataFrame]) -> Collected:
             [{"share": share, "people": count} for share, count in found.completeness.items()],
             _bins(before),
             _bins(found),
-            [row | _seen(before, row["upload_id"]) for row in ledger],
+            [row | _seen(before, row["upload_id"]) for row in uploads],
             copies.result(),
             found.changing,
-            months(),
+            sorted(months(), key=itemgetter("year", "month")),
             _counts(left_out(), "rejected"),
             _counts(left_out(), "misfit"),
             series(),

@@ -159,7 +159,7 @@ class Days:
         return {"n": count, "pairs": count, **{name: self._sum(values) for name, values in sums.items()}}
 
     def _sum(self, values: Array) -> Array:
-        return np.add.reduceat(np.nan_to_num(values), self.starts)
+        return np.add.reduceat(np.where(np.isnan(values), 0.0, values), self.starts)
 
     def _count(self, holds: Array) -> Array:
         return np.add.reduceat(holds.astype(np.int64), self.starts)

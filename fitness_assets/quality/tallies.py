@@ -35,8 +35,8 @@ BIN_WIDTH = {
 SCHEMA = "tally STRING"
 """Of what Spark gets: one tally in each row, as text."""
 
-_ROWS = 250_000
-"""Days that are worked on at a time, so that memory does not grow with the days of a partition."""
+_ROWS = 50_000
+"""Days worked on at a time: so many fit the processor's cache, and memory does not grow with those of a partition."""
 
 _HASHES = 256
 """As many say how many people there are to within some 6 %."""

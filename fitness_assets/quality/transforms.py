@@ -83,14 +83,10 @@ def by_hash(clean_days: DataFrame, hashes: list[int]) -> DataFrame:
 
 def months(monthly_summary: DataFrame) -> DataFrame:
     """Each month's averages over people, and the share of its days that were logged."""
-    return (
-        monthly_summary.groupBy("year", "month")
-        .agg(
-            F.count("*").alias("people"),
-            (F.sum("days_logged") / F.sum("days_in_month")).alias("share_logged"),
-            *(F.avg(f"avg_{name.removesuffix('_avg')}").alias(name) for name in METRICS),
-        )
-        .orderBy("year", "month")
+    return monthly_summary.groupBy("year", "month").agg(
+        F.count("*").alias("people"),
+        (F.sum("days_logged") / F.sum("days_in_month")).alias("share_logged"),
+        *(F.avg(f"avg_{name.removesuffix('_avg')}").alias(name) for name in METRICS),
     )
 
 
