@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from datetime import date, timedelta
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected
 from fitness_assets.quality.report import report, summary
-from fitness_assets.quality.sums import DAY_CHANGE, LOG
+from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
 from fitness_assets.quality.tables import METRICS
 from fitness_assets.quality.tallies import BIN_WIDTH
 
@@ -69,8 +69,12 @@ def collected() -> Collected:
         months=[{"year": 2024, "month": m, "people": 20, "share_logged": 0.9, **averages} for m in (1, 2, 3)],
         rejected={"zero_steps": 40},
         misfits={EVIL: 90},
-        person=[{"date": first + timedelta(d), **dict.fromkeys(METRICS, float(d % 5))} for d in range(90)],
-        person_id=EVIL,
+        person={
+            "user_id": EVIL,
+            "n": 90,
+            DAY: [19_723.0 + d for d in range(90)],
+            **{name: [float(d % 5) for d in range(90)] for name in METRICS},
+        },
     )
 
 

@@ -34,6 +34,7 @@ def assert_same(found: Tally, expected: Tally) -> None:
     assert found.completeness == expected.completeness
     assert found.changing == expected.changing
     assert sorted(map(str, found.named)) == sorted(map(str, expected.named))
+    assert str(found.person) == str(expected.person)
     assert found.items.keys() == expected.items.keys()
     for item, sums in expected.items.items():
         assert found.items[item] == pytest.approx(sums), item
@@ -64,6 +65,22 @@ def test_only_so_many_are_named_and_they_are_the_highest(days):
     assert 0 < len(peaks) <= NAMED < PEOPLE
     longest = [row["value"] for row in found.named if (row["item"], row["list"]) == ("log", "peak")]
     assert longest == sorted(longest, reverse=True)
+
+
+def test_the_first_days_of_the_person_with_most_weights_are_kept(days, monkeypatch):
+    monkeypatch.setattr("fitness_assets.quality.sums.SHOWN_DAYS", 5)
+    found = tally(tally_people, days, 10_000).person
+    rows = days.to_pandas()
+    weights = rows.groupby("user_id").weight_kg.count()
+    theirs = rows[rows.user_id == weights.idxmax()][:5]
+    assert (found["user_id"], found["n"]) == (weights.idxmax(), weights.max())
+    assert found["_day"] == theirs["_day"].tolist()
+    assert str(found["steps"]) == str(theirs["steps"].tolist())
+
+
+def test_where_nobody_has_weights_no_person_is_kept(days):
+    none = pa.array([None] * len(days), pa.float64())
+    assert tally(tally_people, days.set_column(INPUTS.index("weight_kg"), "weight_kg", none), 10_000).person == {}
 
 
 def test_histograms_count_each_key_for_itself_and_far_values_too(days):

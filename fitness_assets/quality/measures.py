@@ -57,8 +57,7 @@ class Collected:
     months: list[Row]
     rejected: dict[str, int]
     misfits: dict[str, int]
-    person: list[Row] = field(default_factory=list)
-    person_id: str | None = None
+    person: Row = field(default_factory=dict)
 
     @property
     def people(self) -> int:
@@ -93,9 +92,6 @@ def collect(frames: Mapping[str, DataFrame], ledger: Sequence[Row]) -> Collected
         months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
         left_out = ask(lambda: transforms.left_out(frames["silver/rejected_days"], frames["bronze/quarantine"]))
         found = Tally.from_json(tally()[0]["tally"])
-        longest = [row for row in found.named if row["list"] == "days"]
-        person = longest[0]["user_id"] if longest else None
-        series = ask(lambda: transforms.one_person(clean, person)) if person is not None else list
         before = Tally.from_json(tally_before()[0]["tally"])
         return Collected(
             found.items,
@@ -109,8 +105,7 @@ def collect(frames: Mapping[str, DataFrame], ledger: Sequence[Row]) -> Collected
             sorted(months(), key=itemgetter("year", "month")),
             _counts(left_out(), "rejected"),
             _counts(left_out(), "misfit"),
-            series(),
-            person,
+            found.person,
         )
 
 

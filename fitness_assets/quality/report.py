@@ -6,6 +6,7 @@ Whatever comes from outside (people, files, reasons) reaches the page through th
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from importlib.resources import files
 from math import sqrt
 from typing import Any
@@ -16,6 +17,7 @@ from markupsafe import Markup
 from fitness_assets.quality import charts, thresholds
 from fitness_assets.quality.diagnostics import Finding
 from fitness_assets.quality.measures import Collected, Estimate, histogram, is_beyond, moments
+from fitness_assets.quality.sums import DAY
 from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.tallies import BIN_WIDTH
 from fitness_assets.quality.verdicts import digits, to_mend, verdicts
@@ -111,7 +113,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             "One person",
             "The person with most weights. A body's weight drifts; drawn by lot, it jumps about.",
             [
-                _chart("Weight", _weight(c), "person-weight", f"User {c.person_id}, kg, as far as a year."),
+                _chart("Weight", _weight(c), "person-weight", f"User {c.person['user_id']}, kg, as far as a year."),
                 _chart("Steps", charts.line(*_course(c, "steps"), ""), "person-steps"),
                 _chart("Stress", charts.line(*_course(c, "stress_level"), ""), "person-stress"),
             ]
@@ -234,7 +236,7 @@ def _weight(c: Collected) -> charts.Draw:
 
 
 def _course(c: Collected, name: str) -> tuple[list[Any], list[Any]]:
-    return [row["date"] for row in c.person], [row[name] for row in c.person]
+    return [date(1970, 1, 1) + timedelta(day) for day in c.person[DAY]], c.person[name]
 
 
 def _numbers(c: Collected, name: str) -> str:

@@ -20,6 +20,9 @@ DAY = "_day"
 
 INPUTS = ("user_id", DAY, "age", "gender", *METRICS, "height_cm", "bmr", "weight_change_30d_raw")
 
+SHOWN_DAYS = 366
+"""Of one person, to be drawn."""
+
 LINKS = (
     ("stress_level", "sleep_hours"),
     ("stress_level", "steps"),
@@ -119,6 +122,14 @@ class Days:
         is_older = (self._range(age) > 0) & (self._range(age - year) > 1)
         is_other = (self._range(self.columns["gender"]) > 0) | is_older
         return int(is_other.sum())
+
+    def longest(self) -> dict[str, Any]:
+        """The person with most weights: user_id, so many (n), and the first days, by column."""
+        n = self._count(~np.isnan(self.columns["weight_kg"]))
+        at = int(n.argmax())
+        shown = slice(self.starts[at], self.starts[at] + min(self.lengths[at], SHOWN_DAYS))
+        columns = {name: self.columns[name][shown].tolist() for name in (DAY, *METRICS)}
+        return {"user_id": self.people[at].as_py(), "n": int(n[at]), **columns}
 
     def _metric(self, name: str) -> dict[str, Array]:
         x = self.columns[name]

@@ -62,13 +62,14 @@ class Tally:
 
     Attributes:
         items: sums over people, by item.
-        named: for each item and list (``days``, ``peak``, ``round``, ``spread``) the people with the highest values:
+        named: for each item and list (``peak``, ``round``, ``spread``) the people with the highest values:
             item, list, user_id, value, day on which it ended (days since 1970), n.
         completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
         bins: days in a bar of a histogram, their sum and their squares, by key, item and bar.
         seen: hashes of people, the lowest `_HASHES` of them, by key.
         span: first and last day, by key.
         changing: of how many people the gender changes, or the age falls or leaps.
+        person: whoever has most weights, of `sums.Days.longest`.
     """
 
     items: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -78,6 +79,7 @@ class Tally:
     seen: dict[Key, list[int]] = field(default_factory=dict)
     span: dict[Key, list[int]] = field(default_factory=dict)
     changing: int = 0
+    person: Row = field(default_factory=dict)
 
     def add(self, other: "Tally") -> None:
         """Take in what was counted elsewhere."""
@@ -95,6 +97,8 @@ class Tally:
             both = (*self.span.get(key, days), *days)
             self.span[key] = [min(both), max(both)]
         self.changing += other.changing
+        people = (person for person in (self.person, other.person) if person.get("n"))
+        self.person = min(people, key=lambda person: (-person["n"], person["user_id"]), default={})
 
     def people(self, key: Key) -> int:
         """How many people a key has: exactly if they are few, else about.
@@ -136,6 +140,7 @@ def tally_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 dict(zip(shares.tolist(), people.tolist(), strict=True)),
                 _bars(days.columns, (days.day.astype(np.int64) + 3) % 7, [*map(str, range(7))]),
                 changing=days.changing(),
+                person=days.longest(),
             )
         )
     yield _text(total)
@@ -252,8 +257,6 @@ def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
     """The people at the top of an item's lists."""
     n, none = of["n"], np.full(len(of["n"]), np.nan)
     lists = {}
-    if item == "weight_kg":
-        lists["days"] = (n.astype(np.float64), none)
     if "peak" in of:
         lists["peak"] = (of["peak"], of["peak_day"])
     if "round" in of:

@@ -98,9 +98,3 @@ def left_out(rejected_days: DataFrame, quarantine: DataFrame) -> DataFrame:
         for name, frame in (("rejected", rejected_days), ("misfit", quarantine))
     ]
     return kinds[0].unionAll(kinds[1]).groupBy("kind", F.substring_index("reason", ":", 1).alias("reason")).count()
-
-
-def one_person(clean_days: DataFrame, user_id: str, days: int = 366) -> DataFrame:
-    """The first days of one person, to be drawn."""
-    person = clean_days.where(F.col("user_id") == user_id)
-    return person.select("date", *METRICS).orderBy("date").limit(days)
