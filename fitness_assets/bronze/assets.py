@@ -34,6 +34,7 @@ from fitness_assets.versions import LakeError, VersionConflictError
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
+_UNREAD = pa.schema({"uri": pa.string(), "reason": pa.string()})
 _STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
 
 
@@ -227,7 +228,8 @@ def _of_this_run(
     """What this run met, for the rules that ask of it alone."""
     return {
         FOUND: _of(ledger, found),
-        UNREAD: lake.spark.createDataFrame([*unread.items()], "uri STRING, reason STRING"),
+        # From Arrow, because rows would have Spark start its Python processes.
+        UNREAD: lake.spark.createDataFrame(pa.table([[*unread], [*unread.values()]], _UNREAD)),
     }
 
 
