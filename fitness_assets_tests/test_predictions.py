@@ -15,8 +15,8 @@ import pytest
 from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import models, transforms
-from fitness_assets.predictions.models import evaluate, last_training_day
-from fitness_assets.predictions.scoring import Scorer, answer
+from fitness_assets.predictions.models import answer, evaluate, last_training_day
+from fitness_assets.predictions.scoring import inputs, score
 from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, TARGETS, probability_of
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS, KEYS
 from fitness_assets.silver import transforms as silver
@@ -218,9 +218,9 @@ def scored(spark, tmp_path_factory) -> dict[str, Scored]:
         with pytest.MonkeyPatch.context() as patch:  # nobody asks what the models lean on
             patch.setattr(models, "_importance", lambda *_: {})
             judged = {target.name: evaluate(target, days, until) for target in TARGETS}
-        scorer = Scorer([*judged.values()], "000007")
-        asked = transforms.features(fact.where(fact["user_id"].startswith(f"{name}/")), scorer.inputs)
-        rows = transforms.fact_predictions(asked, until, scorer, scorer.alike).toArrow().to_pandas()
+        who = [*judged.values()]
+        asked = transforms.features(fact.where(fact["user_id"].startswith(f"{name}/")), inputs(who))
+        rows = transforms.fact_predictions(score(asked, who, "000007"), until).toArrow().to_pandas()
         done[name] = Scored(len(days), judged, until, rows)
     return done
 

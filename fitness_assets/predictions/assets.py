@@ -27,33 +27,32 @@ def prediction_step(training_rows: int) -> Step:
 
 
 def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) -> Frames:
-    fact_daily, inputs = sources[FACT_DAILY.key], staging.audits[FACT_PREDICTIONS.key].inputs
-    rows, people = (work.lake.audit(table, inputs[FACT_DAILY.key]).rows for table in (FACT_DAILY, DIM_USER))
+    fact_daily, made_from = sources[FACT_DAILY.key], staging.audits[FACT_PREDICTIONS.key].inputs
+    rows, people = (work.lake.audit(table, made_from[FACT_DAILY.key]).rows for table in (FACT_DAILY, DIM_USER))
     chosen = transforms.sampled_features(fact_daily, rows, people, training_rows)
     with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
         collected = pool.submit(chosen.toArrow)
         # Imported here, because it takes over a second that whoever loads the graph can do without.
         from fitness_assets.predictions.models import evaluate, last_training_day
-        from fitness_assets.predictions.scoring import Scorer
+        from fitness_assets.predictions.scoring import inputs, score
 
         # In one order, whatever order files and tasks came in: the same days give the same models.
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
         work.log.info(f"learning from {len(days):,} of {rows:,} days")
         train_until = last_training_day(days)
-        evaluations = []
+        evaluations, written = [], {}
         for target in TARGETS:
             done = evaluate(target, days, train_until)
             evaluations.append(done)
             work.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
-        scorer = Scorer(evaluations, staging.version)
-        asked = transforms.features(fact_daily, scorer.inputs)
-        scored = transforms.fact_predictions(asked, train_until, scorer, scorer.alike)
-        written = {MODELS[e.target.name].key: pool.submit(_keep, staging, e, inputs) for e in evaluations}
+            written[MODELS[target.name].key] = pool.submit(_keep, staging, done, made_from)
+        asked = transforms.features(fact_daily, inputs(evaluations))
+        scored = transforms.fact_predictions(score(asked, evaluations, staging.version), train_until)
         written[FACT_PREDICTIONS.key] = pool.submit(write, staging, FACT_PREDICTIONS, scored)
         return {**sources, **{key: frame.result() for key, frame in written.items()}}
 
 
-def _keep(staging: Staging, evaluation: Any, inputs: dict[str, str]) -> DataFrame:
+def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> DataFrame:
     """Write what came out of one model; the model itself and its card beside it."""
     import skops.io
 
@@ -63,6 +62,6 @@ def _keep(staging: Staging, evaluation: Any, inputs: dict[str, str]) -> DataFram
     table = MODELS[evaluation.target.name]
     if evaluation.estimators:
         staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
-    staging.attach(table, "card.md", card(evaluation, staging.version, inputs).encode())
+    staging.attach(table, "card.md", card(evaluation, staging.version, made_from).encode())
     rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
     return write(staging, table, staging.frame(table, rows))

@@ -1,21 +1,28 @@
-"""How a fitted predictor answers, and how its answers become ``gold/fact_predictions``, wherever Spark keeps the days.
+"""How fitted predictors answer for every day, in Spark's own terms: where the days are there need be no Python.
 
-Here belongs what goes there with each batch, so nothing that only fitting or judging needs: each of Spark's Python
-processes imports it anew.
+Whoever predicts is a sum of what each input adds: a line, a number for each of its values, or a curve of cubic pieces.
+Here belongs how such a sum is told to Spark. How it is fitted and judged stands in ``models.py``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from scipy.interpolate import PPoly
+from sklearn.base import is_classifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
-from fitness_assets.predictions.tables import FACT_PREDICTIONS, WEIGHT_LIMIT, Target, probability_of
+from fitness_assets.predictions.tables import WEIGHT_LIMIT, Target, probability_of
 from fitness_assets.predictions.transforms import FEATURES
 
 if TYPE_CHECKING:
     from fitness_assets.predictions.models import Evaluation
+
+Array = np.ndarray[Any, Any]
 
 
 def inputs_of(target: Target, predictor: str | None) -> tuple[str, ...]:
@@ -32,57 +39,144 @@ def inputs_of(target: Target, predictor: str | None) -> tuple[str, ...]:
     return ()
 
 
-def answer(target: Target, estimator: Any, days: pd.DataFrame) -> np.ndarray:
-    """What an estimator says of some days: probabilities by label, shape (days, labels), or numbers, shape (days,)."""
-    inputs: Any = days[list(estimator.feature_names_in_)] if hasattr(estimator, "feature_names_in_") else days
-    if not target.classes:
-        return np.clip(estimator.predict(inputs), -WEIGHT_LIMIT, WEIGHT_LIMIT)
-    probabilities = np.zeros((len(days), len(target.classes)))
-    probabilities[:, [target.classes.index(label) for label in estimator.classes_]] = estimator.predict_proba(inputs)
-    return probabilities
+def inputs(evaluations: "Sequence[Evaluation]") -> list[str]:
+    """What all who predict have to know of a day."""
+    return sorted({name for e in evaluations for name in inputs_of(e.target, e.predictor)})
 
 
-class Scorer:
-    """Answers for batches of days; goes to wherever Spark keeps the days.
+def score(days: DataFrame, evaluations: "Sequence[Evaluation]", version: str) -> DataFrame:
+    """Add what is predicted of every day; the columns of ``gold/fact_predictions``, as far as somebody predicts.
 
     Args:
+        days: with the `inputs`.
         evaluations: one for each target.
         version: of the models.
     """
-
-    def __init__(self, evaluations: "Sequence[Evaluation]", version: str) -> None:
-        self._who = [(e.target, e.predictor, e.estimators.get(e.predictor), e.offsets) for e in evaluations]
-        self.alike: dict[str, str | None] = {
-            f"{e.target.name}_{what}": value
+    # One step after the other, so that Spark works out once what the next step asks for several times.
+    for step in zip_longest(*map(_answer, evaluations), fillvalue={}):
+        days = days.withColumns({name: F.expr(sql) for of_target in step for name, sql in of_target.items()})
+    return days.withColumns(
+        {
+            f"{e.target.name}_{what}": F.lit(value).cast("string")
             for e in evaluations
             for what, value in (("skill", e.verdict), ("predictor", e.predictor), ("model_version", version))
         }
-        """What it says of every day alike, by column; Spark adds it, and need not carry it to and fro."""
-
-    @property
-    def inputs(self) -> list[str]:
-        """What it has to know of a day."""
-        return sorted({name for target, predictor, *_ in self._who for name in inputs_of(target, predictor)})
-
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """From keys, split, inputs and actuals to ``gold/fact_predictions`` without what is said of all days alike."""
-        schema = pa.schema([field for field in FACT_PREDICTIONS.arrow_schema if field.name not in self.alike])
-        for batch in batches:
-            columns = {name: batch[name] for name in schema.names if name in batch.schema.names}
-            days = batch.select(self.inputs).to_pandas().reindex(range(len(batch)))  # also where nothing is asked for
-            for target, _, estimator, offsets in self._who:
-                if estimator is not None and len(batch):
-                    columns |= _columns(target, answer(target, estimator, days), offsets)
-            arrays = [columns.get(name, pa.nulls(len(batch))).cast(schema.field(name).type) for name in schema.names]
-            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+    )
 
 
-def _columns(target: Target, answers: np.ndarray, offsets: tuple[float, float]) -> Mapping[str, pa.Array]:
-    predicted = f"predicted_{target.quantity}"
-    if target.classes:
-        labels = pa.array(target.classes).take(pa.array(answers.argmax(axis=1)))
-        each = {probability_of(target, label): pa.array(answers[:, i]) for i, label in enumerate(target.classes)}
-        return {predicted: labels, **each}
-    low, high = (np.clip(answers + offset, -WEIGHT_LIMIT, WEIGHT_LIMIT) for offset in offsets)
-    ends = {f"{target.quantity}_lower": low, f"{target.quantity}_upper": high}
-    return {name: pa.array(values.round(3)) for name, values in {predicted: answers, **ends}.items()}
+def linear_part(estimator: Any) -> tuple[Array, Array]:
+    """How a pipeline weighs its columns: the weights, shape (outputs, columns), and the intercepts, shape (outputs,).
+
+    A classifier has one output for each of its labels, and its probabilities are their softmax.
+    """
+    learner = estimator[-1]
+    weights, intercepts = np.atleast_2d(learner.coef_), np.atleast_1d(learner.intercept_)
+    if is_classifier(learner) and len(weights) == 1:  # of two labels: by how much the second one is ahead
+        return np.vstack([0 * weights, weights]), np.append(0.0, intercepts)
+    return weights, intercepts
+
+
+def _answer(evaluation: "Evaluation") -> list[dict[str, str]]:
+    """Columns by name as SQL, in steps; each step may ask for columns of the steps before."""
+    target, estimator = evaluation.target, evaluation.estimators.get(evaluation.predictor)
+    if estimator is None:
+        return []
+    return _label(target, estimator) if target.classes else _number(target, estimator, evaluation.offsets)
+
+
+def _label(target: Target, estimator: Any) -> list[dict[str, str]]:
+    probabilities = [probability_of(target, label) for label in estimator.classes_]
+    if isinstance(estimator, DummyClassifier):
+        steps = [dict(zip(probabilities, map(_literal, estimator.class_prior_), strict=True))]
+    else:
+        sums, powers = ([f"_{what}_{name}" for name in probabilities] for what in ("sum", "power"))
+        steps = [
+            dict(zip(sums, _sums(estimator), strict=True)),
+            {power: f"exp({one} - greatest({', '.join(sums)}))" for power, one in zip(powers, sums, strict=True)},
+            {name: f"{power} / ({' + '.join(powers)})" for name, power in zip(probabilities, powers, strict=True)},
+        ]
+    every = [probability_of(target, label) for label in target.classes]
+    steps.append({name: "0D" for name in every if name not in probabilities})
+    labels = ", ".join(f"'{label}'" for label in target.classes)
+    first = f"array_position(array({', '.join(every)}), greatest({', '.join(every)}))"
+    return [*steps, {f"predicted_{target.quantity}": f"element_at(array({labels}), CAST({first} AS INT))"}]
+
+
+def _number(target: Target, estimator: Any, offsets: tuple[float, float]) -> list[dict[str, str]]:
+    is_constant = isinstance(estimator, DummyRegressor)
+    (number,) = [_literal(estimator.constant_.item())] if is_constant else _sums(estimator)
+    answer, limit = f"_answer_{target.quantity}", _literal(WEIGHT_LIMIT)
+
+    def within(sql: str) -> str:
+        return f"greatest(-{limit}, least({limit}, {sql}))"
+
+    shifted = {"lower": offsets[0], "upper": offsets[1]}
+    columns = {f"{target.quantity}_{end}": within(f"{answer} + {_literal(by)}") for end, by in shifted.items()}
+    columns |= {f"predicted_{target.quantity}": answer}
+    return [{answer: within(number)}, {name: f"rint({sql} * 1000) / 1000" for name, sql in columns.items()}]
+
+
+def _sums(estimator: Any) -> list[str]:
+    """What each output of a pipeline adds up to."""
+    columns = estimator[0]
+    weights, intercepts = linear_part(estimator)
+    sums = []
+    for of_output, intercept in zip(weights, intercepts, strict=True):
+        terms = [_literal(intercept)]
+        for name, fitted, names in columns.transformers_:
+            if name != "remainder":
+                terms += _terms(fitted, names, of_output[columns.output_indices_[name]])
+        sums.append(" + ".join(terms))
+    return sums
+
+
+def _terms(fitted: Any, names: Sequence[str], weights: Array) -> list[str]:
+    """What one transformer of the columns adds to an output."""
+    if isinstance(fitted, OneHotEncoder):
+        return [_by_value(names[0], fitted.categories_[0], weights)]
+    imputer, last = fitted[0], fitted[-1]
+    if isinstance(last, SplineTransformer):
+        return [_curve(f"coalesce({names[0]}, {_literal(imputer.statistics_[0])})", last.bsplines_[0], weights)]
+    slopes = weights / last.scale_
+    known = zip(names, imputer.statistics_, slopes, strict=False)
+    missing = zip(imputer.indicator_.features_, slopes[len(names) :], strict=True)
+    return [
+        _literal(-slopes @ last.mean_),
+        *(f"coalesce({name}, {_literal(usual)}) * {_literal(slope)}" for name, usual, slope in known),
+        *(f"if({names[at]} IS NULL, {_literal(slope)}, 0D)" for at, slope in missing),
+    ]
+
+
+def _by_value(name: str, values: Array, weights: Array) -> str:
+    """A number for each value of an input, 0 for one that was not learned."""
+    cases = (
+        f"WHEN {name} IS NULL THEN {_literal(weight)}"
+        if np.isnan(value)
+        else f"WHEN {name} = {_literal(value)} THEN {_literal(weight)}"
+        for value, weight in zip(values, weights, strict=True)
+    )
+    return f"CASE {' '.join(cases)} ELSE 0D END"
+
+
+def _curve(x: str, splines: Any, weights: Array) -> str:
+    """A spline as the cubic pieces that it is made of; beyond its ends it stays as it is there."""
+    knots, degree = splines.t, splines.k
+    start, end = knots[degree], knots[-degree - 1]
+    if start == end:  # the input never varied
+        return _literal((splines(start) @ weights).item())
+    pieces = PPoly.from_spline((knots, splines.c @ weights, degree))
+    inside = f"greatest({_literal(start)}, least({_literal(end)}, {x}))"
+    cases = []
+    for at in range(degree, len(knots) - degree - 1):
+        beyond = f"({inside} - {_literal(knots[at])})"
+        first, *others = map(_literal, pieces.c[:, at])
+        polynomial = first
+        for coefficient in others:
+            polynomial = f"({polynomial} * {beyond} + {coefficient})"
+        cases.append(f"WHEN {x} < {_literal(knots[at + 1])} THEN {polynomial}")
+    last = cases.pop().partition(" THEN ")[2]
+    return f"CASE {' '.join(cases)} ELSE {last} END"
+
+
+def _literal(number: float) -> str:
+    return f"({float(number)!r}D)"

@@ -1,15 +1,13 @@
-"""How days become features and targets, and models' answers become a table.
+"""How days become features and targets, and what is predicted of them a table.
 
 A feature of day t is known on day t: every window ends there. Only the targets look ahead.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 
-import pyarrow as pa
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
 
 from fitness_assets.predictions.tables import (
     FACT_PREDICTIONS,
@@ -160,22 +158,17 @@ def split(train_until: int | None) -> SparkColumn:
     return F.when(~labelled, "unlabelled").when(is_test, "test").otherwise("train")
 
 
-def fact_predictions(
-    days: DataFrame,
-    train_until: int | None,
-    score: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]],
-    alike: Mapping[str, str | None],
-) -> DataFrame:
-    """Score every day, batch by batch, where the days are.
+def fact_predictions(answered: DataFrame, train_until: int | None) -> DataFrame:
+    """``gold/fact_predictions``; empty where nobody predicts.
 
     Args:
-        days: as `features` makes them, with the inputs that are asked for.
+        answered: as `features` makes them, with what `scoring.score` adds.
         train_until: the last day that was learned from.
-        score: from batches of keys, split, inputs and actuals to batches of the other columns.
-        alike: columns that say the same of every day.
     """
-    schema = FACT_PREDICTIONS.spark_schema
-    scored = StructType([field for field in schema if field.name not in alike])
-    answers = days.withColumn("split", split(train_until)).drop(DAY).mapInArrow(score, scored)
-    said = {name: F.lit(value).cast("string") for name, value in alike.items()}
-    return answers.withColumns(said).select(*schema.names)
+    days = answered.withColumn("split", split(train_until))
+    return days.select(
+        *(
+            (F.col(field.name) if field.name in days.columns else F.lit(None)).cast(field.dataType).alias(field.name)
+            for field in FACT_PREDICTIONS.spark_schema
+        )
+    )
