@@ -1,7 +1,7 @@
 """Where Dagster keeps its history, as `dagster.yaml` names it: Dagster's own SQLite files, held open between events.
 
-Dagster opens the files anew for every event, which costs a run of the year file some hundred times ten milliseconds.
-Here belongs no more than that; what a history is, is Dagster's.
+Dagster opens them anew for each of a run's 600 events: some 12 ms each, where 2 are enough. Here belongs no more than
+that; what a history is, is Dagster's.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine
+from sqlalchemy.event import listens_for
 
 _KEPT_OPEN = 4
 """Files: the index, and the runs that were written or looked at last."""
@@ -25,14 +26,19 @@ class EventLog(SqliteEventLogStorage):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._engines: dict[str, Engine] = {}
+        self._tables: set[str] = set()
         super().__init__(*args, **kwargs)
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether there is such a table; asked for every check, and one that is there stays."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         with self._db_lock:
-            engine = self._engines.pop(shard, None) or create_engine(
-                self.conn_string_for_shard(shard), pool_size=1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS}
-            )
+            engine = self._engines.pop(shard, None) or _engine(self.conn_string_for_shard(shard))
             self._engines[shard] = engine  # in the order of last use
             if len(self._engines) > _KEPT_OPEN:
                 self._engines.pop(next(iter(self._engines))).dispose()
@@ -41,6 +47,18 @@ class EventLog(SqliteEventLogStorage):
                 self._initialized_dbs.add(shard)
             with engine.begin() as connection:
                 yield connection
+
+
+def _engine(address: str) -> Engine:
+    engine = create_engine(address, pool_size=1, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS})
+
+    @listens_for(engine, "connect")
+    def _(connection: Any, _: Any) -> None:
+        # Waits for the disk now and then, not for each event. What is killed loses nothing; a power cut may lose the
+        # last events, and breaks no file: https://sqlite.org/pragma.html#pragma_synchronous.
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    return engine
 
 
 class History(DagsterSqliteStorage):

@@ -32,6 +32,7 @@ SELECTIONS = {
     "whole graph": "*",
 }
 _POLL_SECONDS = 0.2
+_PROJECT = Path(__file__).parents[1]
 
 
 @dataclass
@@ -51,7 +52,8 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
     """
     began, peak, cpu = time.monotonic(), 0, {}
     with tempfile.TemporaryFile("w+") as log:
-        process = psutil.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
+        # From the project's folder, as the README has it: Dagster looks there for dagster.yaml.
+        process = psutil.Popen(command, env=os.environ | environment, stdout=log, stderr=log, cwd=_PROJECT)
         while process.poll() is None:
             memory = 0
             for one in (process, *process.children(recursive=True)):
@@ -73,12 +75,16 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
 @click.command(help=__doc__)
 @click.option("--users", default=1_000, show_default=True, help="People in a year file, with 365 days each.")
 @click.option("--scale", multiple=True, default=[1], show_default=True, help="How many times as many; may be repeated.")
-@click.option("--file", type=click.Path(exists=True, path_type=Path), help="A CSV to use instead of generated ones.")
+@click.option(
+    "--file",
+    type=click.Path(exists=True, path_type=Path, resolve_path=True),
+    help="A CSV to use instead of generated ones.",
+)
 @click.option("--times", default=3, show_default=True, help="How often each command runs.")
 @click.option(
     "--peer",
     multiple=True,
-    type=click.Path(exists=True, path_type=Path),
+    type=click.Path(exists=True, path_type=Path, resolve_path=True),
     help="A further script that takes the CSV and an output folder.",
 )
 @click.option("--elsewhere", is_flag=True, help="The whole graph also on a Spark Connect server and as jobs.")

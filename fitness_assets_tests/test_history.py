@@ -46,6 +46,21 @@ def test_only_the_files_of_last_use_stay_open(instance):
     assert all(instance.all_logs(run) for run in runs), "files that were closed are opened again"
 
 
+def test_events_do_not_wait_for_the_disk_where_that_breaks_no_file(instance):
+    with instance.event_log_storage.index_connection() as connection:
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
+    assert found == [1, "wal"]  # 1 is NORMAL, which is safe with a write-ahead log alone
+
+
+def test_a_table_that_is_not_there_is_looked_for_again(instance):
+    log = instance.event_log_storage
+    assert log.has_table("event_logs")
+    assert not log.has_table("later")
+    with log.index_connection() as connection:
+        connection.exec_driver_sql("CREATE TABLE later (id INTEGER)")
+    assert log.has_table("later")
+
+
 def test_a_write_that_fails_leaves_nothing_behind(instance):
     run = dg.materialize([table], instance=instance)
     log, before = instance.event_log_storage, len(instance.all_logs(run.run_id))
