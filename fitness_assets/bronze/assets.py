@@ -34,7 +34,6 @@ from fitness_assets.versions import LakeError, VersionConflictError
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
-_UNREAD = pa.schema({"uri": pa.string(), "reason": pa.string()})
 _STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
 
 
@@ -229,7 +228,10 @@ def _of_this_run(
     return {
         FOUND: _of(ledger, found),
         # From Arrow, because rows would have Spark start its Python processes.
-        UNREAD: lake.spark.createDataFrame(pa.table([[*unread], [*unread.values()]], _UNREAD)),
+        UNREAD: lake.spark.createDataFrame(
+            pa.table([[*unread], [*unread.values()]], pa.schema({"uri": pa.string(), "reason": pa.string()})),
+            "uri STRING, reason STRING",  # Spark Connect cannot tell it from an empty table
+        ),
     }
 
 
