@@ -96,7 +96,7 @@ def _label(target: Target, estimator: Any) -> list[dict[str, str]]:
             {name: f"{power} / ({' + '.join(powers)})" for name, power in zip(probabilities, powers, strict=True)},
         ]
     every = [probability_of(target, label) for label in target.classes]
-    steps.append({name: "0D" for name in every if name not in probabilities})
+    steps[0] |= {name: "0D" for name in every if name not in probabilities}
     labels = ", ".join(f"'{label}'" for label in target.classes)
     first = f"array_position(array({', '.join(every)}), greatest({', '.join(every)}))"
     return [*steps, {f"predicted_{target.quantity}": f"element_at(array({labels}), CAST({first} AS INT))"}]
