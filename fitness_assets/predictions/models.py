@@ -282,9 +282,10 @@ def _measure(
 
 
 def _importance(target: Target, model: Any, test: pd.DataFrame) -> dict[str, float]:
-    """How much the loss grows when one feature is shuffled (Breiman, Machine Learning 2001;45:5); on 4,000 test days.
+    """By how much the loss grows when one feature is shuffled; on at most 4,000 test days.
 
-    The model is a sum of what each feature adds, so what one adds is shuffled, and the others are worked out once.
+    Permutation importance: Breiman, Machine Learning 2001;45:5. The model is a sum of what each feature adds, so what
+    one adds is shuffled, and the others are worked out once.
     """
     days = test.sample(min(len(test), 4_000), random_state=_SEED)
     truth, columns = days[target.actual].to_numpy(), model[0]

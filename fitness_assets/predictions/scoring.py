@@ -166,15 +166,16 @@ def _curve(x: str, splines: Any, weights: Array) -> str:
         return _literal((splines(start) @ weights).item())
     pieces = PPoly.from_spline((knots, splines.c @ weights, degree))
     inside = f"greatest({_literal(start)}, least({_literal(end)}, {x}))"
-    cases = []
+    polynomials = []
     for at in range(degree, len(knots) - degree - 1):
         beyond = f"({inside} - {_literal(knots[at])})"
-        first, *others = map(_literal, pieces.c[:, at])
-        polynomial = first
+        polynomial, *others = map(_literal, pieces.c[:, at])
         for coefficient in others:
             polynomial = f"({polynomial} * {beyond} + {coefficient})"
-        cases.append(f"WHEN {x} < {_literal(knots[at + 1])} THEN {polynomial}")
-    last = cases.pop().partition(" THEN ")[2]
+        polynomials.append(polynomial)
+    *earlier, last = polynomials
+    bounded = zip(knots[degree + 1 :], earlier, strict=False)
+    cases = (f"WHEN {x} < {_literal(bound)} THEN {polynomial}" for bound, polynomial in bounded)
     return f"CASE {' '.join(cases)} ELSE {last} END"
 
 
