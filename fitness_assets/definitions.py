@@ -10,7 +10,7 @@ import dagster as dg
 from fitness_assets.aws import client
 from fitness_assets.dictionary import Table
 from fitness_assets.glue import register
-from fitness_assets.io_managers import IO_MANAGER_KEY, Launch, SparkIOManager, step_assets
+from fitness_assets.io_managers import IO_MANAGER_KEY, Launch, SparkIOManager, libraries, libraries_key, step_assets
 from fitness_assets.java import require_java
 from fitness_assets.lake import Lake
 from fitness_assets.layers import steps
@@ -31,9 +31,14 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     """
     lake = resources.get("lake") or _lake(settings)
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
-    made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, _register(settings, lake))}
+    layers = steps(settings)
+    made = {
+        "lake": lake,
+        IO_MANAGER_KEY: SparkIOManager(lake, _register(settings, lake)),
+        **{libraries_key(step): libraries(step) for step in layers if step.loads},
+    }
     return dg.Definitions(
-        assets=[step_assets(step, _launch(settings)) for step in steps(settings)],
+        assets=[step_assets(step, _launch(settings)) for step in layers],
         jobs=[JOB],
         sensors=[uploads_sensor(settings.raw, listeners), *message_sensors(listeners)],
         resources=made | resources,

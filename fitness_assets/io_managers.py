@@ -8,6 +8,8 @@ every table does alike; what one layer does stands in its ``assets.py``.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -76,8 +78,11 @@ def step_assets(step: Step, launch: Launch | None = None) -> dg.AssetsDefinition
         {"deps": [*upstream.values()]} if launch else {"ins": {name: dg.AssetIn(key) for name, key in upstream.items()}}
     )
 
-    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema)
-    def assets(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake], **inputs: DataFrame) -> Iterator[Any]:
+    resources = {"lake"} if launch or not step.loads else {"lake", libraries_key(step)}
+
+    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema, required_resource_keys=resources)
+    def assets(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Iterator[Any]:
+        lake: Lake = context.resources.lake
         with plain_failures():
             if not context.selected_asset_keys:
                 yield from report(context, lake.reopen(step.tables))
@@ -95,6 +100,24 @@ def step_assets(step: Step, launch: Launch | None = None) -> dg.AssetsDefinition
             yield from report(context, staging)
 
     return assets
+
+
+def libraries(step: Step) -> dg.ResourceDefinition:
+    """Begins to load what a step imports as soon as a run with that step begins.
+
+    That takes seconds, in which the steps before it often leave a core idle.
+    """
+
+    @dg.resource(description=f"Loads what only {step.name} needs, beside the steps before it.")
+    def load(_: dg.InitResourceContext) -> None:
+        Thread(target=lambda: [*map(import_module, step.loads)], daemon=True).start()
+
+    return load
+
+
+def libraries_key(step: Step) -> str:
+    """The key of that resource."""
+    return f"{step.name}_libraries"
 
 
 def _definition(step: Step) -> dict[str, Any]:

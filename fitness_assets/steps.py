@@ -51,12 +51,14 @@ class Step:
         reads: what it is made from; none for bronze, which reads uploads.
         make: from the frames of ``reads``, by key, to a version that is written and audited, but not published.
         made_from: tables by the key of what is made from them, where that is not all of ``reads``.
+        loads: modules that are imported only here, because they take a second or more.
     """
 
     tables: Sequence[Table]
     reads: Sequence[Table]
     make: Callable[[Work, Frames], Staging]
     made_from: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    loads: Sequence[str] = ()
 
     @property
     def name(self) -> str:

@@ -15,8 +15,8 @@ import pytest
 from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import models, transforms
-from fitness_assets.predictions.models import answer, evaluate, last_training_day
-from fitness_assets.predictions.scoring import inputs, score
+from fitness_assets.predictions.models import Evaluation, answer, evaluate, last_training_day
+from fitness_assets.predictions.scoring import score
 from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, TARGETS, probability_of
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS, KEYS
 from fitness_assets.silver import transforms as silver
@@ -157,9 +157,13 @@ def test_no_input_knows_of_a_later_day(gappy, cut):
     assert any(ours[day][name] != theirs[day][name] for day in past for name in ACTUALS)
 
 
-def test_only_what_is_asked_for_is_made(spark, tmp_path):
-    fact = fact_daily(spark, raw_days(Planted(), 1, 3), tmp_path)
-    assert transforms.features(fact, ["steps"]).columns == ["user_id", "date_key", DAY, "steps", *ACTUALS]
+def test_spark_works_out_nothing_that_nobody_asks_for(spark, tmp_path, capsys):
+    days = transforms.features(fact_daily(spark, raw_days(Planted(), 1, 3), tmp_path))
+    nobody = [Evaluation(target) for target in TARGETS]
+    transforms.fact_predictions(score(days, nobody, "000007"), None).explain()
+    plan = capsys.readouterr().out
+    assert "first(stress_level" in plan
+    assert not {"sum(", "avg(", "count("} & {*re.findall(r"\w+\(", plan)}
 
 
 def test_a_sample_is_of_whole_people_and_about_as_large_as_asked_for(spark, tmp_path):
@@ -219,7 +223,7 @@ def scored(spark, tmp_path_factory) -> dict[str, Scored]:
             patch.setattr(models, "_importance", lambda *_: {})
             judged = {target.name: evaluate(target, days, until) for target in TARGETS}
         who = [*judged.values()]
-        asked = transforms.features(fact.where(fact["user_id"].startswith(f"{name}/")), inputs(who))
+        asked = transforms.features(fact.where(fact["user_id"].startswith(f"{name}/")))
         rows = transforms.fact_predictions(score(asked, who, "000007"), until).toArrow().to_pandas()
         done[name] = Scored(len(days), judged, until, rows)
     return done

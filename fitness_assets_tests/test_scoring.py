@@ -9,7 +9,7 @@ import pytest
 
 from fitness_assets.predictions import models
 from fitness_assets.predictions.models import Evaluation, answer
-from fitness_assets.predictions.scoring import inputs, score
+from fitness_assets.predictions.scoring import score
 from fitness_assets.predictions.tables import PREDICTORS, TARGETS, Target, probability_of
 from fitness_assets.predictions.transforms import FEATURES, INPUTS
 from fitness_assets_tests.test_models import made_days
@@ -39,7 +39,7 @@ def asked() -> pd.DataFrame:
 
 def said(spark: Any, days: pd.DataFrame, found: list[Evaluation]) -> pd.DataFrame:
     """What Spark says of some days, in their order."""
-    frame = pa.Table.from_pandas(days[inputs(found)].assign(at=range(len(days))), preserve_index=False)
+    frame = pa.Table.from_pandas(days[list(INPUTS)].assign(at=range(len(days))), preserve_index=False)
     return score(spark.createDataFrame(frame), found, "000007").toArrow().to_pandas().sort_values("at")
 
 

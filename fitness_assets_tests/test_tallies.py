@@ -9,6 +9,9 @@ from fitness_assets.quality import tallies
 from fitness_assets.quality.measures import _bins, moments
 from fitness_assets.quality.sums import INPUTS
 from fitness_assets.quality.tallies import BIN_WIDTH, NAMED, Tally, add_up, tally_people, tally_rows
+from fitness_assets.quality.transforms import tally as tally_clean
+from fitness_assets.quality.transforms import tally_before
+from fitness_assets_tests import people
 
 PEOPLE, DAYS = 60, 14
 
@@ -110,3 +113,13 @@ def test_many_people_are_counted_about():
         total.add(Tally(seen={"a": sorted(part)[: tallies._HASHES]}))
     assert len(total.seen["a"]) == tallies._HASHES
     assert total.people("a") == pytest.approx(27_000, rel=0.2)
+
+
+def test_spark_tallies_many_days_as_this_process_tallies_few(spark, tmp_path):
+    frames = people.tables(spark, people.plausible(), tmp_path / "tables")
+    clean, logged = frames["silver/clean_days"], frames["bronze/logged_days"]
+    assert_same(tally_clean(clean, here=False), tally_clean(clean, here=True))
+    by_spark, by_us = (tally_before(logged, ["may"], here) for here in (False, True))
+    assert_same(by_spark, by_us)
+    assert (by_spark.seen, by_spark.span) == (by_us.seen, by_us.span)
+    assert by_us.span.keys() == {"may", None}

@@ -23,7 +23,8 @@ def prediction_step(training_rows: int) -> Step:
     def make(work: Work, sources: Frames) -> Staging:
         return stage(work, TABLES, sources, lambda staging: _write(work, staging, sources, training_rows))
 
-    return Step(TABLES, [FACT_DAILY], make, {FACT_PREDICTIONS.key: [FACT_DAILY, *MODELS.values()]})
+    made_from = {FACT_PREDICTIONS.key: [FACT_DAILY, *MODELS.values()]}
+    return Step(TABLES, [FACT_DAILY], make, made_from, ["fitness_assets.predictions.cards", "skops.io"])
 
 
 def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) -> Frames:
@@ -34,7 +35,9 @@ def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) ->
         collected = pool.submit(chosen.toArrow)
         # Imported here, because it takes over a second that whoever loads the graph can do without.
         from fitness_assets.predictions.models import evaluate, last_training_day
-        from fitness_assets.predictions.scoring import inputs, score
+        from fitness_assets.predictions.scoring import score
+
+        every_day = transforms.features(fact_daily)  # to tell Spark of so many columns takes half a second, too
 
         # In one order, whatever order files and tasks came in: the same days give the same models.
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
@@ -46,8 +49,7 @@ def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) ->
             evaluations.append(done)
             work.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
             written[MODELS[target.name].key] = pool.submit(_keep, staging, done, made_from)
-        asked = transforms.features(fact_daily, inputs(evaluations))
-        scored = transforms.fact_predictions(score(asked, evaluations, staging.version), train_until)
+        scored = transforms.fact_predictions(score(every_day, evaluations, staging.version), train_until)
         written[FACT_PREDICTIONS.key] = pool.submit(write, staging, FACT_PREDICTIONS, scored)
         return {**sources, **{key: frame.result() for key, frame in written.items()}}
 

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from fitness_assets.predictions.scoring import inputs_of, linear_part
+from fitness_assets.predictions.scoring import linear_part
 from fitness_assets.predictions.tables import (
     BASELINES,
     GAP_DAYS,
@@ -171,7 +171,21 @@ def _folds(target: Target, past: Any, future: Any) -> Iterator[tuple[pd.DataFram
 
 
 def _fit(target: Target, predictor: str, days: pd.DataFrame) -> Any:
-    return _estimator(target, predictor).fit(days[list(inputs_of(target, predictor))], days[target.actual])
+    return _estimator(target, predictor).fit(days[list(_inputs_of(target, predictor))], days[target.actual])
+
+
+def _inputs_of(target: Target, predictor: str) -> tuple[str, ...]:
+    """What a predictor has to know of a day."""
+    match predictor:
+        case "model":
+            return FEATURES
+        case "user_mean":
+            return (target.user_mean,)
+        case "today_level":
+            return (target.level,)
+        case "persistence" if target.persistence:
+            return (target.persistence,)
+    return ()
 
 
 def _estimator(target: Target, predictor: str) -> Any:
@@ -210,8 +224,13 @@ def _losses(target: Target, truth: np.ndarray, answers: np.ndarray) -> np.ndarra
     """Loss of each day: the negative logarithm of the probability of what came true, or the squared error."""
     if not target.classes:
         return (truth - answers) ** 2
-    position = pd.Index(target.classes).get_indexer(truth)
-    return -np.log(np.maximum(answers[np.arange(len(truth)), position], _LEAST_PROBABILITY))
+    of_truth = answers[np.arange(len(truth)), _position(target, truth)]
+    return -np.log(np.maximum(of_truth, _LEAST_PROBABILITY))
+
+
+def _position(target: Target, labels: np.ndarray) -> np.ndarray:
+    """Where each label stands among the target's."""
+    return pd.Index(target.classes).get_indexer(labels)
 
 
 def _skill(model: np.ndarray, rule: np.ndarray, users: pd.Series) -> tuple[float | None, float | None, float | None]:
@@ -240,13 +259,13 @@ def _measures(target: Target, truth: np.ndarray, answers: np.ndarray) -> dict[st
             "root_mean_squared_error_kg": float(np.sqrt((error**2).mean())),
             "mean_error_kg": float(error.mean()),
         }
-    labels = np.array(target.classes)[answers.argmax(axis=1)]
+    came, said = _position(target, truth), answers.argmax(axis=1)  # numbers are compared many times faster than texts
     return {
         "log_loss": float(_losses(target, truth, answers).mean()),
-        "accuracy": accuracy_score(truth, labels),
-        "balanced_accuracy": balanced_accuracy_score(truth, labels),
-        "macro_f1": f1_score(truth, labels, average="macro"),
-        "calibration_error": calibration_error(truth == labels, answers.max(axis=1)),
+        "accuracy": accuracy_score(came, said),
+        "balanced_accuracy": balanced_accuracy_score(came, said),
+        "macro_f1": f1_score(came, said, average="macro"),
+        "calibration_error": calibration_error(came == said, answers.max(axis=1)),
     }
 
 

@@ -17,7 +17,6 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from fitness_assets.predictions.tables import WEIGHT_LIMIT, Target, probability_of
-from fitness_assets.predictions.transforms import FEATURES
 
 if TYPE_CHECKING:
     from fitness_assets.predictions.models import Evaluation
@@ -25,30 +24,11 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-def inputs_of(target: Target, predictor: str | None) -> tuple[str, ...]:
-    """What a predictor has to know of a day."""
-    match predictor:
-        case "model":
-            return FEATURES
-        case "user_mean":
-            return (target.user_mean,)
-        case "today_level":
-            return (target.level,)
-        case "persistence" if target.persistence:
-            return (target.persistence,)
-    return ()
-
-
-def inputs(evaluations: "Sequence[Evaluation]") -> list[str]:
-    """What all who predict have to know of a day."""
-    return sorted({name for e in evaluations for name in inputs_of(e.target, e.predictor)})
-
-
 def score(days: DataFrame, evaluations: "Sequence[Evaluation]", version: str) -> DataFrame:
     """Add what is predicted of every day; the columns of ``gold/fact_predictions``, as far as somebody predicts.
 
     Args:
-        days: with the `inputs`.
+        days: as `transforms.features` makes them; of what nobody asks for, Spark works out nothing.
         evaluations: one for each target.
         version: of the models.
     """

@@ -72,22 +72,20 @@ SAMPLED_PEOPLE = 50
 ACTUALS = tuple(target.actual for target in TARGETS)
 
 
-def features(fact_daily: DataFrame, inputs: Sequence[str] = INPUTS) -> DataFrame:
+def features(fact_daily: DataFrame) -> DataFrame:
     """Features and targets of every day.
 
     Args:
         fact_daily: ``gold/fact_daily``.
-        inputs: which of `INPUTS` are wanted; Spark does not work out the others.
 
     Returns:
-        The same days: keys, ``_day``, the inputs as doubles, `ACTUALS` (empty where there is no such day).
+        The same days: keys, ``_day``, `INPUTS` as doubles, `ACTUALS` (empty where there is no such day).
     """
     by_day = Window.partitionBy("user_id").orderBy(DAY)
     last_30, so_far = by_day.rangeBetween(-29, 0), by_day.rangeBetween(Window.unboundedPreceding, 0)
     tomorrow, in_30 = by_day.rangeBetween(1, 1), by_day.rangeBetween(HORIZON_DAYS, HORIZON_DAYS)
     stress, weight = F.col("stress_level"), F.col("weight_kg")
-    stress_change = F.first("stress_level").over(in_30) - stress
-    weight_change = F.first("weight_kg").over(in_30) - weight
+    stress_change, weight_change = F.col("_stress_in_30") - stress, F.col("_weight_in_30") - weight
     made = {
         **{f"mean30_{name}": _mean(F.col(name), last_30) for name in _MEANS},
         **{f"spread30_{name}": _spread(F.col(name), last_30) for name in _SPREADS},
@@ -104,9 +102,11 @@ def features(fact_daily: DataFrame, inputs: Sequence[str] = INPUTS) -> DataFrame
         "actual_sleep_quality": F.first("sleep_quality").over(tomorrow),
         "actual_weight_change_30d": F.rint(clamp(weight_change, WEIGHT_LIMIT) * 1000) / 1000,
     }
-    numbers = (F.col(name).cast("double").alias(name) for name in inputs)
+    numbers = (F.col(name).cast("double").alias(name) for name in INPUTS)
     return (
         fact_daily.withColumn(DAY, F.unix_date(F.make_date("year", "month", "day")))
+        # First, because Spark looks once for each time that a label asks.
+        .withColumns({"_stress_in_30": F.first(stress).over(in_30), "_weight_in_30": F.first(weight).over(in_30)})
         .withColumns(made)
         .select(*KEYS, DAY, *numbers, *ACTUALS)
     )

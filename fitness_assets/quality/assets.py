@@ -34,4 +34,4 @@ def _make(work: Work, sources: Frames) -> Staging:
     return stage(work, TABLES, sources, write_all)
 
 
-STEP = Step(TABLES, READS, _make)
+STEP = Step(TABLES, READS, _make, loads=["fitness_assets.quality.report"])

@@ -28,6 +28,9 @@ Z = 2.576
 MIN_PEOPLE, MIN_DAYS, MIN_PAIRS = 10, 10, 200
 """With fewer people, days of each, or pairs of values, nothing is said."""
 
+FEW_DAYS = 1_000_000
+"""So many are tallied in this process: they take 120 MB, and two seconds, as Spark's Python processes do to start."""
+
 _AT_ONCE = 4  # planning and compiling a query keeps one core busy and leaves the others to the queries beside it
 
 
@@ -81,18 +84,18 @@ def collect(frames: Mapping[str, DataFrame], ledger: Sequence[Row]) -> Collected
     ingested = [row for row in ledger if row["status"] == "ingested"]
     uploads = sorted(ingested, key=lambda row: row["ingested_at"], reverse=True)
     latest = [row["upload_id"] for row in uploads[:LATEST_UPLOADS]]
+    here = sum(row["rows_typed"] for row in ingested) <= FEW_DAYS
     with ThreadPoolExecutor(_AT_ONCE) as pool:
 
         def ask(frame: Callable[[], DataFrame]) -> Callable[[], list[Row]]:
             return pool.submit(lambda: _rows(frame())).result
 
-        tally = ask(lambda: transforms.tally(clean))
-        tally_before = ask(lambda: transforms.tally_before(logged, latest))
+        tally = pool.submit(transforms.tally, clean, here)
+        tally_before = pool.submit(transforms.tally_before, logged, latest, here)
         copies = pool.submit(_copies, clean)
         months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
         left_out = ask(lambda: transforms.left_out(frames["silver/rejected_days"], frames["bronze/quarantine"]))
-        found = Tally.from_json(tally()[0]["tally"])
-        before = Tally.from_json(tally_before()[0]["tally"])
+        found, before = tally.result(), tally_before.result()
         return Collected(
             found.items,
             found.named,

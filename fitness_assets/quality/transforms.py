@@ -5,13 +5,16 @@ Here belongs what Spark counts. What the counts say of the data stands in ``meas
 Most of it comes from sums for each person, which ``sums.py`` makes and ``tallies.py`` adds up.
 """
 
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.quality.sums import DAY, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
-from fitness_assets.quality.tallies import BIN_WIDTH, NAMED, SCHEMA, add_up, tally_people, tally_rows
+from fitness_assets.quality.tallies import BIN_WIDTH, NAMED, SCHEMA, Tally, add_up, tally_people, tally_rows
 
 COPY_CELLS, COPY_DAYS = 3, 3
 """Days of two people are alike if they agree in all cells and have at least so many that are neither 0 nor round, as
@@ -21,28 +24,38 @@ LATEST_UPLOADS = 24
 """Uploads before these are taken together when uploads are compared."""
 
 
-def tally(clean_days: DataFrame) -> DataFrame:
-    """One row with the `tallies.Tally` of all clean days, as text.
+def tally(clean_days: DataFrame, here: bool) -> Tally:
+    """The `tallies.Tally` of all clean days.
 
     Args:
         clean_days: ``silver/clean_days``.
+        here: the days are few enough to be tallied in this process; starting Spark's own would take longer.
     """
     days = clean_days.withColumns({DAY: F.unix_date("date"), "gender": _is_male()}).select(*INPUTS)
+    if here:
+        return _tallied(tally_people, days.toArrow().sort_by([("user_id", "ascending"), (DAY, "ascending")]))
     by_person = days.repartition("user_id").sortWithinPartitions("user_id", DAY)
     return _added_up(by_person.mapInArrow(tally_people, SCHEMA))
 
 
-def tally_before(logged_days: DataFrame, latest: list[str]) -> DataFrame:
+def tally_before(logged_days: DataFrame, latest: list[str], here: bool) -> Tally:
     """The same of what was logged, as far as `tallies.tally_rows` goes; keys are the latest uploads, or none."""
     key = F.when(F.col("upload_id").isin(latest), F.col("upload_id")).alias("key")
     made = {"person": F.xxhash64("user_id"), DAY: F.unix_date("date"), "gender": _is_male()}
     asked = logged_days.withColumns(made).select(key, "person", DAY, *BIN_WIDTH)
+    if here:
+        return _tallied(tally_rows, asked.toArrow())
     return _added_up(asked.mapInArrow(tally_rows, SCHEMA))
 
 
-def _added_up(tallies: DataFrame) -> DataFrame:
-    # By one task, not by the driver: of a large lake they are many.
-    return tallies.repartition(1).mapInArrow(add_up, SCHEMA)
+def _tallied(make: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], days: pa.Table) -> Tally:
+    (made,) = make(iter(days.to_batches()))
+    return Tally.from_json(made["tally"][0].as_py())
+
+
+def _added_up(tallies: DataFrame) -> Tally:
+    # By one task, not by this process: of a large lake they are many.
+    return _tallied(add_up, tallies.repartition(1).mapInArrow(add_up, SCHEMA).toArrow())
 
 
 def _is_male() -> SparkColumn:
