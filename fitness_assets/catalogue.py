@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from fitness_assets.audits import rules_of
 from fitness_assets.bronze.tables import TABLES as BRONZE
 from fitness_assets.dictionary import Column, Table
 from fitness_assets.gold.tables import TABLES as GOLD
@@ -23,6 +22,15 @@ def group_of(key: str) -> tuple[Table, ...]:
         KeyError: if there is no such table.
     """
     return next((group for group in GROUPS if key in {table.key for table in group}), ()) or _unknown(key)
+
+
+def table_of(key: str) -> Table:
+    """The table ``layer/table``.
+
+    Raises:
+        KeyError: if there is no such table.
+    """
+    return next(table for table in group_of(key) if table.key == key)
 
 
 def page() -> str:
@@ -46,7 +54,7 @@ def _page_lines() -> Iterator[str]:
         yield "|---|---|---|---|---|---|---|---|"
         yield from map(_column_line, table.columns)
         yield from ("", "| rule | if it fails | what holds |", "|---|---|---|")
-        for name, description, severity in rules_of(table):
+        for name, description, severity in table.checks:
             yield f"| `{name}` | {_CONSEQUENCE[severity]} | {description} |"
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 
-from fitness_assets.audits import rules_of
 from fitness_assets.dictionary import Table
 from fitness_assets.versions import Audit, Verdict
 
@@ -20,7 +19,7 @@ def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
     asset = dg.AssetKey(table.key.split("/"))
     return [
         dg.AssetCheckSpec(name, asset=asset, description=description, blocking=severity == "blocking")
-        for name, description, severity in rules_of(table)
+        for name, description, severity in table.checks
     ]
 
 

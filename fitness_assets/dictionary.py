@@ -13,12 +13,15 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
-from fitness_assets.rules import ForeignKey, KeyRule, Rule, SetRule, Severity, table_name
+from fitness_assets.rules import ForeignKey, Rule, SetRule, Severity, key_rule, table_name
 
 if TYPE_CHECKING:
     import dagster as dg
     import pyarrow as pa
     from pandera.pyspark import DataFrameSchema
+
+CONTRACT = "contract"
+"""The rule that every table has: its columns."""
 
 _SPARK_TYPES: dict[str, Any] = {
     "string": T.StringType(),
@@ -87,7 +90,7 @@ class Table:
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
     foreign_keys: tuple[ForeignKey, ...] = ()
-    own_rules: tuple[Rule | SetRule | KeyRule, ...] = ()
+    own_rules: tuple[Rule | SetRule, ...] = ()
     range_severity: Severity = "blocking"
     shown: tuple[str, ...] = ()
     stale_after_days: int | None = None
@@ -123,9 +126,9 @@ class Table:
         return (*made, *(rule for rule in self.own_rules if isinstance(rule, Rule)))
 
     @cached_property
-    def set_rules(self) -> tuple[SetRule | KeyRule, ...]:
+    def set_rules(self) -> tuple[SetRule, ...]:
         """Every rule about rows together: the primary key, the references, then the table's own."""
-        unique = KeyRule(
+        unique = key_rule(
             "primary_key",
             f"No two rows have the same {' and '.join(self.primary_key)}.",
             self.primary_key,
@@ -133,7 +136,13 @@ class Table:
             f"{self.name} > 1",
         )
         references = (foreign_key.rule(self.key) for foreign_key in self.foreign_keys)
-        return (unique, *references, *(rule for rule in self.own_rules if not isinstance(rule, Rule)))
+        return (unique, *references, *(rule for rule in self.own_rules if isinstance(rule, SetRule)))
+
+    @property
+    def checks(self) -> list[tuple[str, str, Severity]]:
+        """Name, description and severity of everything that is checked of the table."""
+        contract = (CONTRACT, "Column names and types are those of the dictionary, in its order.", "blocking")
+        return [contract, *((rule.name, rule.description, rule.severity) for rule in (*self.rules, *self.set_rules))]
 
     @property
     def spark_schema(self) -> T.StructType:

@@ -36,6 +36,8 @@ class Staging:
         self.tables = tables
         self.version = version
         self.audits = audits
+        self.met: dict[str, pa.Table] = {}
+        """What its run met, by key, for rules that ask of that."""
         self._written: set[str] = set()
         self._meanwhile: list[Future[None]] = []
         self._is_sealed = self._is_published = False
@@ -50,16 +52,13 @@ class Staging:
         """The version that was current when this one was begun; of one that was reopened, itself."""
         return self.audits[self.tables[-1].key].parent
 
-    def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> DataFrame:
+    def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> None:
         """Write the rows of one table, counting rows and failures of its row rules in the same pass.
 
         Args:
             table: one of those that were staged.
             frame: the rows, with the columns of the dictionary; None for no rows.
             append: take over the files of the parent version as they are and add to them.
-
-        Returns:
-            The version as written.
 
         Raises:
             LakeError: if this version of the table has been written before, so that no job can write what it reads.
@@ -78,7 +77,6 @@ class Staging:
         counts["bytes"] += self.lake.store.finish(table, self.version, target, parent)
         audit.rows, audit.size_bytes = counts["rows"], counts["bytes"]
         audit.failed_rows = {rule.name: counts[rule.name] for rule in table.rules}
-        return self.lake.read(table, self.version)
 
     def attach(self, table: Table, name: str, content: bytes) -> None:
         """Keep a file beside the version, not in its folder, where only Parquet files lie; gone when the version is."""

@@ -14,15 +14,17 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from fitness_assets.audits import CONTRACT, audit, contract_errors
-from fitness_assets.catalogue import group_of
-from fitness_assets.dictionary import Table
+from fitness_assets.audits import audit, contract_errors
+from fitness_assets.catalogue import group_of, table_of
+from fitness_assets.dictionary import CONTRACT, Table
 from fitness_assets.lake import Lake
-from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
 from fitness_assets.versions import Verdict
 
 _MINUTE = 60.0  # seconds
+
+Frames = Mapping[str, DataFrame]
+"""Tables that a step reads, by key (``layer/table``)."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +85,18 @@ def read(lake: Lake, key: str) -> DataFrame:
     Raises:
         LakeError: if there is no such table yet.
     """
-    tables = group_of(key)
-    lake.mend(tables)
-    return lake.read(next(table for table in tables if table.key == key))
+    lake.mend(group_of(key))
+    return lake.read(table_of(key))
 
 
-def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Callable[[Staging], Frames]) -> Staging:
+def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Callable[[Staging], None]) -> Staging:
     """Stage a version, write it, audit it and seal it.
 
     Args:
         work: the run.
         tables: what is written.
         sources: what it is made from, as it was read from the lake.
-        write_all: writes every table to the staging and gives the frames that the rules are asked of.
+        write_all: writes every table to the staging.
 
     Raises:
         ContractError: if a frame has not the columns of its table.
@@ -105,7 +106,8 @@ def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Calla
     work.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
     try:
         with _progress(work.log, staging):
-            audit(staging, write_all(staging))
+            write_all(staging)
+            audit(staging)
         staging.seal()
     finally:
         staging.clean_up()
@@ -133,7 +135,7 @@ def _progress(log: Logger, staging: Staging) -> Iterator[None]:
         speaker.join()
 
 
-def write(staging: Staging, table: Table, frame: DataFrame | None, append: bool = False) -> DataFrame:
+def write(staging: Staging, table: Table, frame: DataFrame | None, append: bool = False) -> None:
     """Write the rows of one table (see `Staging.write`), if the frame has the columns of the dictionary.
 
     Raises:
@@ -141,4 +143,4 @@ def write(staging: Staging, table: Table, frame: DataFrame | None, append: bool 
     """
     if frame is not None and (errors := contract_errors(table, frame)):
         raise ContractError(table, staging, errors)
-    return staging.write(table, frame, append)
+    staging.write(table, frame, append)

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -12,16 +12,19 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+import duckdb
+import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from fitness_assets import sample as make_sample
 from fitness_assets.aws import Bucket
-from fitness_assets.catalogue import TABLES
+from fitness_assets.catalogue import TABLES, table_of
 from fitness_assets.definitions import build_defs
 from fitness_assets.dictionary import Table
 from fitness_assets.lake import Lake
 from fitness_assets.resources import start_spark
+from fitness_assets.rules import SetRule
 from fitness_assets.s3_store import S3Store
 from fitness_assets.settings import Settings
 from fitness_assets.stores import LocalStore
@@ -241,16 +244,23 @@ def materialize_command(select: str) -> list[str]:
     return [sys.executable, "-m", "dagster", *arguments]
 
 
-def table_of(key: str) -> Table:
-    return next(table for table in TABLES if table.key == key)
-
-
 def frame_of(spark: SparkSession, table: Table, rows: Sequence[dict[str, Any]]) -> DataFrame:
     """Rows of a table from a few cells each; the others are the dictionary's examples."""
     example = {column.name: column.example for column in table.columns}
     return spark.createDataFrame(
         [tuple((example | row)[column.name] for column in table.columns) for row in rows], table.spark_schema
     )
+
+
+def violations(rule: SetRule, rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What a rule about rows together finds in the tables' rows, by key; a few cells of each, as for `frame_of`."""
+    with duckdb.connect() as reader:
+        for table in map(table_of, rule.tables):
+            example = {column.name: column.example for column in table.columns}
+            cells = [example | row for row in rows[table.key]]
+            reader.register(table.name, pa.Table.from_pylist(cells, table.arrow_schema))
+        found = reader.sql(rule.violations)
+        return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:

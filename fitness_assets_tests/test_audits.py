@@ -1,14 +1,13 @@
-"""Rules about keys: suspected by blocks of keys in one query, then counted by the keys themselves."""
+"""Audits: rules about keys are asked of the staged files, and of what breaks a rule some rows are shown."""
 
 from operator import itemgetter
 
 import pytest
-from pyspark.sql import functions as F
 
 from fitness_assets import audits
+from fitness_assets.catalogue import table_of
 from fitness_assets.checks import check_specs, records
-from fitness_assets.rules import KeyRule
-from fitness_assets_tests.conftest import frame_of, table_of
+from fitness_assets_tests.conftest import frame_of, violations
 
 DIM_USER, MONTHS = TABLES = [table_of("gold/dim_user"), table_of("gold/monthly_summary")]
 HONEST = {
@@ -23,18 +22,6 @@ BROKEN = {
 }
 UNIQUE_USER, UNIQUE_MONTH = "gold/dim_user primary_key", "gold/monthly_summary primary_key"
 USER_EXISTS = "gold/monthly_summary dim_user_exists"
-RULES = {
-    (DIM_USER.key, MONTHS.key): {UNIQUE_USER, UNIQUE_MONTH, USER_EXISTS},
-    ("gold/fact_daily", "gold/dim_activity", "gold/dim_date"): {
-        "gold/fact_daily primary_key",
-        "gold/fact_daily dim_activity_exists",
-        "gold/fact_daily dim_date_exists",
-        "gold/dim_activity primary_key",
-        "gold/dim_date primary_key",
-    },
-    ("gold/dim_date",): {"gold/dim_date primary_key"},
-}
-"""The key rules that can be asked of some tables, if there are no others."""
 
 
 @pytest.fixture
@@ -43,8 +30,9 @@ def audited(lake):
 
     def audit(rows):
         staging = lake.stage(TABLES, {}, "run")
-        frames = {t.key: staging.write(t, frame_of(lake.spark, t, rows[t.key])) for t in TABLES}
-        audits.audit(staging, frames)
+        for table in TABLES:
+            staging.write(table, frame_of(lake.spark, table, rows[table.key]))
+        audits.audit(staging)
         verdicts = {(key, verdict.rule): verdict for key, a in staging.audits.items() for verdict in a.verdicts}
         assert set(verdicts) == {(table.key, spec.name) for table in TABLES for spec in check_specs(table)}
         return {
@@ -52,35 +40,6 @@ def audited(lake):
         }
 
     return audit
-
-
-@pytest.fixture
-def suspects(spark):
-    def of(rows):
-        tables = [table_of(key) for key in rows]
-        every = {f"{t.key} {rule.name}": rule for t in tables for rule in t.set_rules if isinstance(rule, KeyRule)}
-        rules = {name: rule for name, rule in every.items() if rows.keys() >= set(rule.tables)}
-        assert set(rules) == RULES[*rows]
-        frames = {t.key: frame_of(spark, t, rows[t.key]) for t in tables}
-        found = audits._suspects(rules, frames)
-        assert {name for name, rule in rules.items() if rule.violations(frames).count()} <= set(found)
-        return found
-
-    return of
-
-
-@pytest.fixture
-def one_hash_for_all(monkeypatch):
-    """The worst that can happen to a hash: every key has the same."""
-    monkeypatch.setattr(audits.F, "xxhash64", lambda *names: F.lit(7).cast("bigint"))
-
-
-def test_honest_keys_are_not_suspected(suspects):
-    assert suspects(HONEST) == []
-
-
-def test_of_broken_keys_each_rule_is_suspected_that_is_broken(suspects):
-    assert suspects(BROKEN) == [UNIQUE_USER, USER_EXISTS]
 
 
 def test_honest_keys_pass_every_rule(audited):
@@ -110,57 +69,50 @@ def test_broken_keys_are_counted_once_each_however_many_rows_have_them(audited):
     }
 
 
-@pytest.mark.usefixtures("one_hash_for_all")
-def test_keys_that_share_a_hash_are_suspected_and_found_innocent(suspects, audited):
-    assert suspects(HONEST) == [UNIQUE_USER, UNIQUE_MONTH]
-    assert audited(HONEST) == {}
-
-
-@pytest.mark.usefixtures("one_hash_for_all")
-def test_broken_keys_are_counted_exactly_also_among_those_that_share_their_hash(audited):
-    failed, sample = audited(BROKEN)[UNIQUE_USER]
-    assert failed == 2
-    assert {row["user_id"] for row in sample} == {"b", "c"}
-
-
-BLOCK = [20240101, 20240102, 20240103]
-"""Days that are counted in one block."""
+DAYS = [20240101, 20240102, 20240103]
+OF_DAYS = [
+    "gold/fact_daily primary_key",
+    "gold/fact_daily dim_date_exists",
+    "gold/fact_daily dim_activity_exists",
+    "gold/dim_date primary_key",
+    "gold/dim_activity primary_key",
+]
 
 
 @pytest.mark.parametrize(
     ("fact", "activity", "dates", "broken"),
     [
-        pytest.param([*BLOCK, 20240731], [*BLOCK, 20240731], [*BLOCK, 20240731, 20241231], [], id="nothing"),
+        pytest.param([*DAYS, 20240731], [*DAYS, 20240731], [*DAYS, 20240731, 20241231], {}, id="nothing"),
+        pytest.param([*DAYS, 20240103], DAYS, DAYS, {"gold/fact_daily primary_key": [20240103]}, id="twice"),
+        pytest.param(DAYS, DAYS[:2], DAYS, {"gold/fact_daily dim_activity_exists": [20240103]}, id="missing"),
+        pytest.param([], DAYS, [], {}, id="more than is asked for"),
         pytest.param(
-            [*BLOCK, 20240103],
-            BLOCK,
-            BLOCK,
-            ["fact_daily dim_activity_exists", "fact_daily primary_key"],
-            id="twice, and then it is unknown which day",
-        ),
-        pytest.param(BLOCK, BLOCK[:2], BLOCK, ["fact_daily dim_activity_exists"], id="missing"),
-        pytest.param(BLOCK, [*BLOCK[:2], 20240104], BLOCK, ["fact_daily dim_activity_exists"], id="another one"),
-        pytest.param([], BLOCK, [], [], id="more than is asked for"),
-        pytest.param(
-            BLOCK,
-            [*BLOCK[:2], 20240102],
-            BLOCK,
-            ["dim_activity primary_key", "fact_daily dim_activity_exists"],
+            DAYS,
+            [*DAYS[:2], 20240102],
+            DAYS,
+            {"gold/fact_daily dim_activity_exists": [20240103], "gold/dim_activity primary_key": [20240102]},
             id="as many, but one twice and one missing",
         ),
         pytest.param(
-            BLOCK[:2], BLOCK[:2], BLOCK[1:], ["fact_daily dim_date_exists"], id="a key of fewer columns is missing"
+            DAYS[:2], DAYS[:2], DAYS[1:], {"gold/fact_daily dim_date_exists": [20240101]}, id="of fewer columns"
         ),
     ],
 )
-def test_what_is_wrong_within_a_block_of_keys_is_suspected(suspects, fact, activity, dates, broken):
-    of_a = {"fact_daily": fact, "dim_activity": activity}
-    rows = {f"gold/{name}": [{"user_id": "a", "date_key": day} for day in days] for name, days in of_a.items()}
-    rows["gold/fact_daily"] += [{"user_id": "b", "date_key": day} for day in fact[:1]]  # users may share days
-    rows["gold/dim_activity"] += [{"user_id": "b", "date_key": day} for day in activity[:1]]
+def test_each_broken_key_is_a_violation(fact, activity, dates, broken):
+    of_a = {"gold/fact_daily": fact, "gold/dim_activity": activity}
+    rows = {key: [{"user_id": "a", "date_key": day} for day in days] for key, days in of_a.items()}
+    for key, days in of_a.items():
+        rows[key] += [{"user_id": "b", "date_key": day} for day in days[:1]]  # users may share days
     rows["gold/dim_date"] = [{"date_key": day} for day in dates]
-    assert sorted(suspects(rows)) == [f"gold/{name}" for name in broken]
+    found = {name: [row["date_key"] for row in violations(rule_of(name), rows)] for name in OF_DAYS}
+    assert {name: days for name, days in found.items() if days} == broken
 
 
-def test_empty_keys_are_keys(suspects):
-    assert suspects({"gold/dim_date": [{"date_key": None}, {"date_key": None}]}) == ["gold/dim_date primary_key"]
+def test_empty_keys_are_keys():
+    rows = {"gold/dim_date": [{"date_key": None}, {"date_key": None}]}
+    assert violations(rule_of("gold/dim_date primary_key"), rows) == [{"date_key": None, "dim_date": 2}]
+
+
+def rule_of(name):
+    key, rule = name.split()
+    return next(found for found in table_of(key).set_rules if found.name == rule)

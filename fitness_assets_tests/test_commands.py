@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from fitness_assets import sample
 from fitness_assets.__main__ import main
 from fitness_assets.bronze.tables import RAW_COLUMNS
+from fitness_assets.catalogue import table_of
 from fitness_assets.stores import LocalStore
-from fitness_assets_tests.conftest import EVERYWHERE, frame_of, table_of
+from fitness_assets_tests.conftest import EVERYWHERE, frame_of
 from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, publish, users
 
 

@@ -12,8 +12,8 @@ import yaml
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
 from fitness_assets import definitions
-from fitness_assets.audits import CONTRACT
 from fitness_assets.catalogue import TABLES
+from fitness_assets.dictionary import CONTRACT
 from fitness_assets.io_managers import plain_failures
 from fitness_assets.lake import Lake
 from fitness_assets.stores import LocalStore

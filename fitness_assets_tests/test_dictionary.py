@@ -8,10 +8,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from fitness_assets.audits import contract_errors
-from fitness_assets.catalogue import TABLES, group_of, page
+from fitness_assets.catalogue import TABLES, group_of, page, table_of
 from fitness_assets.dictionary import Column, Table
 from fitness_assets.rules import Rule
-from fitness_assets_tests.conftest import frame_of, table_of
+from fitness_assets_tests.conftest import frame_of
 
 COLUMNS = [pytest.param(table, column, id=f"{table.key}.{column.name}") for table in TABLES for column in table.columns]
 RULES = [pytest.param(table, rule, id=f"{table.key}.{rule.name}") for table in TABLES for rule in table.rules]

@@ -10,11 +10,12 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from fitness_assets.catalogue import table_of
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
 from fitness_assets.stores import LocalStore
 from fitness_assets.versions import LakeError, TableMissingError, Verdict
 from fitness_assets.versions import VersionConflictError as Conflict
-from fitness_assets_tests.conftest import EVERYWHERE, frame_of, path_of, published, root_of, table_of
+from fitness_assets_tests.conftest import EVERYWHERE, frame_of, path_of, published, root_of
 
 UPLOADS, LOGGED, QUARANTINE = (table_of(f"bronze/{name}") for name in ("uploads", "logged_days", "quarantine"))
 DIM_USER, DIM_DATE = table_of("gold/dim_user"), table_of("gold/dim_date")
@@ -120,7 +121,8 @@ def test_a_lake_copied_without_its_links_is_refused(lake):
 @EVERYWHERE
 def test_no_job_can_write_the_version_that_it_reads(lake):
     staging = lake.stage([DIM_USER], {}, "run")
-    written = staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{}]))
+    staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{}]))
+    written = lake.read(DIM_USER, staging.version)
     with pytest.raises(LakeError, match="written already"):
         staging.write(DIM_USER, written)
     assert written.count() == 1

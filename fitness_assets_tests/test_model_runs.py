@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import sklearn
 
+from fitness_assets.catalogue import table_of
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake import Lake
 from fitness_assets.predictions import transforms
@@ -16,7 +17,7 @@ from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, MODEL
 from fitness_assets.predictions.transforms import FEATURES
 from fitness_assets.settings import Settings
 from fitness_assets.stores import LocalStore
-from fitness_assets_tests.conftest import evaluations, job_of, path_of, table_of
+from fitness_assets_tests.conftest import evaluations, job_of, path_of
 from fitness_assets_tests.planted import Planted, raw_days
 
 

@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fitness_assets.aws import Bucket, BucketError, ObjectChangedError
+from fitness_assets.catalogue import table_of
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
 from fitness_assets.s3_store import S3Store
 from fitness_assets.staging import Staging
 from fitness_assets.versions import LakeError, VersionConflictError
-from fitness_assets_tests.conftest import frame_of, published, table_of
+from fitness_assets_tests.conftest import frame_of, published
 
 DIM_USER, DIM_DATE, LOGGED = table_of("gold/dim_user"), table_of("gold/dim_date"), table_of("bronze/logged_days")
 AUDIT = table_of("quality/audit")

@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
-from fitness_assets.rules import KeyRule
 from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
-from fitness_assets_tests.conftest import frame_of
+from fitness_assets_tests.conftest import frame_of, violations
 from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time, row_windows
 
 RAW_NAMES = [column.name for column in RAW_COLUMNS]
@@ -298,20 +297,15 @@ RECONCILES = [
 ]
 
 
-@pytest.mark.parametrize(("clean", "rejected", "violations"), RECONCILES)
-def test_rows_reconcile_counts_what_was_lost(spark, clean, rejected, violations):
+@pytest.mark.parametrize(("clean", "rejected", "lost"), RECONCILES)
+def test_rows_reconcile_counts_what_was_lost(clean, rejected, lost):
     # Of the other upload, with the same row numbers, nothing is ever lost.
     sides = [(LOGGED_DAYS, [1, 2, 3], [1, 2]), (CLEAN_DAYS, clean, [1]), (REJECTED_DAYS, rejected, [2])]
-    frames = {
-        table.key: frame_of(
-            spark,
-            table,
-            [{"upload_id": "u", "row_number": n} for n in of_u]
-            + [{"upload_id": "other", "row_number": n} for n in of_other],
-        )
+    rows = {
+        table.key: [{"upload_id": "u", "row_number": n} for n in of_u]
+        + [{"upload_id": "other", "row_number": n} for n in of_other]
         for table, of_u, of_other in sides
     }
-    (rule,) = (rule for rule in REJECTED_DAYS.own_rules if rule.name == "rows_reconcile")
-    assert isinstance(rule, KeyRule)
-    found = {(row["upload_id"], row["row_number"]) for row in rule.violations(frames).collect()}
-    assert found == {("u", number) for number in violations}
+    (rule,) = (rule for rule in REJECTED_DAYS.set_rules if rule.name == "rows_reconcile")
+    found = {(row["upload_id"], row["row_number"]) for row in violations(rule, rows)}
+    assert found == {("u", number) for number in lost}

@@ -27,9 +27,8 @@ from fitness_assets.bronze.uploads import (
     tell_dialect,
 )
 from fitness_assets.lake import Lake
-from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
-from fitness_assets.steps import Step, Work, stage, write
+from fitness_assets.steps import Frames, Step, Work, stage, write
 from fitness_assets.versions import LakeError, VersionConflictError
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -132,11 +131,11 @@ def bronze_step(raw: str) -> Step:
         if version and not new:
             return _audit_again(lake, found, unread)
 
-        def write_all(staging: Staging) -> Frames:
+        def write_all(staging: Staging) -> None:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            return _ingest(work, staging, found, new, unread, last_ingested)
+            _ingest(work, staging, found, new, unread, last_ingested)
 
         return stage(work, TABLES, {}, write_all)
 
@@ -146,8 +145,8 @@ def bronze_step(raw: str) -> Step:
 def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
     """Nothing is new: the current version stays, and its rules are asked again."""
     staging = lake.reopen(TABLES)
-    frames = {table.key: lake.read(table, staging.version) for table in TABLES}
-    audit(staging, frames | _of_this_run(lake, frames[UPLOADS.key], found, unread))
+    staging.met = _met(found, unread)
+    audit(staging)
     return staging
 
 
@@ -158,7 +157,7 @@ def _ingest(
     new: Sequence[Upload],
     unread: dict[str, str],
     last_ingested: datetime,
-) -> Frames:
+) -> None:
     """Read the new uploads and write the three tables; what the parent version holds is taken over as it is."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
@@ -183,16 +182,14 @@ def _ingest(
 
     LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
     cells = _cells(staging, taken)
-    frames = {
-        LOGGED_DAYS.key: write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
-    }
+    write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
     misfits = rows_read - (staging.audits[LOGGED_DAYS.key].rows - before)
-    frames[QUARANTINE.key] = write(
-        staging, QUARANTINE, transforms.quarantine(cells) if cells and misfits else None, append=True
-    )
+    write(staging, QUARANTINE, transforms.quarantine(cells) if cells and misfits else None, append=True)
     if misfits:
-        counts = _of(frames[QUARANTINE.key], new).groupBy("upload_id").count().collect()
+        of_new = F.col("upload_id").isin([upload.upload_id for upload in new])
+        quarantine = staging.lake.read(QUARANTINE, staging.version)
+        counts = quarantine.where(of_new).groupBy("upload_id").count().collect()
         quarantined = {row["upload_id"]: row["count"] for row in counts}
         for entry in taken:
             entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
@@ -201,8 +198,8 @@ def _ingest(
             f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
     rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
-    frames[UPLOADS.key] = write(staging, UPLOADS, rows, append=True)
-    return frames | _of_this_run(staging.lake, frames[UPLOADS.key], found, unread)
+    write(staging, UPLOADS, rows, append=True)
+    staging.met = _met(found, unread)
 
 
 def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
@@ -221,22 +218,11 @@ def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
     return reduce(DataFrame.unionByName, frames) if frames else None
 
 
-def _of_this_run(
-    lake: Lake, ledger: DataFrame, found: Sequence[Upload], unread: Mapping[str, str]
-) -> dict[str, DataFrame]:
+def _met(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Table]:
     """What this run met, for the rules that ask of it alone."""
-    return {
-        FOUND: _of(ledger, found),
-        # From Arrow, because rows would have Spark start its Python processes.
-        UNREAD: lake.spark.createDataFrame(
-            pa.table([[*unread], [*unread.values()]], pa.schema({"uri": pa.string(), "reason": pa.string()})),
-            "uri STRING, reason STRING",  # Spark Connect cannot tell it from an empty table
-        ),
-    }
-
-
-def _of(frame: DataFrame, uploads: Sequence[Upload]) -> DataFrame:
-    return frame.where(F.col("upload_id").isin([upload.upload_id for upload in uploads]))
+    ids = pa.array([upload.upload_id for upload in found], pa.string())
+    uris, reasons = (pa.array(texts, pa.string()) for texts in (unread.keys(), unread.values()))
+    return {FOUND: pa.table({"upload_id": ids}), UNREAD: pa.table({"uri": uris, "reason": reasons})}
 
 
 def _rows_of_parent(staging: Staging) -> int:

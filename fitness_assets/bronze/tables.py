@@ -7,7 +7,7 @@ silver rejects them.
 from datetime import UTC, date, datetime
 
 from fitness_assets.dictionary import Column, Table
-from fitness_assets.rules import KeyRule, Rule, SetRule
+from fitness_assets.rules import Rule, SetRule, key_rule
 
 _UPLOAD_ID = Column(
     "upload_id", "string", "The upload: the first 16 digits of its content hash.", "9f86d081884c7d65", nullable=False
@@ -55,11 +55,11 @@ RAW_COLUMNS = (
 """The raw contract: matched by name, any order."""
 
 
-FOUND = "bronze/uploads found by this run"
-"""Key among the frames of a bronze step: the ledger's rows of the uploads that this run found, known or new."""
+FOUND = "bronze/found_uploads"
+"""Key of what rules are asked of beside the tables: ``upload_id`` of those that this run found, known or new."""
 
-UNREAD = "bronze/uploads not read by this run"
-"""Key among the frames of a bronze step: uploads that this run found and could not read, with the reason."""
+UNREAD = "bronze/unread_uploads"
+"""The same for the uploads that this run found and could not read: ``uri`` and ``reason``."""
 
 EVERY_UPLOAD_READ = "every_upload_read"
 """The rule that an upload breaks which is left out, for now: the next run tries again."""
@@ -114,7 +114,7 @@ UPLOADS = Table(
     ),
     ("upload_id",),
     own_rules=(
-        KeyRule(
+        key_rule(
             "rows_reconcile",
             "For every upload, rows read = rows typed + rows quarantined, as they are in the tables.",
             ("upload_id",),
@@ -127,13 +127,15 @@ UPLOADS = Table(
         SetRule(
             "no_refused_uploads",
             "No upload that this run found was refused.",
-            lambda frames: frames[FOUND].where("status = 'refused'").select("uri", "refusal"),
+            ("bronze/uploads", FOUND),
+            "SELECT uri, refusal FROM uploads SEMI JOIN found_uploads USING (upload_id) WHERE status = 'refused'",
             "error",
         ),
         SetRule(
             EVERY_UPLOAD_READ,
             "No upload that this run found was left out, because it could not be read or changed meanwhile.",
-            lambda frames: frames[UNREAD],
+            (UNREAD,),
+            "FROM unread_uploads",
             "error",
         ),
     ),

@@ -4,10 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fitness_assets.gold import transforms
 from fitness_assets.gold.tables import TABLES
-from fitness_assets.rules import Frames
 from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets.staging import Staging
-from fitness_assets.steps import Step, Work, stage, write
+from fitness_assets.steps import Frames, Step, Work, stage, write
 
 
 def _make(work: Work, sources: Frames) -> Staging:
@@ -20,11 +19,12 @@ def _make(work: Work, sources: Frames) -> Staging:
         transforms.fact_daily(clean_days),
     )
 
-    def write_all(staging: Staging) -> Frames:
+    def write_all(staging: Staging) -> None:
         # Planning and compiling a query keeps one core busy and leaves the others to the query beside it.
         with ThreadPoolExecutor(2) as pool:
-            written = pool.map(lambda table, frame: write(staging, table, frame), TABLES, made)
-            return {**sources, **{table.key: frame for table, frame in zip(TABLES, written, strict=True)}}
+            written = [pool.submit(write, staging, table, frame) for table, frame in zip(TABLES, made, strict=True)]
+            for each in written:
+                each.result()
 
     return stage(work, TABLES, sources, write_all)
 

@@ -3,14 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pyspark.sql import DataFrame
-
 from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, MODELS, TABLES, TARGETS
-from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
-from fitness_assets.steps import Step, Work, stage, write
+from fitness_assets.steps import Frames, Step, Work, stage, write
 
 
 def prediction_step(training_rows: int) -> Step:
@@ -27,7 +24,7 @@ def prediction_step(training_rows: int) -> Step:
     return Step(TABLES, [FACT_DAILY], make, made_from, ["fitness_assets.predictions.cards", "skops.io"])
 
 
-def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) -> Frames:
+def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) -> None:
     fact_daily, made_from = sources[FACT_DAILY.key], staging.audits[FACT_PREDICTIONS.key].inputs
     rows, people = (work.lake.audit(table, made_from[FACT_DAILY.key]).rows for table in (FACT_DAILY, DIM_USER))
     chosen = transforms.sampled_features(fact_daily, rows, people, training_rows)
@@ -43,18 +40,19 @@ def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) ->
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
         work.log.info(f"learning from {len(days):,} of {rows:,} days")
         train_until = last_training_day(days)
-        evaluations, written = [], {}
+        evaluations, written = [], []
         for target in TARGETS:
             done = evaluate(target, days, train_until)
             evaluations.append(done)
             work.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
-            written[MODELS[target.name].key] = pool.submit(_keep, staging, done, made_from)
+            written.append(pool.submit(_keep, staging, done, made_from))
         scored = transforms.fact_predictions(score(every_day, evaluations, staging.version), train_until)
-        written[FACT_PREDICTIONS.key] = pool.submit(write, staging, FACT_PREDICTIONS, scored)
-        return {**sources, **{key: frame.result() for key, frame in written.items()}}
+        write(staging, FACT_PREDICTIONS, scored)
+        for each in written:
+            each.result()
 
 
-def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> DataFrame:
+def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> None:
     """Write what came out of one model; the model itself and its card beside it."""
     import skops.io
 
@@ -66,4 +64,4 @@ def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> DataF
         staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
     staging.attach(table, "card.md", card(evaluation, staging.version, made_from).encode())
     rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
-    return write(staging, table, staging.frame(table, rows))
+    write(staging, table, staging.frame(table, rows))

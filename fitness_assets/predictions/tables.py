@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fitness_assets.dictionary import Column, Table
 from fitness_assets.gold.tables import FACT_DAILY
-from fitness_assets.rules import KeyRule, Rule
+from fitness_assets.rules import Rule, key_rule
 from fitness_assets.silver.tables import QUALITIES
 
 SKILL, NO_SKILL, NOT_ENOUGH_DATA = VERDICTS = ("skill", "no_skill", "not_enough_data")
@@ -325,7 +325,7 @@ FACT_PREDICTIONS = Table(
     ),
     ("user_id", "date_key"),
     own_rules=(
-        KeyRule(
+        key_rule(
             "every_day_predicted",
             "Every day of gold/fact_daily has its row.",
             ("user_id", "date_key"),

@@ -7,15 +7,14 @@ from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
 from fitness_assets.quality.verdicts import rows
-from fitness_assets.rules import Frames
 from fitness_assets.staging import Staging
-from fitness_assets.steps import Step, Work, stage, write
+from fitness_assets.steps import Frames, Step, Work, stage, write
 
 
 def _make(work: Work, sources: Frames) -> Staging:
     made_from = work.lake.versions_of([*sources.values()])
 
-    def write_all(staging: Staging) -> Frames:
+    def write_all(staging: Staging) -> None:
         with ThreadPoolExecutor(1) as pool:  # Spark leaves a core to loading
             asked = pool.submit(collect, sources, work.lake.rows(UPLOADS, made_from[UPLOADS.key]))
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
@@ -29,7 +28,7 @@ def _make(work: Work, sources: Frames) -> Staging:
             staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
 
         staging.meanwhile(draw)  # it leaves a core to Spark
-        return {**sources, AUDIT.key: write(staging, AUDIT, staging.frame(AUDIT, rows(findings)))}
+        write(staging, AUDIT, staging.frame(AUDIT, rows(findings)))
 
     return stage(work, TABLES, sources, write_all)
 

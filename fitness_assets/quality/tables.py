@@ -80,12 +80,8 @@ AUDIT = Table(
         SetRule(
             "every_metric_judged",
             "The file and every metric have their verdict.",
-            lambda frames: (
-                frames[AUDIT.key]
-                .where(f"name = '{VERDICT}'")
-                .selectExpr("count(*) AS verdicts")
-                .where(f"verdicts != {len(METRICS) + 1}")
-            ),
+            ("quality/audit",),
+            f"SELECT count_if(name = '{VERDICT}') AS verdicts FROM audit HAVING verdicts != {len(METRICS) + 1}",
         ),
     ),
     kinds=("pyspark", "matplotlib", "parquet"),

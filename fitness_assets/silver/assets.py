@@ -1,23 +1,21 @@
 """When and where silver is made: one step judges the logged rows and writes both of its tables."""
 
 from fitness_assets.bronze.tables import LOGGED_DAYS
-from fitness_assets.rules import Frames
 from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
 from fitness_assets.staging import Staging
-from fitness_assets.steps import Step, Work, stage, write
+from fitness_assets.steps import Frames, Step, Work, stage, write
 
 
 def _make(work: Work, sources: Frames) -> Staging:
-    def write_all(staging: Staging) -> Frames:
+    def write_all(staging: Staging) -> None:
         inputs = staging.audits[CLEAN_DAYS.key].inputs
         logged = work.lake.audit(LOGGED_DAYS, inputs[LOGGED_DAYS.key]).rows
         judged = transforms.judge(sources[LOGGED_DAYS.key])
-        clean_days = write(staging, CLEAN_DAYS, transforms.clean_days(judged))
+        write(staging, CLEAN_DAYS, transforms.clean_days(judged))
         # Judging once more costs about what keeping every judged row would, and nothing where no row was left out.
         is_some_rejected = logged > staging.audits[CLEAN_DAYS.key].rows
-        rejected_days = write(staging, REJECTED_DAYS, transforms.rejected_days(judged) if is_some_rejected else None)
-        return {**sources, CLEAN_DAYS.key: clean_days, REJECTED_DAYS.key: rejected_days}
+        write(staging, REJECTED_DAYS, transforms.rejected_days(judged) if is_some_rejected else None)
 
     return stage(work, TABLES, sources, write_all)
 

@@ -6,7 +6,7 @@ checked on ``silver/clean_days`` itself.
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.dictionary import Column, Table, range_rule
-from fitness_assets.rules import KeyRule, Rule
+from fitness_assets.rules import Rule, key_rule
 
 LEVELS = ("sedentary", "light", "moderate", "active")
 QUALITIES = ("poor", "fair", "good", "excellent")
@@ -238,7 +238,7 @@ REJECTED_DAYS = Table(
             "cardinality(array_except(reasons, array(" + ", ".join(f"'{name}'" for name in REASONS) + "))) > 0",
             {"reasons": ["no such rule"]},
         ),
-        KeyRule(
+        key_rule(
             "rows_reconcile",
             "Every logged row is a clean row or a rejected row, once.",
             ("upload_id", "row_number"),
