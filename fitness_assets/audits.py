@@ -1,27 +1,28 @@
 """What is asked of a staged version: every rule of its tables, counted, with some of the rows that break it.
 
 Here belongs how rules become counts and samples; no rule of any one table, and no Dagster, so that a job on somebody
-else's Spark audits as well. Row rules were counted in the pass that wrote the table (`Staging.write`); rules about rows
-together are asked of the staged files by DuckDB: another reader than the one that wrote them, and a quick one.
+else's Spark audits as well. Rules are asked of the staged files by DuckDB: another reader than the one that wrote them,
+and a quick one, where Spark takes seconds to compile a question.
 """
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from fitness_assets.catalogue import table_of
 from fitness_assets.dictionary import CONTRACT, Table
-from fitness_assets.rules import SetRule, table_name
+from fitness_assets.rules import table_name
 from fitness_assets.staging import Staging
 from fitness_assets.versions import Verdict
 
 if TYPE_CHECKING:
     import duckdb
+
+Found = tuple[int, list[dict[str, Any]]]
+"""How many rows, or sets of rows, break a rule, and some of them."""
 
 _SAMPLE_ROWS = 5
 _CONFIG = {"memory_limit": "2GB", "autoload_known_extensions": False, "autoinstall_known_extensions": False}
@@ -48,13 +49,12 @@ def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
 
 def audit(staging: Staging) -> None:
     """Fill in the verdicts of a version of which every table is written."""
-    samples = _rows_that_break(staging)
     with _reader(staging) as reader:
         for table in staging.tables:
-            audit = staging.audits[table.key]
-            found = {rule.name: (audit.failed_rows[rule.name], samples[table.key, rule.name]) for rule in table.rules}
-            found |= {CONTRACT: (0, [])} | {rule.name: _violations(reader, rule) for rule in table.set_rules}
-            audit.verdicts = [Verdict(name, severity, says, *found[name]) for name, says, severity in table.checks]
+            found = {CONTRACT: (0, []), **broken_rows(reader, table), **broken_sets(reader, table)}
+            staging.audits[table.key].verdicts = [
+                Verdict(name, severity, says, *found[name]) for name, says, severity in table.checks
+            ]
 
 
 @contextmanager
@@ -68,32 +68,30 @@ def _reader(staging: Staging) -> Iterator["duckdb.DuckDBPyConnection"]:
         for key in {key for table in staging.tables for rule in table.set_rules for key in rule.tables}:
             rows = staging.met[key] if key in staging.met else staging.lake.store.dataset(table_of(key), versions[key])
             reader.register(table_name(key), rows)
+        reader.execute("SET TimeZone = 'UTC'")
         yield reader
 
 
-def _violations(reader: "duckdb.DuckDBPyConnection", rule: SetRule) -> tuple[int, list[dict[str, Any]]]:
-    """How many there are, and some of them."""
-    ((count,),) = reader.sql(f"SELECT count(*) FROM ({rule.violations})").fetchall()
+def broken_rows(reader: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
+    """What each rule about single rows finds, by its name; all are counted in one pass."""
+    counts = ", ".join(f"count_if({rule.violated})" for rule in table.rules)
+    (failed,) = reader.sql(f"SELECT {counts} FROM {table.name}").fetchall()
+    return {
+        rule.name: _found(reader, f"FROM {table.name} WHERE {rule.violated}", count)
+        for rule, count in zip(table.rules, failed, strict=True)
+    }
+
+
+def broken_sets(reader: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
+    """What each rule about rows together finds, by its name."""
+    counts = {
+        rule: reader.sql(f"SELECT count(*) FROM ({rule.violations})").fetchall()[0][0] for rule in table.set_rules
+    }
+    return {rule.name: _found(reader, rule.violations, count) for rule, count in counts.items()}
+
+
+def _found(reader: "duckdb.DuckDBPyConnection", violations: str, count: int) -> Found:
     if not count:
         return 0, []
-    some = reader.sql(f"SELECT to_json(row) FROM ({rule.violations}) AS row LIMIT {_SAMPLE_ROWS}").fetchall()
-    return count, [json.loads(row) for (row,) in some]
-
-
-def _rows_that_break(staging: Staging) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Some of the rows that break each rule about single rows, by table and rule; asked in one job."""
-    samples = {(table.key, rule.name): [] for table in staging.tables for rule in table.rules}
-    # Rows become a table in the UI, which wants every column in each, whichever cells are empty.
-    row = F.to_json(F.struct("*"), {"ignoreNullFields": "false"}).alias("row")
-    some = [
-        staging.lake.read(table, staging.version)
-        .where(rule.violated)
-        .limit(_SAMPLE_ROWS)
-        .select(F.lit(table.key).alias("key"), F.lit(rule.name).alias("rule"), row)
-        for table in staging.tables
-        for rule in table.rules
-        if staging.audits[table.key].failed_rows[rule.name]
-    ]
-    for found in reduce(DataFrame.unionAll, some).collect() if some else []:
-        samples[found["key"], found["rule"]].append(json.loads(found["row"]))
-    return samples
+    some = reader.sql(f"SELECT to_json(row) FROM ({violations}) AS row LIMIT {_SAMPLE_ROWS}").fetchall()
+    return count, [json.loads(row, parse_constant=str) for (row,) in some]  # what is no number is no JSON either

@@ -1,7 +1,7 @@
 """The language of the project: Column and Table, and what is made from them; their rules are in ``rules.py``.
 
 Here belongs how a table is described and how a description is projected: Spark schema, pandera schema, Dagster column
-schema and lineage, one-pass counts of rule failures. Not here: any one table (``<layer>/tables.py``), the list of all
+schema and lineage. Not here: any one table (``<layer>/tables.py``), the list of all
 of them and their page for analysts (``catalogue.py``), or what is done when a rule fails (``checks.py``).
 """
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column as SparkColumn
-from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from fitness_assets.rules import ForeignKey, Rule, SetRule, Severity, key_rule, table_name
@@ -166,23 +164,6 @@ class Table:
         }
         return pa.schema([(c.name, types[c.type]) for c in self.columns])
 
-    def pass_counts(self) -> list[SparkColumn]:
-        """Aggregates for the pass that writes the table.
-
-        ``rows``, the failures of each rule that does not block, and ``blocking``: rows that break any of the others.
-        Blocking rules hardly ever fail and are many: one count of them together costs a third of a count of each.
-        """
-        blocking = " OR ".join(f"({rule.violated})" for rule in self.rules if rule.severity == "blocking")
-        return [
-            F.count(F.lit(1)).alias("rows"),
-            F.count_if(F.expr(blocking)).alias("blocking"),
-            *(_failures(rule) for rule in self.rules if rule.severity != "blocking"),
-        ]
-
-    def blocking_counts(self) -> list[SparkColumn]:
-        """Aggregates for a second pass, once ``blocking`` was above zero: failures of each blocking rule."""
-        return [_failures(rule) for rule in self.rules if rule.severity == "blocking"]
-
     def pandera_schema(self) -> "DataFrameSchema":
         """Names and types as a pandera schema for Spark frames; the order is not pandera's to judge there."""
         from pandera import pyspark as pa
@@ -223,10 +204,6 @@ class Table:
                 if c.sources
             }
         )
-
-
-def _failures(rule: Rule) -> SparkColumn:
-    return F.count_if(F.expr(rule.violated)).alias(rule.name)
 
 
 def range_rule(column: Column, severity: Severity = "blocking") -> Rule:

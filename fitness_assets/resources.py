@@ -104,7 +104,8 @@ def driver_properties(settings: Settings, compiler: str = "") -> dict[str, str]:
         settings: among them properties of the user's own.
         compiler: further options for Java.
     """
-    java = f"-XX:+UseParallelGC {class_archive()} {compiler}"
+    # Spark makes a loop over rows one method, and of those over 8,000 bytes Java would compile none.
+    java = f"-XX:+UseParallelGC -XX:-DontCompileHugeMethods {class_archive()} {compiler}"
     where = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java}
     if settings.lake_bucket:
         where |= Bucket(settings.lake_bucket).spark_properties()

@@ -15,12 +15,13 @@ right all the same. ``warning``: odd."""
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition that single rows must not fulfil; counted while the table is written.
+    """A condition that single rows must not fulfil; asked of the staged files, as a `SetRule` is.
 
     Attributes:
         name: snake_case, unique in its table.
         description: the rule as a sentence about good data.
-        violated: a Spark SQL condition, true for a row that breaks the rule.
+        violated: a condition in DuckDB's SQL, true for a row that breaks the rule. Those that silver rejects rows by
+            are asked by Spark as well.
         canary: cells that, put into a good row, make it break the rule.
         severity: what a failure means.
     """

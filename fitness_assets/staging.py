@@ -1,9 +1,8 @@
-"""A version in the making: written, counted, sealed with its audit, handed to the lake for publishing.
+"""A version in the making: written, sealed with its audit, handed to the lake for publishing.
 
 Here belongs what is done before a version can be seen. Where versions live and which one is current: ``lake.py``.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cached_property
@@ -14,7 +13,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame
 
 from fitness_assets.dictionary import Table
 from fitness_assets.versions import Audit, LakeError
@@ -53,7 +52,7 @@ class Staging:
         return self.audits[self.tables[-1].key].parent
 
     def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> None:
-        """Write the rows of one table, counting rows and failures of its row rules in the same pass.
+        """Write the rows of one table.
 
         Args:
             table: one of those that were staged.
@@ -66,17 +65,14 @@ class Staging:
         if table.key in self._written:
             raise LakeError(f"{table.key} version {self.version} is written already, and a version is written once.")
         self._written.add(table.key)
-        audit, counts, target = self.audits[table.key], Counter(rows=0, bytes=0), None
+        audit, store, target = self.audits[table.key], self.lake.store, None
         parent = self.parent if append else None
-        if parent:
-            before = self.lake.audit(table, parent)
-            counts.update(before.failed_rows | {"rows": before.rows, "bytes": before.size_bytes})
         if frame is not None:
-            target = self.lake.store.target(table, self.version, self.scratch)
-            counts.update(self._write_and_count(table, frame, target))
-        counts["bytes"] += self.lake.store.finish(table, self.version, target, parent)
-        audit.rows, audit.size_bytes = counts["rows"], counts["bytes"]
-        audit.failed_rows = {rule.name: counts[rule.name] for rule in table.rules}
+            target = store.target(table, self.version, self.scratch)
+            frame.write.parquet(target)
+        before = self.lake.audit(table, parent).size_bytes if parent else 0
+        audit.size_bytes = before + store.finish(table, self.version, target, parent)
+        audit.rows = store.dataset(table, self.version).count_rows()
 
     def attach(self, table: Table, name: str, content: bytes) -> None:
         """Keep a file beside the version, not in its folder, where only Parquet files lie; gone when the version is."""
@@ -98,15 +94,6 @@ class Staging:
     def share(self, path: Path) -> str:
         """Where Spark, on whatever machine, reads a file of the scratch folder."""
         return self.lake.store.share(self.scratch, path)
-
-    def _write_and_count(self, table: Table, frame: DataFrame, target: str) -> dict[str, int]:
-        observation = Observation()
-        frame.observe(observation, *table.pass_counts()).write.parquet(target)
-        counts = observation.get
-        if counts["blocking"]:
-            again = self.lake.spark.read.schema(table.spark_schema).parquet(target)
-            counts |= again.select(*table.blocking_counts()).collect()[0].asDict()
-        return counts
 
     def seal(self) -> None:
         """Store the audits; from here on the version can be looked at and published."""

@@ -47,7 +47,6 @@ class Audit:
     created_at: str
     rows: int = 0
     size_bytes: int = 0
-    failed_rows: dict[str, int] = field(default_factory=dict)
     verdicts: list[Verdict] = field(default_factory=list)
 
     def to_json(self) -> str:
@@ -58,4 +57,5 @@ class Audit:
     def from_json(cls, text: str | bytes) -> "Audit":
         """An audit that `to_json` wrote."""
         content = json.loads(text)
+        content.pop("failed_rows", None)  # older versions kept the counts of some rules there, too
         return cls(**content | {"verdicts": [Verdict(**verdict) for verdict in content["verdicts"]]})

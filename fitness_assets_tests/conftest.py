@@ -252,13 +252,17 @@ def frame_of(spark: SparkSession, table: Table, rows: Sequence[dict[str, Any]]) 
     )
 
 
+def arrow_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The same as `frame_of`, without Spark."""
+    example = {column.name: column.example for column in table.columns}
+    return pa.Table.from_pylist([{**example, **row} for row in rows], table.arrow_schema)
+
+
 def violations(rule: SetRule, rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """What a rule about rows together finds in the tables' rows, by key; a few cells of each, as for `frame_of`."""
     with duckdb.connect() as reader:
         for table in map(table_of, rule.tables):
-            example = {column.name: column.example for column in table.columns}
-            cells = [example | row for row in rows[table.key]]
-            reader.register(table.name, pa.Table.from_pylist(cells, table.arrow_schema))
+            reader.register(table.name, arrow_of(table, rows[table.key]))
         found = reader.sql(rule.violations)
         return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from fitness_assets.audits import broken_rows
 from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import models, transforms
@@ -229,14 +230,14 @@ def scored(spark, tmp_path_factory) -> dict[str, Scored]:
     return done
 
 
-def test_no_rule_of_the_table_is_broken(spark, scored, tmp_path):
+def test_no_rule_of_the_table_is_broken(scored):
     schema = FACT_PREDICTIONS.arrow_schema
     every = pa.concat_tables([pa.Table.from_pandas(of.rows, schema, preserve_index=False) for of in scored.values()])
-    pq.write_table(every, tmp_path / "rows.parquet")
-    rows = spark.read.schema(FACT_PREDICTIONS.spark_schema).parquet(str(tmp_path))
-    counts = rows.select(*FACT_PREDICTIONS.blocking_counts()).collect()[0].asDict()
-    assert len(counts) > 10
-    assert {rule: count for rule, count in counts.items() if count} == {}
+    with duckdb.connect() as reader:
+        reader.register(FACT_PREDICTIONS.name, every)
+        found = broken_rows(reader, FACT_PREDICTIONS)
+    assert len(found) > 10
+    assert {name: failed for name, (failed, _) in found.items() if failed} == {}
 
 
 @pytest.mark.parametrize("name", [*SCORED, "planted"])

@@ -162,7 +162,7 @@ LOGGED_DAYS = Table(
         Rule(
             "date_not_in_future",
             "No day is later than the day after its ingestion.",
-            "date > date_add(CAST(ingested_at AS DATE), 1)",
+            "date > CAST(ingested_at AS DATE) + 1",
             {"date": date(2999, 1, 1)},
             "warning",
         ),
@@ -191,7 +191,7 @@ QUARANTINE = Table(
         _INGESTED_AT,
     ),
     ("upload_id", "row_number"),
-    own_rules=(Rule("reason_given", "Every quarantined row says why.", "cardinality(reasons) = 0", {"reasons": []}),),
+    own_rules=(Rule("reason_given", "Every quarantined row says why.", "len(reasons) = 0", {"reasons": []}),),
 )
 
 TABLES = (LOGGED_DAYS, QUARANTINE, UPLOADS)

@@ -275,7 +275,7 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
         Rule(
             f"{target.name}_predictor_follows",
             "The model predicts where it has skill, a rule where it has none, nobody where there was not enough data.",
-            f"CASE {skill} WHEN '{SKILL}' THEN NOT {predictor} <=> '{MODEL}'"
+            f"CASE {skill} WHEN '{SKILL}' THEN {predictor} IS DISTINCT FROM '{MODEL}'"
             f" WHEN '{NO_SKILL}' THEN coalesce({predictor} = '{MODEL}', true)"
             f" ELSE {predictor} IS NOT NULL OR {predicted} IS NOT NULL END",
             {skill: NO_SKILL},

@@ -231,11 +231,11 @@ REJECTED_DAYS = Table(
     ),
     ("upload_id", "row_number"),
     own_rules=(
-        Rule("reason_given", "Every rejected row says why.", "cardinality(reasons) = 0", {"reasons": []}),
+        Rule("reason_given", "Every rejected row says why.", "len(reasons) = 0", {"reasons": []}),
         Rule(
             "reasons_known",
             "Reasons are names of cleaning rules.",
-            "cardinality(array_except(reasons, array(" + ", ".join(f"'{name}'" for name in REASONS) + "))) > 0",
+            f"NOT list_has_all({[*REASONS]}, reasons)",
             {"reasons": ["no such rule"]},
         ),
         key_rule(
