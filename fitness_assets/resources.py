@@ -64,7 +64,7 @@ def _session(settings: Settings) -> SparkSession:
     if not settings.spark_remote:
         # Spark would take whatever python3 is on the PATH, which need not have the packages of this one.
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        properties = driver_properties(settings, short_job_compiler() if _is_little(settings) else "")
+        properties = driver_properties(settings, _is_little(settings))
         session = LazyPySparkResource(spark_config=properties).spark_session
         for name, value in settings.spark_properties.items():
             if session.conf.isModifiable(name):  # set again, because at its start Spark takes any value of these
@@ -97,19 +97,22 @@ def _is_little(settings: Settings) -> bool:
     return settings.spark_master.startswith("local") and raw.exists() and sum(sizes) < _LITTLE_BYTES
 
 
-def driver_properties(settings: Settings, compiler: str = "") -> dict[str, str]:
+def driver_properties(settings: Settings, is_short: bool = False) -> dict[str, str]:
     """Properties of a Spark that is started here; in the end those that the user set.
 
     Args:
         settings: among them properties of the user's own.
-        compiler: further options for Java.
+        is_short: the job is over before what speeds up long ones is earned back.
     """
     # Spark makes a loop over rows one method, and of those over 8,000 bytes Java would compile none.
-    java = f"-XX:+UseParallelGC -XX:-DontCompileHugeMethods {class_archive()} {compiler}"
-    where = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java}
+    java = f"-XX:+UseParallelGC -XX:-DontCompileHugeMethods {class_archive()}"
+    made = {"spark.master": settings.spark_master, "spark.driver.extraJavaOptions": java}
     if settings.lake_bucket:
-        where |= Bucket(settings.lake_bucket).spark_properties()
-    return {**where, **_DRIVER, **_SESSION, **settings.spark_properties}
+        made |= Bucket(settings.lake_bucket).spark_properties()
+    if is_short:
+        made["spark.driver.extraJavaOptions"] += f" {short_job_compiler()}"
+        made["spark.shuffle.compress"] = "false"
+    return {**made, **_DRIVER, **_SESSION, **settings.spark_properties}
 
 
 def connect_server(settings: Settings, port: int) -> list[str]:

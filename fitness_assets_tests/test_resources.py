@@ -158,7 +158,7 @@ def test_spark_runs_the_python_of_this_environment_unless_told_otherwise(monkeyp
     ],
     ids=["small folder", "small file", "large file", "no uploads", "bucket", "cluster"],
 )
-def test_java_is_told_of_a_short_job_when_the_uploads_are_few(monkeypatch, tmp_path, changed, is_short):
+def test_spark_is_told_of_a_short_job_when_the_uploads_are_few(monkeypatch, tmp_path, changed, is_short):
     resource = MagicMock()
     monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", resource)
     monkeypatch.setattr(resources, "_LITTLE_BYTES", 100)
@@ -166,5 +166,6 @@ def test_java_is_told_of_a_short_job_when_the_uploads_are_few(monkeypatch, tmp_p
     for path, size in {"one.csv": 99, "data/raw/one.csv": 99, "large.csv": 100}.items():
         (tmp_path / path).write_bytes(bytes(size))
     start_spark(Settings(**{"local_root": tmp_path / "data"} | changed))
-    options = resource.call_args.kwargs["spark_config"]["spark.driver.extraJavaOptions"]
-    assert ("CompilerDirectivesFile" in options) is is_short
+    properties = resource.call_args.kwargs["spark_config"]
+    assert ("CompilerDirectivesFile" in properties["spark.driver.extraJavaOptions"]) is is_short
+    assert ("spark.shuffle.compress" in properties) is is_short
