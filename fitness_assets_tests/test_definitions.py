@@ -1,9 +1,11 @@
 """The graph as Dagster sees it, and the command line as a user sees it."""
 
+import importlib
 import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -14,7 +16,8 @@ from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from fitness_assets import definitions
 from fitness_assets.catalogue import TABLES
 from fitness_assets.dictionary import CONTRACT
-from fitness_assets.io_managers import plain_failures
+from fitness_assets.gold.assets import STEP
+from fitness_assets.io_managers import libraries, plain_failures
 from fitness_assets.lake import Lake
 from fitness_assets.stores import LocalStore
 from fitness_assets_tests.conftest import failure_of
@@ -47,6 +50,27 @@ def test_every_table_is_an_asset_that_says_what_it_is(graph):
 def test_the_fact_goes_stale_when_nothing_new_came_for_a_year_and_a_month(graph):
     specs = {spec.key.to_user_string(): spec for spec in graph.resolve_all_asset_specs()}
     assert specs["gold/fact_daily"].freshness_policy is not None
+
+
+def test_only_a_run_with_a_step_loads_what_that_step_needs(graph):
+    def needed(*keys):
+        selected = {dg.AssetKey(key.split("/")) for key in keys}
+        nodes = graph.resolve_job_def("all_tables").get_subset(asset_selection=selected).nodes
+        return {key for node in nodes for key in node.definition.required_resource_keys if "libraries" in key}
+
+    assert needed("bronze/uploads", "silver/clean_days", "gold/fact_daily") == set()
+    assert needed("gold/fact_daily", "gold/fact_predictions") == {"predictions_libraries"}
+    assert needed("gold/fact_daily", "quality/audit") == {"quality_libraries"}
+
+
+def test_what_a_step_needs_is_loaded_beside_the_steps_before_it(monkeypatch, tmp_path):
+    (tmp_path / "slow_library.py").write_text("import time; time.sleep(1); loaded = True")
+    monkeypatch.syspath_prepend(tmp_path)
+    step = replace(STEP, loads=["slow_library"])
+    libraries(step)(dg.build_init_resource_context())
+    assert not hasattr(sys.modules.get("slow_library"), "loaded"), "nobody waits for it"
+    assert importlib.import_module("slow_library").loaded
+    del sys.modules["slow_library"]
 
 
 def test_every_rule_is_a_check_and_blocks_if_it_says_so(graph):
