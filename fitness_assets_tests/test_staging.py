@@ -1,11 +1,13 @@
 """What is kept beside a version, and rows that were made in Python."""
 
+import json
 from time import sleep
 
 import pandas as pd
 import pytest
 
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
+from fitness_assets.versions import Audit
 from fitness_assets_tests.conftest import frame_of, path_of, root_of
 from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users, wait
 
@@ -188,3 +190,9 @@ def test_no_rows_made_in_python_are_a_table_too(lake):
     staging.seal()
     staging.publish()
     assert list(pd.read_parquet(path_of(lake, UPLOADS)).columns) == [column.name for column in UPLOADS.columns]
+
+
+def test_an_audit_of_an_older_version_is_still_read():
+    audit = Audit("gold/dim_user", "000001", None, {}, "run", "2026-01-01", 3, 99)
+    older = json.dumps(json.loads(audit.to_json()) | {"failed_rows": {"required_values": 0}})
+    assert Audit.from_json(older) == audit
