@@ -8,6 +8,7 @@ and a quick one, where Spark takes seconds to compile a question.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
@@ -26,7 +27,7 @@ Found = tuple[int, list[dict[str, Any]]]
 
 _SAMPLE_ROWS = 5
 _CONFIG = {"memory_limit": "2GB", "autoload_known_extensions": False, "autoinstall_known_extensions": False}
-"""Of the engine that reads: what it cannot hold in memory it writes to the scratch folder, and it fetches nothing."""
+"""Of the engine that reads: what it cannot hold in memory it writes to a temporary folder, and it fetches nothing."""
 
 
 def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
@@ -64,7 +65,7 @@ def _reader(staging: Staging) -> Iterator["duckdb.DuckDBPyConnection"]:
 
     made_from = staging.audits[staging.tables[-1].key].inputs
     versions = {**made_from, **{table.key: staging.version for table in staging.tables}}
-    with duckdb.connect(config=_CONFIG | {"temp_directory": str(staging.scratch / "duckdb")}) as reader:
+    with TemporaryDirectory() as folder, duckdb.connect(config=_CONFIG | {"temp_directory": folder}) as reader:
         for key in {key for table in staging.tables for rule in table.set_rules for key in rule.tables}:
             rows = staging.met[key] if key in staging.met else staging.lake.store.dataset(table_of(key), versions[key])
             reader.register(table_name(key), rows)

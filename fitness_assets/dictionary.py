@@ -1,8 +1,8 @@
 """The language of the project: Column and Table, and what is made from them; their rules are in ``rules.py``.
 
 Here belongs how a table is described and how a description is projected: Spark schema, pandera schema, Dagster column
-schema and lineage. Not here: any one table (``<layer>/tables.py``), the list of all
-of them and their page for analysts (``catalogue.py``), or what is done when a rule fails (``checks.py``).
+schema and lineage. Not here: any one table (``<layer>/tables.py``), the list of all of them and their page for analysts
+(``catalogue.py``), or what is done when a rule fails (``checks.py``).
 """
 
 from dataclasses import dataclass, field, replace
