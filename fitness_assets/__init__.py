@@ -8,10 +8,10 @@ The rooms, in the order in which a row walks through them:
 * ``predictions``: models, what they are worth, and what they say.
 * ``quality``: what all of it is worth, measured, with a report.
 
-Each room is furnished alike: ``tables.py`` (what the data is), ``transforms.py`` (how it is made, pure functions on
-Spark frames), ``assets.py`` (when and where). The plumbing is beside them: ``settings``, ``dictionary`` (with
-``rules``), ``catalogue``, ``lake`` (with ``staging``, ``versions``, and ``stores`` and ``s3_store`` under it),
-``steps`` (with ``audits`` and ``layers``), ``io_managers``, ``checks``, ``job`` and ``jobs``, ``resources``,
-``history``, ``aws``, ``glue``, ``sensors`` (with ``arrivals``, ``messages`` and ``metrics``), and ``definitions``,
-where everything is put together.
+Each room is furnished alike: ``tables.py`` (what the data is), ``transforms.py`` (how it is made: pure functions on
+Spark frames; of ``quality``, questions to DuckDB), ``assets.py`` (when and where). The plumbing is beside them:
+``settings``, ``dictionary`` (with ``rules``), ``catalogue``, ``lake`` (with ``staging``, ``versions``, and ``stores``
+and ``s3_store`` under it), ``steps`` (with ``audits``, ``reader`` and ``layers``), ``io_managers``, ``checks``, ``job``
+and ``jobs``, ``resources``, ``history``, ``aws``, ``glue``, ``sensors`` (with ``arrivals``, ``messages`` and
+``metrics``), and ``definitions``, where everything is put together.
 """

@@ -6,16 +6,12 @@ and a quick one, where Spark takes seconds to compile a question.
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 
-from fitness_assets.catalogue import table_of
 from fitness_assets.dictionary import CONTRACT, Table
-from fitness_assets.rules import table_name
+from fitness_assets.reader import reader
 from fitness_assets.staging import Staging
 from fitness_assets.versions import Verdict
 
@@ -26,8 +22,6 @@ Found = tuple[int, list[dict[str, Any]]]
 """How many rows, or sets of rows, break a rule, and some of them."""
 
 _SAMPLE_ROWS = 5
-_CONFIG = {"memory_limit": "2GB", "autoload_known_extensions": False, "autoinstall_known_extensions": False}
-"""Of the engine that reads: what it cannot hold in memory it writes to a temporary folder, and it fetches nothing."""
 
 
 def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
@@ -50,49 +44,39 @@ def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
 
 def audit(staging: Staging) -> None:
     """Fill in the verdicts of a version of which every table is written."""
-    with _reader(staging) as reader:
+    versions = {
+        **staging.audits[staging.tables[-1].key].inputs,
+        **{table.key: staging.version for table in staging.tables},
+    }
+    asked = {key for table in staging.tables for rule in table.set_rules for key in rule.tables} - staging.met.keys()
+    with reader(staging.lake.store, {key: versions[key] for key in asked}, staging.met) as connection:
         for table in staging.tables:
-            found = {CONTRACT: (0, []), **broken_rows(reader, table), **broken_sets(reader, table)}
+            found = {CONTRACT: (0, []), **broken_rows(connection, table), **broken_sets(connection, table)}
             staging.audits[table.key].verdicts = [
                 Verdict(name, severity, says, *found[name]) for name, says, severity in table.checks
             ]
 
 
-@contextmanager
-def _reader(staging: Staging) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """The staged files, and what else their rules are about, as another engine reads them than the one that wrote."""
-    import duckdb  # a local lake is looked at without it
-
-    made_from = staging.audits[staging.tables[-1].key].inputs
-    versions = {**made_from, **{table.key: staging.version for table in staging.tables}}
-    with TemporaryDirectory() as folder, duckdb.connect(config=_CONFIG | {"temp_directory": folder}) as reader:
-        for key in {key for table in staging.tables for rule in table.set_rules for key in rule.tables}:
-            rows = staging.met[key] if key in staging.met else staging.lake.store.dataset(table_of(key), versions[key])
-            reader.register(table_name(key), rows)
-        reader.execute("SET TimeZone = 'UTC'")
-        yield reader
-
-
-def broken_rows(reader: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
+def broken_rows(connection: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
     """What each rule about single rows finds, by its name; all are counted in one pass."""
     counts = ", ".join(f"count_if({rule.violated})" for rule in table.rules)
-    (failed,) = reader.sql(f"SELECT {counts} FROM {table.name}").fetchall()
+    (failed,) = connection.sql(f"SELECT {counts} FROM {table.name}").fetchall()
     return {
-        rule.name: _found(reader, f"FROM {table.name} WHERE {rule.violated}", count)
+        rule.name: _found(connection, f"FROM {table.name} WHERE {rule.violated}", count)
         for rule, count in zip(table.rules, failed, strict=True)
     }
 
 
-def broken_sets(reader: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
+def broken_sets(connection: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
     """What each rule about rows together finds, by its name."""
     counts = {
-        rule: reader.sql(f"SELECT count(*) FROM ({rule.violations})").fetchall()[0][0] for rule in table.set_rules
+        rule: connection.sql(f"SELECT count(*) FROM ({rule.violations})").fetchall()[0][0] for rule in table.set_rules
     }
-    return {rule.name: _found(reader, rule.violations, count) for rule, count in counts.items()}
+    return {rule.name: _found(connection, rule.violations, count) for rule, count in counts.items()}
 
 
-def _found(reader: "duckdb.DuckDBPyConnection", violations: str, count: int) -> Found:
+def _found(connection: "duckdb.DuckDBPyConnection", violations: str, count: int) -> Found:
     if not count:
         return 0, []
-    some = reader.sql(f"SELECT to_json(row) FROM ({violations}) AS row LIMIT {_SAMPLE_ROWS}").fetchall()
+    some = connection.sql(f"SELECT to_json(row) FROM ({violations}) AS row LIMIT {_SAMPLE_ROWS}").fetchall()
     return count, [json.loads(row, parse_constant=str) for (row,) in some]  # what is no number is no JSON either

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
 from fitness_assets.gold import transforms as gold
+from fitness_assets.gold.tables import MONTHLY_SUMMARY
 from fitness_assets.silver import transforms as silver
-from fitness_assets_tests.conftest import frame_of
+from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
+from fitness_assets_tests.conftest import arrow_of
 
 FIRST_DAY = date(2024, 1, 1)  # a Monday
 USERS, DAYS = 30, 150
@@ -94,18 +96,17 @@ def careless(days: pd.DataFrame) -> pd.DataFrame:
     return days.loc[rng.random(len(days)) > 0.35]
 
 
-def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: int = 0) -> dict[str, DataFrame]:
-    """All that the audit reads, made from raw days; each month from May on is an upload of its own."""
-    folder.mkdir()
+def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: int = 0) -> dict[str, pa.Table]:
+    """All that the audit reads, by key, made from raw days; each month from May on is an upload of its own."""
     upload = np.where(pd.to_datetime(days.date) >= "2024-05-01", "may", "first")
     logged = days.assign(
         upload_id=upload, ingested_at=datetime(2026, 1, 1, tzinfo=UTC), row_number=np.arange(len(days)) + 1
     )
-    path = folder / "logged_days.parquet"
     logged = logged.reindex(columns=LOGGED_DAYS.arrow_schema.names)
-    pq.write_table(pa.Table.from_pandas(logged, LOGGED_DAYS.arrow_schema, preserve_index=False), path)
-    frame = spark.read.schema(LOGGED_DAYS.spark_schema).parquet(str(path))
-    judged = silver.judge(frame)
+    logged = pa.Table.from_pandas(logged, LOGGED_DAYS.arrow_schema, preserve_index=False)
+    folder.mkdir()
+    pq.write_table(logged, folder / "logged_days.parquet")
+    judged = silver.judge(spark.read.schema(LOGGED_DAYS.spark_schema).parquet(str(folder / "logged_days.parquet")))
     silver.clean_days(judged).write.parquet(str(folder / "clean"))
     clean = spark.read.parquet(str(folder / "clean"))
     ledger = [
@@ -120,10 +121,10 @@ def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: i
     ]
     misfits = [{"row_number": number, "reasons": ["steps: '8k' is not a number"]} for number in range(quarantined)]
     return {
-        "bronze/logged_days": frame,
-        "bronze/quarantine": frame_of(spark, QUARANTINE, misfits),
-        "bronze/uploads": frame_of(spark, UPLOADS, ledger),
-        "silver/clean_days": clean,
-        "silver/rejected_days": silver.rejected_days(judged),
-        "gold/monthly_summary": gold.monthly_summary(clean),
+        LOGGED_DAYS.key: logged,
+        QUARANTINE.key: arrow_of(QUARANTINE, misfits),
+        UPLOADS.key: arrow_of(UPLOADS, ledger),
+        CLEAN_DAYS.key: clean.toArrow(),
+        REJECTED_DAYS.key: silver.rejected_days(judged).toArrow(),
+        MONTHLY_SUMMARY.key: gold.monthly_summary(clean).toArrow(),
     }

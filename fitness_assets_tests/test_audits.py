@@ -1,7 +1,6 @@
 """Audits: rules about keys are asked of the staged files, and of what breaks a rule some rows are shown."""
 
 from operator import itemgetter
-from pathlib import Path
 
 import pytest
 
@@ -107,13 +106,6 @@ def test_each_broken_key_is_a_violation(fact, activity, dates, broken):
     rows["gold/dim_date"] = [{"date_key": day} for day in dates]
     found = {name: [row["date_key"] for row in violations(rule_of(name), rows)] for name in OF_DAYS}
     assert {name: days for name, days in found.items() if days} == broken
-
-
-def test_what_does_not_fit_into_memory_has_a_folder_to_go_to(lake):
-    with audits._reader(lake.stage(TABLES, {}, "run")) as reader:
-        ((folder,),) = reader.sql("SELECT current_setting('temp_directory')").fetchall()
-        assert Path(folder).is_dir()
-    assert not Path(folder).exists()
 
 
 def test_empty_keys_are_keys():

@@ -1,8 +1,11 @@
 """What sums over people say, where it is known what they have to say: statistics, and findings that hang on them."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -12,19 +15,29 @@ from fitness_assets.quality import transforms
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import (
     Collected,
-    _bins,
     between_people,
     between_share,
     correlation,
     drift,
+    moments,
     weekend_shift,
 )
 from fitness_assets.quality.sums import ENERGY, INPUTS, WEEK_CHANGE
 from fitness_assets.quality.tables import METRICS, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.tallies import Tally, tally_people
+from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.quality.verdicts import digits
 
 FRIDAY = 19_971  # 2024-09-06
+
+
+@contextmanager
+def asked(frames: Mapping[str, pd.DataFrame]) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Tables by name, to be asked."""
+    with duckdb.connect() as connection:
+        for name, rows in frames.items():
+            connection.register(name, pa.Table.from_pandas(rows, preserve_index=False))
+        yield connection
 
 
 def noise(people: int, days: int, seed: int = 0, first_day: int = FRIDAY) -> pd.DataFrame:
@@ -38,13 +51,13 @@ def noise(people: int, days: int, seed: int = 0, first_day: int = FRIDAY) -> pd.
 
 
 def tally(rows: Any) -> Tally:
-    (made,) = tally_people(iter(pa.Table.from_pandas(rows, preserve_index=False).to_batches()))
-    return Tally.from_json(made["tally"][0].as_py())
+    return tally_people(pa.Table.from_pandas(rows, preserve_index=False).to_batches())
 
 
 def findings(rows: pd.DataFrame) -> dict[tuple[str, str], Finding]:
     found = tally(rows)
-    after = _bins(found)
+    with asked({"clean_days": rows.assign(gender="M", weekday_num=(rows["_day"] + 3) % 7)}) as tables:
+        after = transforms.bars(tables, "clean_days", "CAST(weekday_num AS VARCHAR)")
     collected = Collected(found.items, found.named, [], after, after, [], [], found.changing, [], {}, {})
     return {(f.diagnostic.name, f.scope): f for f in diagnose(collected)}
 
@@ -156,7 +169,7 @@ def test_weeks_are_found_in_every_year_that_a_date_can_have():
     assert tally(rows).items[WEEK_CHANGE] == early
 
 
-def test_people_who_write_round_values_do_not_share_days(spark):
+def test_people_who_write_round_values_do_not_share_days():
     rng = np.random.default_rng(3)
     rows = pd.DataFrame({name: np.full(600, np.nan) for name in METRICS})
     rows["steps"], rows["sleep_hours"] = rng.integers(3, 12, 600) * 1_000.0, rng.integers(12, 18, 600) / 2
@@ -165,8 +178,61 @@ def test_people_who_write_round_values_do_not_share_days(spark):
     rows["date"] = pd.Timestamp("2024-09-06").date()
     rows.loc[570:, [*METRICS]] = rng.normal(60, 10, (30, len(METRICS)))
     rows.loc[540:569, [*METRICS]] = rows.loc[570:, [*METRICS]].to_numpy()
-    (pair,) = transforms.copies(spark.createDataFrame(rows)).collect()
-    assert pair.days == 30
+    with asked({"clean_days": rows}) as tables:
+        (pair,) = transforms.copies(tables)
+    assert (pair["user_id"], pair["other_id"], pair["days"]) == ("18", "19", 30)
+
+
+@pytest.fixture
+def logged() -> pd.DataFrame:
+    """Rows of 60 people in two uploads and none, with empty cells and two that nobody can mean."""
+    random = np.random.default_rng(5)
+    rows = pd.DataFrame({name: random.uniform(1, 100, 840).round(1) for name in BIN_WIDTH})
+    rows = rows.mask(random.random(rows.shape) < 0.1)
+    rows["bmi"] = [1e300, -1e300, *[np.nan] * 838]
+    rows["gender"] = random.choice(["M", "F", "X"], 840)
+    rows["user_id"] = np.repeat([f"u{person:03}" for person in range(60)], 14)
+    rows["date"] = [date(2024, 1, 1) + timedelta(day) for day in range(14)] * 60
+    rows["upload_id"] = ["a", None, "b"] * 280
+    return rows
+
+
+def test_histograms_count_each_key_for_itself(logged):
+    with asked({"logged_days": logged}) as tables:
+        bars = transforms.bars(tables, "logged_days", "upload_id")
+    keys = logged.upload_id.fillna("none")
+    for name in set(BIN_WIDTH) - {"bmi", "gender"}:
+        expected = logged[name].groupby(keys).agg(["count", "sum"])
+        for key, (count, total) in zip(("a", "b", None), expected.to_numpy(), strict=True):
+            own = [bar for bar in bars if (bar["key"], bar["item"]) == (key, name)]
+            assert sum(bar["n"] for bar in own) == count, name
+            assert sum(bar["x"] for bar in own) == pytest.approx(total)
+            assert len({bar["bin"] for bar in own}) == len(own)
+    men = [bar["n"] for bar in bars if (bar["item"], bar["bin"]) == ("gender", 1)]
+    women = [bar["n"] for bar in bars if (bar["item"], bar["bin"]) == ("gender", 0)]
+    assert (sum(men), sum(women)) == ((logged.gender == "M").sum(), (logged.gender == "F").sum())
+
+
+def test_histograms_count_far_values_too(logged):
+    with asked({"logged_days": logged}) as tables:
+        bars = transforms.bars(tables, "logged_days", "upload_id")
+    far = [bar for bar in bars if bar["item"] == "bmi"]
+    assert {bar["key"]: bar["n"] for bar in far} == {"a": 1, None: 1}
+    assert all(abs(bar["x"]) > 1e9 and bar["xx"] < 1e300 for bar in far), "squares of such values are numbers still"
+    assert moments(far, "bmi") == {}, "one typing error must not hide what the others come to"
+
+
+def test_people_and_days_of_each_upload_are_counted(logged):
+    logged.loc[logged.user_id > "u029", "upload_id"] = "b"
+    with asked({"logged_days": logged}) as tables:
+        found = {row.pop("upload_id"): row for row in transforms.uploads(tables)}
+    for upload, rows in logged.groupby("upload_id"):
+        assert found[upload] == {
+            "people": rows.user_id.nunique(),
+            "first": rows["date"].min(),
+            "last": rows["date"].max(),
+        }
+    assert found["a"]["people"] == 30
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from fitness_assets.quality.measures import Collected, Estimate, collect
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.thresholds import Bound, Diagnostic
 from fitness_assets.quality.verdicts import rows, to_mend, verdicts
+from fitness_assets.reader import reader
+from fitness_assets.stores import LocalStore
 from fitness_assets_tests import people
 
 ALL = {id(found): found for found in vars(thresholds).values() if isinstance(found, Diagnostic)}.values()
@@ -32,8 +34,10 @@ def findings(spark, tmp_path_factory):
     """What the audit finds in raw days."""
 
     def find(days: pd.DataFrame, quarantined: int = 0):
-        frames = people.tables(spark, days, tmp_path_factory.mktemp("audit") / "tables", quarantined)
-        return diagnose(collect(frames, [row.asDict() for row in frames[UPLOADS.key].collect()]))
+        folder = tmp_path_factory.mktemp("audit")
+        held = people.tables(spark, days, folder / "tables", quarantined)
+        with reader(LocalStore(folder), {}, held) as tables:
+            return diagnose(collect(tables, held[UPLOADS.key].to_pylist()))
 
     return find
 

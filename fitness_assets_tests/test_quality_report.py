@@ -14,7 +14,7 @@ from fitness_assets.quality.measures import Collected
 from fitness_assets.quality.report import report, summary
 from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
 from fitness_assets.quality.tables import METRICS
-from fitness_assets.quality.tallies import BIN_WIDTH
+from fitness_assets.quality.transforms import BIN_WIDTH
 
 EVIL = "<script>alert('x')</script>&\"17"
 
@@ -40,7 +40,7 @@ def item(people: int, n: int) -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def collected() -> Collected:
-    """What Spark could have found in a generated file whose names are written to do harm."""
+    """What could have been found in a generated file whose names are written to do harm."""
     bins = [
         {
             "key": str(day % 7),

@@ -1,4 +1,4 @@
-"""When and where the audit is made: one step asks Spark, judges, and keeps the report beside the table."""
+"""When and where the audit is made: one step asks, judges, and keeps the report beside the table."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,6 +7,7 @@ from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
 from fitness_assets.quality.verdicts import rows
+from fitness_assets.reader import reader
 from fitness_assets.staging import Staging
 from fitness_assets.steps import Frames, Step, Work, stage, write
 
@@ -15,8 +16,9 @@ def _make(work: Work, sources: Frames) -> Staging:
     made_from = work.lake.versions_of([*sources.values()])
 
     def write_all(staging: Staging) -> None:
-        with ThreadPoolExecutor(1) as pool:  # Spark leaves a core to loading
-            asked = pool.submit(collect, sources, work.lake.rows(UPLOADS, made_from[UPLOADS.key]))
+        ledger = work.lake.rows(UPLOADS, made_from[UPLOADS.key])
+        with reader(work.lake.store, made_from) as tables, ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(collect, tables, ledger)
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
             from fitness_assets.quality.report import report, summary
 

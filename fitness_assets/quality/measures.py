@@ -1,26 +1,22 @@
-"""From what Spark counted to numbers with intervals: correlations within people, differences between them.
+"""From what was counted to numbers with intervals: correlations within people, differences between them.
 
-Here belongs how a statistic is worked out. What Spark counts stands in ``transforms.py``, what a value means in
+Here belongs how a statistic is worked out. What is counted stands in ``transforms.py``, what a value means in
 ``diagnostics.py``. All intervals hold with 99 %.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from math import atanh, inf, sqrt, tanh
-from operator import itemgetter
-from typing import Any, NamedTuple
-
-from pyspark.sql import DataFrame
+from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.sums import LOG
-from fitness_assets.quality.tallies import BIN_WIDTH, RELATIVE_ROUNDING, Tally
-from fitness_assets.quality.transforms import LATEST_UPLOADS
+from fitness_assets.quality.tallies import RELATIVE_ROUNDING
+from fitness_assets.quality.transforms import BIN_WIDTH, Row
 from fitness_assets.silver.tables import CLEAN_DAYS
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Z = 2.576
 """So many standard errors of Fisher's transformation to each side hold 99 %."""
@@ -28,10 +24,8 @@ Z = 2.576
 MIN_PEOPLE, MIN_DAYS, MIN_PAIRS = 10, 10, 200
 """With fewer people, days of each, or pairs of values, nothing is said."""
 
-FEW_DAYS = 1_000_000
-"""So many are tallied in this process: they take 120 MB, and two seconds, as Spark's Python processes do to start."""
-
-_AT_ONCE = 4  # planning and compiling a query keeps one core busy and leaves the others to the queries beside it
+LATEST_UPLOADS = 24
+"""Uploads before these are taken together when uploads are compared."""
 
 
 class Estimate(NamedTuple):
@@ -44,7 +38,7 @@ class Estimate(NamedTuple):
 
 @dataclass
 class Collected:
-    """What Spark found, small enough for the driver whatever the number of days.
+    """What was found, short whatever the number of days.
 
     Names are those of `transforms` and `tallies.Tally`.
     """
@@ -73,76 +67,35 @@ class Collected:
         return self.items.get(LOG, {}).get("n", 0)
 
 
-def collect(frames: Mapping[str, DataFrame], ledger: Sequence[Row]) -> Collected:
-    """Ask Spark everything.
+def collect(tables: "DuckDBPyConnection", ledger: Sequence[Row]) -> Collected:
+    """Ask everything.
 
     Args:
-        frames: the tables of `tables.READS`, by key.
+        tables: those of `tables.READS`, as `reader.reader` makes them known.
         ledger: the rows of ``bronze/uploads``.
     """
-    clean, logged = frames["silver/clean_days"], frames["bronze/logged_days"]
     ingested = [row for row in ledger if row["status"] == "ingested"]
     uploads = sorted(ingested, key=lambda row: row["ingested_at"], reverse=True)
-    latest = [row["upload_id"] for row in uploads[:LATEST_UPLOADS]]
-    here = sum(row["rows_typed"] for row in ingested) <= FEW_DAYS
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-
-        def ask(frame: Callable[[], DataFrame]) -> Callable[[], list[Row]]:
-            return pool.submit(lambda: _rows(frame())).result
-
-        tally = pool.submit(transforms.tally, clean, here)
-        tally_before = pool.submit(transforms.tally_before, logged, latest, here)
-        copies = pool.submit(_copies, clean)
-        months = ask(lambda: transforms.months(frames["gold/monthly_summary"]))
-        left_out = ask(lambda: transforms.left_out(frames["silver/rejected_days"], frames["bronze/quarantine"]))
-        found, before = tally.result(), tally_before.result()
-        return Collected(
-            found.items,
-            found.named,
-            [{"share": share, "people": count} for share, count in found.completeness.items()],
-            _bins(before),
-            _bins(found),
-            [row | _seen(before, row["upload_id"]) for row in uploads],
-            copies.result(),
-            found.changing,
-            sorted(months(), key=itemgetter("year", "month")),
-            _counts(left_out(), "rejected"),
-            _counts(left_out(), "misfit"),
-            found.person,
-        )
-
-
-def _rows(frame: DataFrame) -> list[Row]:
-    return [row.asDict() for row in frame.collect()]
-
-
-def _bins(tally: Tally) -> list[Row]:
-    names = ("key", "item", "bin", "n", "x", "xx")
-    return [dict(zip(names, (*bar, *sums), strict=True)) for bar, sums in tally.bins.items()]
-
-
-def _seen(tally: Tally, key: str) -> Row:
-    """How many people an upload has, about, and its first and last day."""
-    first, last = (date(1970, 1, 1) + timedelta(day) for day in tally.span[key]) if key in tally.span else (None, None)
-    return {"people": tally.people(key), "first": first, "last": last}
-
-
-def _counts(rows: list[Row], kind: str) -> dict[str, int]:
-    """Counts of one kind, the highest first."""
-    of_kind = (row for row in rows if row["kind"] == kind)
-    return {row["reason"]: row["count"] for row in sorted(of_kind, key=lambda row: (-row["count"], row["reason"]))}
-
-
-def _copies(clean: DataFrame) -> list[Row]:
-    """Pairs of people who share days: user_id, other_id, days, first; those who share most come first."""
-    pairs = _rows(transforms.copies(clean))
-    if not pairs:
-        return []
-    hashes = {pair[side] for pair in pairs for side in ("one", "other")}
-    names = {row["hash"]: row["user_id"] for row in _rows(transforms.by_hash(clean, [*hashes]))}
-    for pair in pairs:
-        pair["user_id"], pair["other_id"] = sorted((names[pair.pop("one")], names[pair.pop("other")]))
-    return sorted(pairs, key=lambda pair: (-pair["days"], pair["user_id"], pair["other_id"]))
+    ids = ", ".join(f"'{row['upload_id']}'" for row in uploads[:LATEST_UPLOADS])
+    latest = f"CASE WHEN list_contains(CAST([{ids}] AS VARCHAR[]), upload_id) THEN upload_id END"
+    seen = {row["upload_id"]: row for row in transforms.uploads(tables)}
+    nothing = {"people": 0, "first": None, "last": None}
+    tables.execute("SET threads = 1")  # several add numbers up in another order each time, and to another sum
+    found = transforms.tally(tables)
+    return Collected(
+        found.items,
+        found.named,
+        [{"share": share, "people": count} for share, count in found.completeness.items()],
+        transforms.bars(tables, "logged_days", latest),
+        transforms.bars(tables, "clean_days", "CAST(weekday_num AS VARCHAR)"),
+        [row | seen.get(row["upload_id"], nothing) for row in uploads],
+        transforms.copies(tables),
+        found.changing,
+        transforms.months(tables),
+        transforms.reasons(tables, "rejected_days"),
+        transforms.reasons(tables, "quarantine"),
+        found.person,
+    )
 
 
 def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:

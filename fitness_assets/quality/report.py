@@ -19,7 +19,7 @@ from fitness_assets.quality.diagnostics import Finding
 from fitness_assets.quality.measures import Collected, Estimate, histogram, is_beyond, moments
 from fitness_assets.quality.sums import DAY
 from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.tallies import BIN_WIDTH
+from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.quality.verdicts import digits, to_mend, verdicts
 from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS, WEEKDAYS
 
@@ -53,7 +53,7 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
     """The page as HTML.
 
     Args:
-        collected: what Spark found.
+        collected: what was found.
         findings: what it says.
         version: of the audit.
         made_from: versions of the tables that were audited, by key.

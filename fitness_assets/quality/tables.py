@@ -84,7 +84,7 @@ AUDIT = Table(
             f"SELECT count_if(name = '{VERDICT}') AS verdicts FROM audit HAVING verdicts != {len(METRICS) + 1}",
         ),
     ),
-    kinds=("pyspark", "matplotlib", "parquet"),
+    kinds=("duckdb", "matplotlib", "parquet"),
     shown=("report.html",),
 )
 

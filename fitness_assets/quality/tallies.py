@@ -1,11 +1,10 @@
-"""What is counted of days, as tallies: those of parts add up to that of the whole, so they are made where the days are.
+"""What is counted of days, person by person, as tallies: those of parts add up to that of the whole.
 
 Here belongs what sums of persons add up to. What a person's sums are stands in ``sums.py``, what tallies tell of the
 data in ``measures.py``. A tally does not grow with the days, nor with the people.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,47 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fitness_assets.quality.sums import DAY, HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
+from fitness_assets.quality.sums import HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
 
 NAMED = 20
 """So many people are named for one item at most."""
 
-BIN_WIDTH = {
-    "age": 5.0,
-    "gender": 1.0,
-    "steps": 500.0,
-    "heart_rate_avg": 2.0,
-    "sleep_hours": 0.5,
-    "calories_burned": 100.0,
-    "exercise_minutes": 5.0,
-    "stress_level": 1.0,
-    "weight_kg": 2.0,
-    "bmi": 0.5,
-}
-"""Width of a bar of each histogram, in the column's unit. Gender is counted as 1 for M and 0 for F."""
-
-SCHEMA = "tally STRING"
-"""Of what Spark gets: one tally in each row, as text."""
-
-_ROWS = 50_000
-"""Days worked on at a time: so many fit the processor's cache, and memory does not grow with those of a partition."""
-
-_HASHES = 256
-"""As many say how many people there are to within some 6 %."""
-
-_BY_KEY = ("completeness", "seen", "span")  # keys that are no text, or none at all
+ROWS = 50_000
+"""Days worked on at a time: so many fit the processor's cache, and memory does not grow with how many there are."""
 
 _SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "fine", "weekend_n", "span")
 RELATIVE_ROUNDING = 1e-9
 """Sums of squares that are this much smaller than those they are the difference of are nothing but rounding."""
 
-_FURTHEST_BAR = 1e12
-"""Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
-
 Row = dict[str, Any]
-
-Key = str | None
-"""Of a histogram: a weekday, an upload, or none."""
 
 
 @dataclass
@@ -65,9 +36,6 @@ class Tally:
         named: for each item and list (``peak``, ``round``, ``spread``) the people with the highest values:
             item, list, user_id, value, day on which it ended (days since 1970), n.
         completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
-        bins: days in a bar of a histogram, their sum and their squares, by key, item and bar.
-        seen: hashes of people, the lowest `_HASHES` of them, by key.
-        span: first and last day, by key.
         changing: of how many people the gender changes, or the age falls or leaps.
         person: whoever has most weights, of `sums.Days.longest`.
     """
@@ -75,9 +43,6 @@ class Tally:
     items: dict[str, dict[str, float]] = field(default_factory=dict)
     named: list[Row] = field(default_factory=list)
     completeness: dict[float, int] = field(default_factory=dict)
-    bins: dict[tuple[Key, str, int], list[float]] = field(default_factory=dict)
-    seen: dict[Key, list[int]] = field(default_factory=dict)
-    span: dict[Key, list[int]] = field(default_factory=dict)
     changing: int = 0
     person: Row = field(default_factory=dict)
 
@@ -89,41 +54,13 @@ class Tally:
         self.named = _highest([*self.named, *other.named])
         for share, people in other.completeness.items():
             self.completeness[share] = self.completeness.get(share, 0) + people
-        for bar, sums in other.bins.items():
-            self.bins[bar] = [*map(sum, zip(self.bins.get(bar, (0, 0, 0)), sums, strict=True))]
-        for key, hashes in other.seen.items():
-            self.seen[key] = sorted({*self.seen.get(key, ()), *hashes})[:_HASHES]
-        for key, days in other.span.items():
-            both = (*self.span.get(key, days), *days)
-            self.span[key] = [min(both), max(both)]
         self.changing += other.changing
         people = (person for person in (self.person, other.person) if person.get("n"))
         self.person = min(people, key=lambda person: (-person["n"], person["user_id"]), default={})
 
-    def people(self, key: Key) -> int:
-        """How many people a key has: exactly if they are few, else about.
 
-        The k-th lowest of n hashes lies at about k / n of their range: Bar-Yossef et al., RANDOM 2002.
-        """
-        hashes = self.seen.get(key, [])
-        return len(hashes) if len(hashes) < _HASHES else round((_HASHES - 1) * 2**64 / (hashes[-1] + 2**63))
-
-    def to_json(self) -> str:
-        """As text; numbers come back as they were."""
-        bins = [[*bar, *sums] for bar, sums in self.bins.items()]
-        pairs = {name: [*getattr(self, name).items()] for name in _BY_KEY}
-        return json.dumps(vars(self) | pairs | {"bins": bins})
-
-    @classmethod
-    def from_json(cls, text: str) -> "Tally":
-        """From what `to_json` made."""
-        read = json.loads(text)
-        bins = {(key, item, bar): sums for key, item, bar, *sums in read["bins"]}
-        return cls(**read | {name: dict(read[name]) for name in _BY_KEY} | {"bins": bins})
-
-
-def tally_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Tally clean days; the key of a histogram is the weekday (Monday 0).
+def tally_people(batches: Iterable[pa.RecordBatch]) -> Tally:
+    """Tally clean days.
 
     Args:
         batches: `sums.INPUTS`, gender as a number, all days of a person together and in order.
@@ -138,55 +75,19 @@ def tally_people(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                 {item: _over_people(sums) for item, sums in items.items() if len(sums["n"])},
                 [row for item, sums in items.items() for row in _lists(item, sums)],
                 dict(zip(shares.tolist(), people.tolist(), strict=True)),
-                _bars(days.columns, (days.day.astype(np.int64) + 3) % 7, [*map(str, range(7))]),
-                changing=days.changing(),
-                person=days.longest(),
+                days.changing(),
+                days.longest(),
             )
         )
-    yield _text(total)
+    return total
 
 
-def tally_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Tally the histograms, the people and the first and last days of any rows.
-
-    Args:
-        batches: the columns ``key``, ``person`` (a hash), `DAY` and those of `BIN_WIDTH`, gender as a number.
-    """
-    total = Tally()
-    for batch in batches:
-        keys = batch["key"].dictionary_encode()
-        names = [*keys.dictionary.to_pylist(), None]
-        codes = keys.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)
-        columns = {name: batch[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in BIN_WIDTH}
-        found = Tally(bins=_bars(columns, codes, names))
-        people, day = batch["person"].to_numpy(), batch[DAY].to_numpy()
-        for code in np.unique(codes):
-            here = codes == code
-            found.seen[names[code]] = np.unique(people[here])[:_HASHES].tolist()
-            found.span[names[code]] = [int(day[here].min()), int(day[here].max())]
-        total.add(found)
-    yield _text(total)
-
-
-def add_up(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """One tally of many."""
-    total = Tally()
-    for batch in batches:
-        for text in batch["tally"].to_pylist():
-            total.add(Tally.from_json(text))
-    yield _text(total)
-
-
-def _text(tally: Tally) -> pa.RecordBatch:
-    return pa.record_batch([pa.array([tally.to_json()])], names=["tally"])
-
-
-def _whole_people(batches: Iterator[pa.RecordBatch]) -> Iterator[Days]:
+def _whole_people(batches: Iterable[pa.RecordBatch]) -> Iterator[Days]:
     """Days a good many at a time, cut between two people."""
     kept: list[pa.RecordBatch] = []
     for batch in batches:
         kept.append(batch)
-        if sum(map(len, kept)) >= _ROWS:
+        if sum(map(len, kept)) >= ROWS:
             table = pa.Table.from_batches(kept)
             last = pc.index(table["user_id"], table["user_id"][-1]).as_py()
             if last:
@@ -283,18 +184,3 @@ def _highest(rows: Sequence[Row]) -> list[Row]:
         if len(listed) < NAMED:
             listed.append(row)
     return [row for listed in found.values() for row in listed]
-
-
-def _bars(columns: Mapping[str, Array], codes: Array, names: Sequence[Key]) -> dict[tuple[Key, str, int], list[float]]:
-    """Histograms of some columns for each key; ``codes`` says of each row which of the ``names`` is its key."""
-    bins = {}
-    for item, width in BIN_WIDTH.items():
-        known = ~np.isnan(columns[item])
-        x = np.clip(columns[item][known], -width * _FURTHEST_BAR, width * _FURTHEST_BAR)
-        # The small addition keeps 6.5 out of the bar below, where 0.1 is no number of the machine.
-        bars = np.floor(x / width + 1e-9).astype(np.int64)
-        found, at = np.unique(bars * len(names) + codes[known], return_inverse=True)
-        sums = (np.bincount(at, weights, len(found)).tolist() for weights in (None, x, x**2))
-        for code, *values in zip(found.tolist(), *sums, strict=True):
-            bins[names[code % len(names)], item, code // len(names)] = values
-    return bins

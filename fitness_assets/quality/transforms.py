@@ -1,113 +1,135 @@
 """How days become measures of their own quality: sums, histograms and short lists, nothing that grows with the days.
 
-Here belongs what Spark counts. What the counts say of the data stands in ``measures.py`` and ``diagnostics.py``.
+Here belongs what is asked of the tables, as they are known to `reader.reader`. What the answers say of the data stands
+in ``measures.py`` and ``diagnostics.py``.
 
 Most of it comes from sums for each person, which ``sums.py`` makes and ``tallies.py`` adds up.
 """
 
-from collections.abc import Callable, Iterator
-
-import pyarrow as pa
-from pyspark.sql import Column as SparkColumn
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any
 
 from fitness_assets.quality.sums import DAY, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
-from fitness_assets.quality.tallies import BIN_WIDTH, NAMED, SCHEMA, Tally, add_up, tally_people, tally_rows
+from fitness_assets.quality.tallies import NAMED, ROWS, Tally, tally_people
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 COPY_CELLS, COPY_DAYS = 3, 3
 """Days of two people are alike if they agree in all cells and have at least so many that are neither 0 nor round, as
 round ones agree by chance; so many such days are a copy."""
 
-LATEST_UPLOADS = 24
-"""Uploads before these are taken together when uploads are compared."""
+BIN_WIDTH = {
+    "age": 5.0,
+    "gender": 1.0,
+    "steps": 500.0,
+    "heart_rate_avg": 2.0,
+    "sleep_hours": 0.5,
+    "calories_burned": 100.0,
+    "exercise_minutes": 5.0,
+    "stress_level": 1.0,
+    "weight_kg": 2.0,
+    "bmi": 0.5,
+}
+"""Width of a bar of each histogram, in the column's unit. Gender is counted as 1 for M and 0 for F."""
+
+_FURTHEST_BAR = 1e12
+"""Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
+
+_IS_MALE = "CASE gender WHEN 'M' THEN 1 WHEN 'F' THEN 0 END"
+
+Row = dict[str, Any]
 
 
-def tally(clean_days: DataFrame, here: bool) -> Tally:
-    """The `tallies.Tally` of all clean days.
+def tally(tables: "DuckDBPyConnection") -> Tally:
+    """The `tallies.Tally` of all clean days."""
+    made = {DAY: "date - DATE '1970-01-01'", "gender": _IS_MALE}
+    columns = ", ".join(f"{made.get(name, name)} AS {name}" for name in INPUTS)
+    return tally_people(tables.sql(f"SELECT {columns} FROM clean_days ORDER BY user_id, {DAY}").to_arrow_reader(ROWS))
+
+
+def bars(tables: "DuckDBPyConnection", table: str, key: str) -> list[Row]:
+    """Histograms of the columns of `BIN_WIDTH`.
 
     Args:
-        clean_days: ``silver/clean_days``.
-        here: the days are few enough to be tallied in this process; starting Spark's own would take longer.
+        tables: the connection.
+        table: whose columns they are.
+        key: what has histograms of its own, in SQL; empty is a key, too.
+
+    Returns:
+        For each key, item and bar that has days: key, item, bin, days (n), their sum (x) and their squares (xx).
     """
-    days = clean_days.withColumns({DAY: F.unix_date("date"), "gender": _is_male()}).select(*INPUTS)
-    if here:
-        return _tallied(tally_people, days.toArrow().sort_by([("user_id", "ascending"), (DAY, "ascending")]))
-    by_person = days.repartition("user_id").sortWithinPartitions("user_id", DAY)
-    return _added_up(by_person.mapInArrow(tally_people, SCHEMA))
+    values = {name: f"CAST({_IS_MALE if name == 'gender' else name} AS DOUBLE)" for name in BIN_WIDTH}
+    ends = {name: _FURTHEST_BAR * width for name, width in BIN_WIDTH.items()}
+    within = (
+        f"CASE WHEN abs({value}) <= {ends[name]} THEN {value} ELSE sign({value}) * {ends[name]} END AS {name}"
+        for name, value in values.items()
+    )
+    widths = " ".join(f"WHEN '{name}' THEN {width}" for name, width in BIN_WIDTH.items())
+    # The small addition keeps 6.5 out of the bar below, where 0.1 is no number of the machine.
+    return _rows(
+        tables.sql(
+            f"""
+            WITH days AS (SELECT {key} AS key, {", ".join(within)} FROM {table}),
+            cells AS (UNPIVOT days ON {", ".join(BIN_WIDTH)} INTO NAME item VALUE x)
+            SELECT key, item, CAST(floor(x / CASE item {widths} END + 1e-9) AS BIGINT) AS bin,
+                count(*) AS n, sum(x) AS x, sum(x * x) AS xx
+            FROM cells GROUP BY key, item, bin ORDER BY ALL
+            """
+        )
+    )
 
 
-def tally_before(logged_days: DataFrame, latest: list[str], here: bool) -> Tally:
-    """The same of what was logged, as far as `tallies.tally_rows` goes; keys are the latest uploads, or none."""
-    key = F.when(F.col("upload_id").isin(latest), F.col("upload_id")).alias("key")
-    made = {"person": F.xxhash64("user_id"), DAY: F.unix_date("date"), "gender": _is_male()}
-    asked = logged_days.withColumns(made).select(key, "person", DAY, *BIN_WIDTH)
-    if here:
-        return _tallied(tally_rows, asked.toArrow())
-    return _added_up(asked.mapInArrow(tally_rows, SCHEMA))
+def uploads(tables: "DuckDBPyConnection") -> list[Row]:
+    """Of each upload that has typed rows: upload_id, how many people it has, its first and last day."""
+    counts = "count(DISTINCT user_id) AS people, min(date) AS first, max(date) AS last"
+    return _rows(tables.sql(f"SELECT upload_id, {counts} FROM logged_days GROUP BY upload_id"))
 
 
-def _tallied(make: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]], days: pa.Table) -> Tally:
-    (made,) = make(iter(days.to_batches()))
-    return Tally.from_json(made["tally"][0].as_py())
-
-
-def _added_up(tallies: DataFrame) -> Tally:
-    # By one task, not by this process: of a large lake they are many.
-    return _tallied(add_up, tallies.repartition(1).mapInArrow(add_up, SCHEMA).toArrow())
-
-
-def _is_male() -> SparkColumn:
-    return F.when(F.col("gender") == "M", 1).when(F.col("gender") == "F", 0)
-
-
-def copies(clean_days: DataFrame) -> DataFrame:
+def copies(tables: "DuckDBPyConnection") -> list[Row]:
     """Pairs of people who have days that agree in every metric, whenever these days were.
 
     Returns:
-        At most `NAMED` pairs with at least `COPY_DAYS` such days: one and other (as `by_hash` finds them), days, first
+        At most `NAMED` pairs with at least `COPY_DAYS` such days, those with most first: user_id, other_id, days, first
         (a day of the pair). Of more than two people who share a day, two stand for all.
     """
-    # Spark's hash leaves nulls out, so which cells are empty is hashed beside them.
-    alike = F.xxhash64(*METRICS, *(F.isnull(name) for name in METRICS))
-    telling = (F.col(name) % ROUND_TO[name] if name in ROUND_TO else F.col(name) for name in METRICS)
-    cells = sum((F.when(value != 0, 1).otherwise(0) for value in telling), F.lit(0))
-    person = F.xxhash64("user_id")  # Spark has to sort all rows to find the lowest of texts, and not that of numbers
-    return (
-        clean_days.where(cells >= COPY_CELLS)
-        .groupBy(alike.alias("alike"))
-        .agg(F.min(person).alias("one"), F.max(person).alias("other"), F.min("date").alias("first"))
-        .where("one != other")
-        .groupBy("one", "other")
-        .agg(F.count("*").alias("days"), F.min("first").alias("first"))
-        .where(F.col("days") >= COPY_DAYS)
-        .orderBy(F.desc("days"), "one", "other")
-        .limit(NAMED)
+    telling = (f"{name} % {ROUND_TO[name]}" if name in ROUND_TO else name for name in METRICS)
+    cells = " + ".join(f"CASE WHEN {value} != 0 THEN 1 ELSE 0 END" for value in telling)
+    return _rows(
+        tables.sql(
+            f"""
+            WITH alike AS (
+                SELECT min(user_id) AS user_id, max(user_id) AS other_id, min(date) AS first
+                FROM clean_days WHERE {cells} >= {COPY_CELLS}
+                GROUP BY {", ".join(METRICS)} HAVING min(user_id) != max(user_id)
+            )
+            SELECT user_id, other_id, count(*) AS days, min(first) AS first
+            FROM alike GROUP BY user_id, other_id HAVING count(*) >= {COPY_DAYS}
+            ORDER BY days DESC, user_id, other_id LIMIT {NAMED}
+            """
+        )
     )
 
 
-def by_hash(clean_days: DataFrame, hashes: list[int]) -> DataFrame:
-    """The people whose names have these hashes: user_id, hash."""
-    return (
-        clean_days.select("user_id", F.xxhash64("user_id").alias("hash")).where(F.col("hash").isin(hashes)).distinct()
+def months(tables: "DuckDBPyConnection") -> list[Row]:
+    """Each month's averages over people, and the share of its days that were logged, in order."""
+    averages = ", ".join(f"avg(avg_{name.removesuffix('_avg')}) AS {name}" for name in METRICS)
+    return _rows(
+        tables.sql(
+            f"""
+            SELECT year, month, count(*) AS people, sum(days_logged) / sum(days_in_month) AS share_logged, {averages}
+            FROM monthly_summary GROUP BY year, month ORDER BY year, month
+            """
+        )
     )
 
 
-def months(monthly_summary: DataFrame) -> DataFrame:
-    """Each month's averages over people, and the share of its days that were logged."""
-    return monthly_summary.groupBy("year", "month").agg(
-        F.count("*").alias("people"),
-        (F.sum("days_logged") / F.sum("days_in_month")).alias("share_logged"),
-        *(F.avg(f"avg_{name.removesuffix('_avg')}").alias(name) for name in METRICS),
-    )
+def reasons(tables: "DuckDBPyConnection", table: str) -> dict[str, int]:
+    """How many rows each reason left out, the most first; of a reason what stands before its colon."""
+    reason = "split_part(unnest(reasons), ':', 1)"
+    counted = f"SELECT reason, count(*) AS rows FROM (SELECT {reason} AS reason FROM {table}) GROUP BY reason"
+    return dict(tables.sql(f"{counted} ORDER BY rows DESC, reason").fetchall())
 
 
-def left_out(rejected_days: DataFrame, quarantine: DataFrame) -> DataFrame:
-    """Rows rejected by each rule, and cells quarantined for each column: what stands before the colon of a reason."""
-    reason = F.explode("reasons").alias("reason")
-    kinds = [
-        frame.select(F.lit(name).alias("kind"), reason)
-        for name, frame in (("rejected", rejected_days), ("misfit", quarantine))
-    ]
-    return kinds[0].unionAll(kinds[1]).groupBy("kind", F.substring_index("reason", ":", 1).alias("reason")).count()
+def _rows(found: "DuckDBPyRelation") -> list[Row]:
+    return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
