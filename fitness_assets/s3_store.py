@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fitness_assets.aws import Bucket, Object, ObjectChangedError, ObjectMissingError
 from fitness_assets.dictionary import Table
-from fitness_assets.stores import Point, Store, is_ours
+from fitness_assets.stores import Point, Store, as_parquet, is_ours
 from fitness_assets.versions import LakeError, VersionConflictError
 
 if TYPE_CHECKING:
@@ -172,16 +171,17 @@ class S3Store(Store):
         self.bucket.upload(path, key)
         return self.bucket.uri(key)
 
-    def finish(self, table: Table, version: str, target: str | None, parent: str | None) -> int:
+    def finish(
+        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
+    ) -> int:
         """Write the manifest of the version."""
         folder = self._key(table.key, version, "")
         written = [found for found in self.bucket.list(folder) if found.key.endswith(".parquet")] if target else []
         files = self.paths(table, parent) if parent else []
-        if not files and not written:  # a table without rows is a table all the same
-            empty = pa.BufferOutputStream()
-            pq.write_table(table.arrow_schema.empty_table(), empty)
-            self.bucket.put(f"{folder}part-00000.parquet", empty.getvalue().to_pybytes())
-            written = [self.bucket.head(f"{folder}part-00000.parquet")]
+        if rows or not (files or written):  # a table without rows is a table all the same
+            key = f"{folder}part-{uuid4().hex}.parquet"
+            self.bucket.put(key, as_parquet(rows or table.arrow_schema.empty_table()))
+            written.append(self.bucket.head(key))
         files += [self.bucket.uri(found.key) for found in written]
         self.bucket.put(f"{folder}{_MANIFEST}", "".join(f"{uri}\n" for uri in files).encode())
         return sum(found.size_bytes for found in written)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from fitness_assets.dictionary import Table
@@ -52,7 +51,7 @@ class Staging:
         return self.audits[self.tables[-1].key].parent
 
     def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> None:
-        """Write the rows of one table.
+        """Have Spark write the rows of one table.
 
         Args:
             table: one of those that were staged.
@@ -62,16 +61,27 @@ class Staging:
         Raises:
             LakeError: if this version of the table has been written before, so that no job can write what it reads.
         """
+        self._begin(table)
+        target = None
+        if frame is not None:
+            target = self.lake.store.target(table, self.version, self.scratch)
+            frame.write.parquet(target)
+        self._finish(table, append, target)
+
+    def write_rows(self, table: Table, rows: Sequence[Mapping[str, Any]], append: bool = False) -> None:
+        """Write rows that were made in Python: they are few. Otherwise as `write`."""
+        self._begin(table)
+        self._finish(table, append, rows=pa.Table.from_pylist([*rows], table.arrow_schema))
+
+    def _begin(self, table: Table) -> None:
         if table.key in self._written:
             raise LakeError(f"{table.key} version {self.version} is written already, and a version is written once.")
         self._written.add(table.key)
-        audit, store, target = self.audits[table.key], self.lake.store, None
-        parent = self.parent if append else None
-        if frame is not None:
-            target = store.target(table, self.version, self.scratch)
-            frame.write.parquet(target)
+
+    def _finish(self, table: Table, append: bool, target: str | None = None, rows: pa.Table | None = None) -> None:
+        audit, store, parent = self.audits[table.key], self.lake.store, self.parent if append else None
         before = self.lake.audit(table, parent).size_bytes if parent else 0
-        audit.size_bytes = before + store.finish(table, self.version, target, parent)
+        audit.size_bytes = before + store.finish(table, self.version, target, parent, rows)
         audit.rows = store.dataset(table, self.version).count_rows()
 
     def attach(self, table: Table, name: str, content: bytes) -> None:
@@ -83,13 +93,6 @@ class Staging:
         pool = ThreadPoolExecutor(1)
         self._meanwhile.append(pool.submit(work))
         pool.shutdown(wait=False)
-
-    def frame(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> DataFrame:
-        """Rows that were made in Python as a frame with the columns of the dictionary."""
-        path = self.scratch / f"{table.name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_pylist([*rows], table.arrow_schema), path)
-        return self.lake.spark.read.schema(table.spark_schema).parquet(self.share(path))
 
     def share(self, path: Path) -> str:
         """Where Spark, on whatever machine, reads a file of the scratch folder."""

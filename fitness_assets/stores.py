@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fitness_assets.dictionary import Table
@@ -110,14 +111,17 @@ class Store(ABC):
         """Where Spark, on whatever machine, reads a file of a scratch folder."""
 
     @abstractmethod
-    def finish(self, table: Table, version: str, target: str | None, parent: str | None) -> int:
-        """Make one version of what Spark wrote and of the files of its parent.
+    def finish(
+        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
+    ) -> int:
+        """Make one version of what was written and of the files of its parent.
 
         Args:
             table: the table.
             version: the version in the making.
             target: where Spark wrote; None: nowhere.
             parent: the version whose files are taken over as they are, or None.
+            rows: written here and now.
 
         Returns:
             Bytes that were added to the parent's.
@@ -228,8 +232,10 @@ class LocalStore(Store):
         """The path itself."""
         return str(path)
 
-    def finish(self, table: Table, version: str, target: str | None, parent: str | None) -> int:
-        """Fill the folder of the version with hard links and with what Spark wrote."""
+    def finish(
+        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
+    ) -> int:
+        """Fill the folder of the version with hard links and with what was written."""
         folder, added = self._path(table, version), 0
         for path in self._path(table, parent).iterdir() if parent else ():
             (folder / path.name).hardlink_to(path)
@@ -237,10 +243,11 @@ class LocalStore(Store):
             _flush(path)
             added += path.stat().st_size
             path.rename(folder / path.name)
-        if not any(folder.iterdir()):  # a table without rows is a table all the same
-            path = folder / "part-00000.parquet"
-            pq.write_table(table.arrow_schema.empty_table(), path)
-            added = path.stat().st_size
+        if rows or not any(folder.iterdir()):  # a table without rows is a table all the same
+            path = folder / f"part-{uuid4().hex}.parquet"
+            path.write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))
+            _flush(path)
+            added += path.stat().st_size
         return added
 
     def discard(self, scratch: Path) -> None:
@@ -273,6 +280,13 @@ class LocalStore(Store):
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def as_parquet(rows: pa.Table) -> bytes:
+    """A few rows as a Parquet file whose moments are alike to those that Spark writes."""
+    content = pa.BufferOutputStream()
+    pq.write_table(rows, content, use_deprecated_int96_timestamps=True)
+    return content.getvalue().to_pybytes()
 
 
 def is_ours(name: str) -> bool:

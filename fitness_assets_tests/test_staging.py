@@ -4,10 +4,11 @@ import json
 from time import sleep
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from fitness_assets.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
-from fitness_assets.versions import Audit
+from fitness_assets.versions import Audit, LakeError
 from fitness_assets_tests.conftest import frame_of, path_of, root_of
 from fitness_assets_tests.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users, wait
 
@@ -172,21 +173,50 @@ def test_an_audit_that_a_killed_run_began_to_write_is_no_version(lake, monkeypat
     assert users(lake) == ["c"]
 
 
-def test_rows_made_in_python_become_a_frame_in_which_a_cell_may_be_left_out(lake):
+def test_rows_made_in_python_are_read_as_others_are_and_a_cell_may_be_left_out(lake):
     staging = lake.stage([UPLOADS], {}, "run")
     example = {column.name: column.example for column in UPLOADS.columns}
     without = {name: value for name, value in example.items() if name != "size_bytes"}
-    frame = staging.frame(UPLOADS, [example, without])
+    staging.write_rows(UPLOADS, [example, without])
+    with pytest.raises(LakeError, match="written once"):
+        staging.write_rows(UPLOADS, [])
+    staging.seal()
+    staging.publish()
+    frame = lake.read(UPLOADS)
     assert frame.schema == UPLOADS.spark_schema
     assert frame.toArrow().to_pylist() == [example, example | {"size_bytes": None}]
-    staging.write(UPLOADS, frame)
-    staging.clean_up()
-    assert not staging.scratch.exists()
+    assert staging.audits[UPLOADS.key].rows == 2
+    assert staging.audits[UPLOADS.key].size_bytes == sum(p.stat().st_size for p in path_of(lake, UPLOADS).iterdir())
+
+
+def test_rows_made_in_python_are_added_to_those_of_the_parent(lake):
+    example = {column.name: column.example for column in UPLOADS.columns}
+    for rows in ([example], [], [example | {"upload_id": "another"}]):
+        staging = lake.stage([UPLOADS], {}, "run")
+        staging.write_rows(UPLOADS, rows, append=True)
+        staging.seal()
+        staging.publish()
+    assert {row["upload_id"] for row in lake.rows(UPLOADS)} == {example["upload_id"], "another"}
+    assert len([*path_of(lake, UPLOADS).iterdir()]) == 2, "no file for no rows"
+
+
+def test_rows_made_in_python_lie_in_files_like_those_of_spark(lake):
+    """In one folder, for a table grows by both; a reader of files knows no other schema than theirs."""
+    example = {column.name: column.example for column in UPLOADS.columns}
+    by_spark, by_us = (lake.stage([UPLOADS], {}, "run") for _ in range(2))
+    by_spark.write(UPLOADS, frame_of(lake.spark, UPLOADS, [example]).coalesce(1))
+    by_us.write_rows(UPLOADS, [example])
+    schemas = []
+    for staging in (by_spark, by_us):
+        (file,) = path_of(lake, UPLOADS, staging.version).iterdir()
+        columns = pq.ParquetFile(file).schema
+        schemas.append([(c.path, c.physical_type, str(c.logical_type), c.max_definition_level) for c in columns])
+    assert schemas[0] == schemas[1]
 
 
 def test_no_rows_made_in_python_are_a_table_too(lake):
     staging = lake.stage([UPLOADS], {}, "run")
-    staging.write(UPLOADS, staging.frame(UPLOADS, []))
+    staging.write_rows(UPLOADS, [])
     staging.seal()
     staging.publish()
     assert list(pd.read_parquet(path_of(lake, UPLOADS)).columns) == [column.name for column in UPLOADS.columns]

@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from fitness_assets.audits import audit
 from fitness_assets.bronze import transforms
@@ -27,6 +26,7 @@ from fitness_assets.bronze.uploads import (
     tell_dialect,
 )
 from fitness_assets.lake import Lake
+from fitness_assets.reader import reader
 from fitness_assets.staging import Staging
 from fitness_assets.steps import Frames, Step, Work, stage, write
 from fitness_assets.versions import LakeError, VersionConflictError
@@ -187,18 +187,16 @@ def _ingest(
     misfits = rows_read - (staging.audits[LOGGED_DAYS.key].rows - before)
     write(staging, QUARANTINE, transforms.quarantine(cells) if cells and misfits else None, append=True)
     if misfits:
-        of_new = F.col("upload_id").isin([upload.upload_id for upload in new])
-        quarantine = staging.lake.read(QUARANTINE, staging.version)
-        counts = quarantine.where(of_new).groupBy("upload_id").count().collect()
-        quarantined = {row["upload_id"]: row["count"] for row in counts}
+        with reader(staging.lake.store, {QUARANTINE.key: staging.version}) as tables:
+            counts = tables.sql("SELECT upload_id, count(*) FROM quarantine GROUP BY upload_id").fetchall()
+        quarantined = dict(counts)
         for entry in taken:
             entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
     for entry in taken:
         work.log.info(
             f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
-    rows = staging.frame(UPLOADS, [entry.ledger_row() for entry in taken])
-    write(staging, UPLOADS, rows, append=True)
+    staging.write_rows(UPLOADS, [entry.ledger_row() for entry in taken], append=True)
     staging.met = _met(found, unread)
 
 

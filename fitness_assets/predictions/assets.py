@@ -64,4 +64,4 @@ def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> None:
         staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
     staging.attach(table, "card.md", card(evaluation, staging.version, made_from).encode())
     rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
-    write(staging, table, staging.frame(table, rows))
+    staging.write_rows(table, rows)

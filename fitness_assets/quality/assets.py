@@ -9,7 +9,7 @@ from fitness_assets.quality.tables import AUDIT, READS, TABLES
 from fitness_assets.quality.verdicts import rows
 from fitness_assets.reader import reader
 from fitness_assets.staging import Staging
-from fitness_assets.steps import Frames, Step, Work, stage, write
+from fitness_assets.steps import Frames, Step, Work, stage
 
 
 def _make(work: Work, sources: Frames) -> Staging:
@@ -29,8 +29,8 @@ def _make(work: Work, sources: Frames) -> Staging:
             staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, made_from).encode())
             staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
 
-        staging.meanwhile(draw)  # it leaves a core to Spark
-        write(staging, AUDIT, staging.frame(AUDIT, rows(findings)))
+        staging.meanwhile(draw)
+        staging.write_rows(AUDIT, rows(findings))
 
     return stage(work, TABLES, sources, write_all)
 
