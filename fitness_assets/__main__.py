@@ -1,7 +1,6 @@
 """The lake's own commands: `python -m fitness_assets versions|rollback|dictionary|spark-server`."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -89,7 +88,7 @@ def spark_server(port: int) -> None:
     """Become a Spark Connect server, for runs with FITNESS_SPARK_REMOTE=sc://127.0.0.1:PORT."""
     require_java()
     command = connect_server(load_settings(), port)
-    os.execve(command[0], command, {"PYSPARK_PYTHON": sys.executable, **os.environ})  # noqa: S606, no shell is meant
+    os.execv(command[0], command)  # noqa: S606, no shell is meant
 
 
 if __name__ == "__main__":

@@ -62,8 +62,6 @@ def _session(settings: Settings) -> SparkSession:
     from dagster_pyspark import LazyPySparkResource
 
     if not settings.spark_remote:
-        # Spark would take whatever python3 is on the PATH, which need not have the packages of this one.
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         properties = driver_properties(settings, _is_little(settings))
         session = LazyPySparkResource(spark_config=properties).spark_session
         for name, value in settings.spark_properties.items():

@@ -3,8 +3,7 @@
 Here belongs what is done before a version can be seen. Where versions live and which one is current: ``lake.py``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from logging import getLogger
 from pathlib import Path
@@ -37,7 +36,6 @@ class Staging:
         self.met: dict[str, pa.Table] = {}
         """What its run met, by key, for rules that ask of that."""
         self._written: set[str] = set()
-        self._meanwhile: list[Future[None]] = []
         self._is_sealed = self._is_published = False
 
     @cached_property
@@ -88,27 +86,18 @@ class Staging:
         """Keep a file beside the version, not in its folder, where only Parquet files lie; gone when the version is."""
         self.lake.store.write_note(table, f"{self.version}.{name}", content)
 
-    def meanwhile(self, work: Callable[[], None]) -> None:
-        """Have something done beside what else makes the version; it is sealed only when this is done."""
-        pool = ThreadPoolExecutor(1)
-        self._meanwhile.append(pool.submit(work))
-        pool.shutdown(wait=False)
-
     def share(self, path: Path) -> str:
         """Where Spark, on whatever machine, reads a file of the scratch folder."""
         return self.lake.store.share(self.scratch, path)
 
     def seal(self) -> None:
         """Store the audits; from here on the version can be looked at and published."""
-        for work in self._meanwhile:
-            work.result()
         for table in self.tables:
             self.lake.store.write_note(table, f"{self.version}{AUDIT}", self.audits[table.key].to_json().encode())
         self._is_sealed = True
 
     def clean_up(self) -> None:
         """Remove what was needed only for writing; and, if the version was not sealed, the version."""
-        wait(self._meanwhile)
         self.lake.store.discard(self.scratch)
         if not self._is_sealed:
             for table in self.tables:

@@ -87,6 +87,7 @@ def bucket(cloud: Cloud) -> Bucket:
 @pytest.fixture(scope="session")
 def spark(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     settings = Settings(storage_mode="s3", s3_bucket="any", spark_master="local[2]", spark_conf=SPARK_CONF)
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # rows that tests make go to Spark by way of it
     # One process after the other: on a new machine the first one fetches what Spark needs for S3.
     with (tmp_path_factory.getbasetemp().parent / "spark.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -111,7 +111,7 @@ def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
 
 
 def test_a_port_that_cannot_be_is_one_sentence(monkeypatch):
-    monkeypatch.setattr("os.execve", lambda *command: pytest.fail("Java was started"))
+    monkeypatch.setattr("os.execv", lambda *command: pytest.fail("Java was started"))
     result = CliRunner().invoke(main, ["spark-server", "--port", "99999999"])
     assert result.exit_code == 2
     assert "99999999 is not in the range 1024<=x<=65535" in result.output

@@ -13,6 +13,7 @@ from fitness_assets.quality.diagnostics import diagnose, longest_by_chance
 from fitness_assets.quality.measures import Collected, Estimate, collect
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.thresholds import Bound, Diagnostic
+from fitness_assets.quality.transforms import tally
 from fitness_assets.quality.verdicts import rows, to_mend, verdicts
 from fitness_assets.reader import reader
 from fitness_assets.stores import LocalStore
@@ -36,8 +37,8 @@ def findings(spark, tmp_path_factory):
     def find(days: pd.DataFrame, quarantined: int = 0):
         folder = tmp_path_factory.mktemp("audit")
         held = people.tables(spark, days, folder / "tables", quarantined)
-        with reader(LocalStore(folder), {}, held) as tables:
-            return diagnose(collect(tables, held[UPLOADS.key].to_pylist()))
+        with reader(LocalStore(folder), {}, held=held) as tables:
+            return diagnose(collect(tables, lambda: tally(tables), held[UPLOADS.key].to_pylist()))
 
     return find
 

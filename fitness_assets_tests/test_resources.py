@@ -1,5 +1,3 @@
-import os
-import sys
 import threading
 from unittest.mock import MagicMock
 
@@ -134,16 +132,6 @@ def test_dates_mean_utc_days_in_every_session(spark):
     assert (
         spark.sql("SELECT CAST(TIMESTAMP '2024-09-06 23:30:00Z' AS DATE)").collect()[0][0].isoformat() == "2024-09-06"
     )
-
-
-@pytest.mark.parametrize("chosen", [None, "/opt/python"])
-def test_spark_runs_the_python_of_this_environment_unless_told_otherwise(monkeypatch, chosen):
-    monkeypatch.setenv("PYSPARK_PYTHON", chosen or "")
-    if chosen is None:
-        monkeypatch.delenv("PYSPARK_PYTHON")
-    monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", MagicMock())
-    start_spark(Settings())
-    assert os.environ["PYSPARK_PYTHON"] == (chosen or sys.executable)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def cluster(folder: Path, **variables: str) -> Iterator[tuple[str, list[Server]]
     spark_class = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
     port = free_port()
     url = f"spark://127.0.0.1:{port}"
-    variables = environment(PYSPARK_PYTHON=sys.executable, SPARK_DAEMON_JAVA_OPTS=JAVA_OPTIONS, **variables)
+    variables = environment(SPARK_DAEMON_JAVA_OPTS=JAVA_OPTIONS, **variables)
     where = ["--host", "127.0.0.1", "--webui-port", "0"]
     command = [spark_class, "org.apache.spark.deploy.master.Master", *where, "--port", str(port)]
     master = Server(command, folder / "master", variables)

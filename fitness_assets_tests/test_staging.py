@@ -1,7 +1,6 @@
 """What is kept beside a version, and rows that were made in Python."""
 
 import json
-from time import sleep
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -84,43 +83,6 @@ def test_a_step_that_fails_takes_what_it_attached_along_and_nothing_else(lake):
     failing.clean_up()
     assert names_beside(lake) == before
     assert not path_of(lake, DIM_USER, failing.version).exists()
-
-
-def draw_slowly(staging, fails=False):
-    """Have a card drawn beside the version, not before the next statement."""
-
-    def draw():
-        sleep(0.3)
-        staging.attach(DIM_USER, "drawn.md", b"# Drawn")
-        if fails:
-            raise ValueError("no pen")
-
-    staging.meanwhile(draw)
-
-
-def test_a_version_is_sealed_when_what_is_done_beside_it_is_done(lake):
-    staging = stage(lake, "a")
-    draw_slowly(staging)
-    assert "000001.drawn.md" not in names_beside(lake)
-    staging.seal()
-    assert "000001.drawn.md" in names_beside(lake)
-
-
-def test_a_version_is_not_sealed_when_what_is_done_beside_it_fails(lake):
-    staging = stage(lake, "a")
-    draw_slowly(staging, fails=True)
-    with pytest.raises(ValueError, match="no pen"):
-        staging.seal()
-    staging.clean_up()
-    assert names_beside(lake) == []
-
-
-def test_a_step_that_fails_leaves_nothing_of_what_is_still_done_beside_it(lake):
-    staging = stage(lake, "a")
-    draw_slowly(staging)
-    staging.clean_up()
-    sleep(0.4)
-    assert names_beside(lake) == []
 
 
 def test_tables_of_one_step_keep_what_is_attached_apart(lake):

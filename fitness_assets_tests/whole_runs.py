@@ -17,9 +17,10 @@ SECONDS = 600  # of patience: three of these runs share two cores, which may be 
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of this process without its own settings, and some more."""
+    """The variables of this process without its own settings, and some more; Spark starts no Python, and finds none."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_"))}
-    return kept | {"SPARK_LOCAL_IP": "127.0.0.1", "FITNESS_SPARK_CONF": SPARK_CONF} | more
+    ours = {"SPARK_LOCAL_IP": "127.0.0.1", "FITNESS_SPARK_CONF": SPARK_CONF, "PYSPARK_PYTHON": "/nowhere"}
+    return kept | ours | more
 
 
 def free_port() -> int:

@@ -40,13 +40,13 @@ def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) ->
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
         work.log.info(f"learning from {len(days):,} of {rows:,} days")
         train_until = last_training_day(days)
-        evaluations, written = [], []
+        evaluations = []
         for target in TARGETS:
             done = evaluate(target, days, train_until)
             evaluations.append(done)
             work.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
-            written.append(pool.submit(_keep, staging, done, made_from))
         scored = transforms.fact_predictions(score(every_day, evaluations, staging.version), train_until)
+        written = [pool.submit(_keep, staging, done, made_from) for done in evaluations]
         write(staging, FACT_PREDICTIONS, scored)
         for each in written:
             each.result()

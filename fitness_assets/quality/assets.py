@@ -6,6 +6,7 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
+from fitness_assets.quality.transforms import tally
 from fitness_assets.quality.verdicts import rows
 from fitness_assets.reader import reader
 from fitness_assets.staging import Staging
@@ -16,20 +17,18 @@ def _make(work: Work, sources: Frames) -> Staging:
     made_from = work.lake.versions_of([*sources.values()])
 
     def write_all(staging: Staging) -> None:
-        ledger = work.lake.rows(UPLOADS, made_from[UPLOADS.key])
-        with reader(work.lake.store, made_from) as tables, ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(collect, tables, ledger)
+        ledger, store = work.lake.rows(UPLOADS, made_from[UPLOADS.key]), work.lake.store
+        # A thread for each, and not several for one, which would add numbers up in another order each time.
+        with reader(store, made_from, 1) as days, reader(store, made_from, 1) as tables, ThreadPoolExecutor(2) as pool:
+            tallied = pool.submit(tally, days)
+            asked = pool.submit(collect, tables, tallied.result, ledger)
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
             from fitness_assets.quality.report import report, summary
 
             collected = asked.result()
         findings = diagnose(collected)
-
-        def draw() -> None:
-            staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, made_from).encode())
-            staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
-
-        staging.meanwhile(draw)
+        staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, made_from).encode())
+        staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
         staging.write_rows(AUDIT, rows(findings))
 
     return stage(work, TABLES, sources, write_all)

@@ -4,14 +4,14 @@ Here belongs how a statistic is worked out. What is counted stands in ``transfor
 ``diagnostics.py``. All intervals hold with 99 %.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import atanh, inf, sqrt, tanh
 from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.sums import LOG
-from fitness_assets.quality.tallies import RELATIVE_ROUNDING
+from fitness_assets.quality.tallies import RELATIVE_ROUNDING, Tally
 from fitness_assets.quality.transforms import BIN_WIDTH, Row
 from fitness_assets.silver.tables import CLEAN_DAYS
 
@@ -67,11 +67,12 @@ class Collected:
         return self.items.get(LOG, {}).get("n", 0)
 
 
-def collect(tables: "DuckDBPyConnection", ledger: Sequence[Row]) -> Collected:
+def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Sequence[Row]) -> Collected:
     """Ask everything.
 
     Args:
         tables: those of `tables.READS`, as `reader.reader` makes them known.
+        tally: gives `transforms.tally`, which takes about as long as all the rest.
         ledger: the rows of ``bronze/uploads``.
     """
     ingested = [row for row in ledger if row["status"] == "ingested"]
@@ -80,20 +81,23 @@ def collect(tables: "DuckDBPyConnection", ledger: Sequence[Row]) -> Collected:
     latest = f"CASE WHEN list_contains(CAST([{ids}] AS VARCHAR[]), upload_id) THEN upload_id END"
     seen = {row["upload_id"]: row for row in transforms.uploads(tables)}
     nothing = {"people": 0, "first": None, "last": None}
-    tables.execute("SET threads = 1")  # several add numbers up in another order each time, and to another sum
-    found = transforms.tally(tables)
+    before = transforms.bars(tables, "logged_days", latest)
+    after = transforms.bars(tables, "clean_days", "CAST(weekday_num AS VARCHAR)")
+    copies, months = transforms.copies(tables), transforms.months(tables)
+    rejected, misfits = (transforms.reasons(tables, name) for name in ("rejected_days", "quarantine"))
+    found = tally()
     return Collected(
         found.items,
         found.named,
         [{"share": share, "people": count} for share, count in found.completeness.items()],
-        transforms.bars(tables, "logged_days", latest),
-        transforms.bars(tables, "clean_days", "CAST(weekday_num AS VARCHAR)"),
+        before,
+        after,
         [row | seen.get(row["upload_id"], nothing) for row in uploads],
-        transforms.copies(tables),
+        copies,
         found.changing,
-        transforms.months(tables),
-        transforms.reasons(tables, "rejected_days"),
-        transforms.reasons(tables, "quarantine"),
+        months,
+        rejected,
+        misfits,
         found.person,
     )
 
