@@ -49,7 +49,7 @@ def audit(staging: Staging) -> None:
         **{table.key: staging.version for table in staging.tables},
     }
     asked = {key for table in staging.tables for rule in table.set_rules for key in rule.tables} - staging.met.keys()
-    with reader(staging.lake.store, {key: versions[key] for key in asked}, held=staging.met) as connection:
+    with reader(staging.lake.store, {key: versions[key] for key in asked}, staging.met) as connection:
         for table in staging.tables:
             found = {CONTRACT: (0, []), **broken_rows(connection, table), **broken_sets(connection, table)}
             staging.audits[table.key].verdicts = [

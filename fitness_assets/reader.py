@@ -26,14 +26,13 @@ _CONFIG = {"memory_limit": "2GB", "autoload_known_extensions": False, "autoinsta
 
 @contextmanager
 def reader(
-    store: Store, versions: Mapping[str, str], threads: int | None = None, held: Mapping[str, pa.Table] | None = None
+    store: Store, versions: Mapping[str, str], held: Mapping[str, pa.Table] | None = None
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A connection that knows tables by their keys without the layer.
 
     Args:
         store: where the tables lie.
         versions: which version of which table, by key.
-        threads: how many answer a question; unless told otherwise, as many as there are cores.
         held: further tables, which lie in memory.
 
     Raises:
@@ -44,8 +43,7 @@ def reader(
     tables = {key: store.dataset(table_of(key), version) for key, version in versions.items()}
     with TemporaryDirectory() as folder:
         try:
-            limit = {"threads": threads} if threads else {}
-            with duckdb.connect(config=_CONFIG | {"temp_directory": folder} | limit) as connection:
+            with duckdb.connect(config=_CONFIG | {"temp_directory": folder}) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 for key, rows in {**tables, **(held or {})}.items():
                     connection.register(table_name(key), rows)

@@ -16,7 +16,8 @@ LAST = "somebody with a long name, number 99999"
 
 def sort(folder: Path) -> tuple[str, int]:
     """Sort 500,000 names; returns the last one, and how many files that takes meanwhile."""
-    with reader(LocalStore(folder), {}, threads=1, held=MANY) as tables:
+    with reader(LocalStore(folder), {}, MANY) as tables:
+        tables.execute("SET threads = 1")
         names = tables.sql("SELECT user_id FROM dim_user ORDER BY user_id DESC").to_arrow_reader(1_000)
         last = names.read_next_batch()["user_id"][0].as_py()
         ((kept,),) = tables.cursor().sql("SELECT current_setting('temp_directory')").fetchall()

@@ -18,8 +18,7 @@ def _make(work: Work, sources: Frames) -> Staging:
 
     def write_all(staging: Staging) -> None:
         ledger, store = work.lake.rows(UPLOADS, made_from[UPLOADS.key]), work.lake.store
-        # A thread for each, and not several for one, which would add numbers up in another order each time.
-        with reader(store, made_from, 1) as days, reader(store, made_from, 1) as tables, ThreadPoolExecutor(2) as pool:
+        with reader(store, made_from) as days, reader(store, made_from) as tables, ThreadPoolExecutor(2) as pool:
             tallied = pool.submit(tally, days)
             asked = pool.submit(collect, tables, tallied.result, ledger)
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.

@@ -53,7 +53,7 @@ def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
 
 
 def _rounded(value: float) -> float:
-    """To 6 digits, so that the order in which Spark added up does not show."""
+    """To 6 digits, so that the order in which threads added up does not show."""
     return float(f"{value:.6g}")
 
 
