@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from fitness_assets.catalogue import table_of
 from fitness_assets.rules import table_name
@@ -26,14 +24,14 @@ _CONFIG = {"memory_limit": "2GB", "autoload_known_extensions": False, "autoinsta
 
 @contextmanager
 def reader(
-    store: Store, versions: Mapping[str, str], held: Mapping[str, pa.Table] | None = None
+    store: Store, versions: Mapping[str, str], held: Mapping[str, Any] | None = None
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """A connection that knows tables by their keys without the layer.
 
     Args:
         store: where the tables lie.
         versions: which version of which table, by key.
-        held: further tables, which lie in memory.
+        held: further tables: Arrow tables or datasets.
 
     Raises:
         LakeError: if files cannot be read, or there is no room for what does not fit into memory.

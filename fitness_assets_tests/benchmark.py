@@ -55,10 +55,13 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
         # From the project's folder, as the README has it: Dagster looks there for dagster.yaml.
         process = psutil.Popen(command, env=os.environ | environment, stdout=log, stderr=log, cwd=_PROJECT)
         while process.poll() is None:
-            memory = 0
+            memory, commands = 0, {}
             for one in (process, *process.children(recursive=True)):
                 try:
-                    memory += one.memory_info().rss
+                    commands[one.pid] = one.cmdline()
+                    # Of a process that was forked just now, and still is as its parent was, the memory is its parent's.
+                    if commands[one.pid] != commands.get(one.ppid()):
+                        memory += one.memory_info().rss
                     cpu[one.pid] = sum(one.cpu_times()[:2])
                 except psutil.NoSuchProcess:
                     continue

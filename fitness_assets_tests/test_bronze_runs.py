@@ -216,6 +216,22 @@ def test_a_run_that_is_told_its_uploads_reads_only_these(raw, materialize, rows,
     assert {day["user_id"] for day in rows("bronze/logged_days")} == {"a", "b", "c"}
 
 
+@pytest.mark.parametrize("few", [0, 2, 1_000])
+def test_misfits_are_quarantined_whether_they_are_few_or_many(raw, materialize, rows, monkeypatch, few):
+    """Rows of one number, of which only one upload's does not fit; and more misfits than are looked up by numbers."""
+    monkeypatch.setattr("fitness_assets.bronze.assets._FEW", few)
+    bad = line(steps="8k")
+    (raw / "a.csv").write_text("\n".join([HEADER, line(user_id="a1"), bad, line(user_id="a2")]))
+    (raw / "b.csv").write_text("\n".join([HEADER, bad, line(user_id="b1"), bad]))
+    assert materialize(GROUP).success
+    assert {row["user_id"] for row in rows("bronze/logged_days")} == {"a1", "a2", "b1"}
+    ledger = {row["upload_id"]: row for row in rows("bronze/uploads")}
+    names = {key: Path(row["uri"]).name for key, row in ledger.items()}
+    quarantined = sorted((names[row["upload_id"]], row["row_number"]) for row in rows("bronze/quarantine"))
+    assert quarantined == [("a.csv", 2), ("b.csv", 1), ("b.csv", 3)]
+    assert {names[key]: row["rows_quarantined"] for key, row in ledger.items()} == {"a.csv": 1, "b.csv": 2}
+
+
 def test_content_whose_name_was_refused_is_taken_in_under_a_better_one(raw, materialize, rows):
     def refused(result: dg.ExecuteInProcessResult) -> set[str]:
         evaluation = evaluations(result)["bronze/uploads", "no_refused_uploads"]

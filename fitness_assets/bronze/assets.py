@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from fitness_assets.audits import audit
 from fitness_assets.bronze import transforms
@@ -33,6 +34,8 @@ from fitness_assets.versions import LakeError, VersionConflictError
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
+_FEW = 1_000
+"""So many misfits are looked up by their numbers; where there are more, Spark looks for them in all rows."""
 _STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
 
 
@@ -185,13 +188,13 @@ def _ingest(
     write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
     misfits = rows_read - (staging.audits[LOGGED_DAYS.key].rows - before)
-    write(staging, QUARANTINE, transforms.quarantine(cells) if cells and misfits else None, append=True)
-    if misfits:
-        with reader(staging.lake.store, {QUARANTINE.key: staging.version}) as tables:
-            counts = tables.sql("SELECT upload_id, count(*) FROM quarantine GROUP BY upload_id").fetchall()
-        quarantined = dict(counts)
+    quarantined = None
+    if cells and misfits:
+        counts, numbers = _misfits(staging, taken)
+        quarantined = transforms.quarantine(cells.where(F.col("row_number").isin(numbers)) if numbers else cells)
         for entry in taken:
-            entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
+            entry.rows_quarantined = counts.get(entry.upload.upload_id, 0)
+    write(staging, QUARANTINE, quarantined, append=True)
     for entry in taken:
         work.log.info(
             f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
@@ -214,6 +217,25 @@ def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
         cells = transforms.assemble(rows, layout) if is_regular else transforms.parse(rows, layout)
         frames.append(transforms.typed(cells))
     return reduce(DataFrame.unionByName, frames) if frames else None
+
+
+def _misfits(staging: Staging, taken: Sequence[_Taken]) -> tuple[dict[str, int], list[int]]:
+    """How many rows of each upload did not become logged days; and their numbers, if they are few, else none."""
+    from pyarrow.dataset import dataset
+
+    columns = pa.schema({"upload_id": pa.string(), "row_number": pa.int64()})
+    stored = dataset([str(entry.stored) for entry in taken if entry.rows_read], schema=columns)
+    with reader(staging.lake.store, {LOGGED_DAYS.key: staging.version}, {"bronze/stored": stored}) as tables:
+        tables.execute(
+            """
+            CREATE TEMP TABLE misfits AS
+            FROM stored ANTI JOIN (FROM logged_days WHERE upload_id IN (SELECT upload_id FROM stored))
+            USING (upload_id, row_number)
+            """
+        )
+        counts = tables.sql("SELECT upload_id, count(*) FROM misfits GROUP BY upload_id").fetchall()
+        numbers = [number for (number,) in tables.execute("SELECT row_number FROM misfits").fetchmany(_FEW + 1)]
+    return dict(counts), numbers if len(numbers) <= _FEW else []
 
 
 def _met(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Table]:
