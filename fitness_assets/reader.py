@@ -1,7 +1,7 @@
 """Tables as DuckDB reads them: for questions with short answers, which Spark takes seconds to compile.
 
-Here belongs how versions of tables come before it, whatever is asked of them: rules (``audits.py``), and what the data
-is worth (``quality``).
+Here belongs how tables come before it, whatever is asked of them: rules (``audits.py``), which rows did not fit
+(``bronze``), what the data is worth (``quality``).
 """
 
 from collections.abc import Iterator, Mapping
