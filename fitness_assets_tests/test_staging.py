@@ -174,6 +174,9 @@ def test_rows_made_in_python_lie_in_files_like_those_of_spark(lake):
         columns = pq.ParquetFile(file).schema
         schemas.append([(c.path, c.physical_type, str(c.logical_type), c.max_definition_level) for c in columns])
     assert schemas[0] == schemas[1]
+    assert by_spark.scratch.exists()
+    by_spark.clean_up()
+    assert not by_spark.scratch.exists()
 
 
 def test_no_rows_made_in_python_are_a_table_too(lake):

@@ -9,6 +9,7 @@ from fitness_assets.quality.tables import AUDIT, READS, TABLES
 from fitness_assets.quality.transforms import tally
 from fitness_assets.quality.verdicts import rows
 from fitness_assets.reader import reader
+from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets.staging import Staging
 from fitness_assets.steps import Frames, Step, Work, stage
 
@@ -18,7 +19,8 @@ def _make(work: Work, sources: Frames) -> Staging:
 
     def write_all(staging: Staging) -> None:
         ledger, store = work.lake.rows(UPLOADS, made_from[UPLOADS.key]), work.lake.store
-        with reader(store, made_from) as days, reader(store, made_from) as tables, ThreadPoolExecutor(2) as pool:
+        clean = {CLEAN_DAYS.key: made_from[CLEAN_DAYS.key]}
+        with reader(store, clean) as days, reader(store, made_from) as tables, ThreadPoolExecutor(2) as pool:
             tallied = pool.submit(tally, days)
             asked = pool.submit(collect, tables, tallied.result, ledger)
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.

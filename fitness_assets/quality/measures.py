@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.sums import LOG
-from fitness_assets.quality.tallies import RELATIVE_ROUNDING, Tally
-from fitness_assets.quality.transforms import BIN_WIDTH, Row
+from fitness_assets.quality.tallies import RELATIVE_ROUNDING, Row, Tally
+from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.silver.tables import CLEAN_DAYS
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ in ``measures.py`` and ``diagnostics.py``.
 Most of it comes from sums for each person, which ``sums.py`` makes and ``tallies.py`` adds up.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fitness_assets.quality.sums import DAY, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
-from fitness_assets.quality.tallies import NAMED, ROWS, Tally, tally_people
+from fitness_assets.quality.tallies import NAMED, ROWS, Row, Tally, tally_people
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -37,8 +37,6 @@ _FURTHEST_BAR = 1e12
 """Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
 
 _IS_MALE = "CASE gender WHEN 'M' THEN 1 WHEN 'F' THEN 0 END"
-
-Row = dict[str, Any]
 
 
 def tally(tables: "DuckDBPyConnection") -> Tally:
