@@ -6,9 +6,13 @@ import subprocess
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from fitness_assets.quality.charts import bars, svg
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected
 from fitness_assets.quality.report import report, summary
@@ -120,6 +124,15 @@ def test_parts_of_charts_have_names_of_their_own(page):
     assert len(names) == len(set(names))
     assert set(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', page)) <= set(names)
     assert not re.search(r"#0[1-6]0[1-6]0[1-6]", page), "a colour that the page cannot change"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.text(max_size=300), st.floats(0, 1e9), min_size=1, max_size=6))
+@example({"the row has not as many cells as the header, or an open quote": 1.0})
+@example({"$\\frac$": 1.0, "$": 2.0, "\0": 3.0, EVIL: 4.0})
+def test_a_name_from_outside_can_be_drawn_whatever_it_is(values):
+    drawn = svg(bars(values, "rows", percent=False), "rows", "rows")
+    ElementTree.fromstring(drawn.replace("xlink:", ""))
 
 
 def test_the_summary_shows_the_verdicts_and_a_picture(collected):

@@ -51,6 +51,9 @@ _STYLE: dict[Any, Any] = {
     "ytick.labelsize": 9,
 }
 
+_TICK_CHARACTERS = 28
+"""A longer name beside an axis would leave no room for the chart."""
+
 Draw = Callable[[Axes], None]
 
 
@@ -105,6 +108,13 @@ def _make_room(figure: Figure, axes: Axes, width: float, height: float) -> None:
     figure.subplots_adjust(left=left / width, bottom=bottom / height, right=1 - 0.22 / width, top=1 - 0.08 / height)
 
 
+def _tick(name: str) -> str:
+    """A name beside an axis: one short line of plain text, whatever characters it has."""
+    text = "".join(character if character.isprintable() else "?" for character in name.replace("_", " "))
+    short = text if len(text) <= _TICK_CHARACTERS else f"{text[: _TICK_CHARACTERS - 1]}…"
+    return short.replace("$", r"\$")  # Matplotlib reads what stands between two of these as a formula
+
+
 def _recolour(figure: Figure) -> None:
     from matplotlib.colors import to_hex
 
@@ -147,7 +157,7 @@ def intervals(
             if name in real:
                 axes.plot(real[name], y, "D", ms=5, markerfacecolor="none", markeredgecolor=_REAL, markeredgewidth=1.4)
         axes.axvline(0, color=_QUIET, lw=0.6)
-        axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+        axes.set_yticks(range(len(names)), [_tick(name) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -162,7 +172,7 @@ def bars(values: Mapping[str, float], unit: str, percent: bool = True) -> Draw:
     def draw(axes: Axes) -> None:
         names = [*values]
         axes.barh(range(len(names)), [*values.values()], color=_AFTER, height=0.65)
-        axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+        axes.set_yticks(range(len(names)), [_tick(name) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
         for y, value in enumerate(values.values()):
             text = f" {value:.1%}" if percent else f" {value:,.0f}"
