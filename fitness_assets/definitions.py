@@ -7,15 +7,22 @@ from typing import Any
 
 import dagster as dg
 
-from fitness_assets.aws import client
-from fitness_assets.dictionary import Table
-from fitness_assets.glue import register
-from fitness_assets.io_managers import IO_MANAGER_KEY, Launch, SparkIOManager, libraries, libraries_key, step_assets
-from fitness_assets.java import require_java
-from fitness_assets.lake import Lake
+from fitness_assets.aws.glue import register
+from fitness_assets.aws.s3 import client
+from fitness_assets.engine.java import require_java
+from fitness_assets.engine.session import require_connect, start_spark, store_of
+from fitness_assets.lake.lake import Lake
 from fitness_assets.layers import steps
-from fitness_assets.resources import require_connect, start_spark, store_of
-from fitness_assets.sensors import JOB, Listeners, message_sensors, uploads_sensor
+from fitness_assets.orchestration.io_manager import (
+    IO_MANAGER_KEY,
+    Launch,
+    SparkIOManager,
+    libraries,
+    libraries_key,
+    step_assets,
+)
+from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors, uploads_sensor
+from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings
 
 _RUNS = ("asset materialize", "job execute", "launch", "api execute_run")
@@ -54,7 +61,7 @@ def _launch(settings: Settings) -> Launch | None:
     """What has steps made elsewhere; None where they are made in Dagster's process."""
     if not settings.spark_jobs:
         return None
-    from fitness_assets.jobs import launcher  # imports AWS, which a local lake does without
+    from fitness_assets.orchestration.pipes_launcher import launcher  # imports AWS, which a local lake does without
 
     return launcher(settings)
 

@@ -18,16 +18,16 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from fitness_assets import sample as make_sample
-from fitness_assets.aws import Bucket
-from fitness_assets.catalogue import TABLES, table_of
+from fitness_assets.aws.s3 import Bucket
 from fitness_assets.definitions import build_defs
-from fitness_assets.dictionary import Table
-from fitness_assets.lake import Lake
-from fitness_assets.resources import start_spark
-from fitness_assets.rules import SetRule
-from fitness_assets.s3_store import S3Store
+from fitness_assets.engine.session import start_spark
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.lake.s3 import S3Store
+from fitness_assets.registry import TABLES, table_of
+from fitness_assets.schema.rules import SetRule
+from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings
-from fitness_assets.stores import LocalStore
 from fitness_assets_tests.cloud import Cloud
 
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"

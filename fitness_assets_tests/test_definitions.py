@@ -14,12 +14,12 @@ import yaml
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
 from fitness_assets import definitions
-from fitness_assets.catalogue import TABLES
-from fitness_assets.dictionary import CONTRACT
 from fitness_assets.gold.assets import STEP
-from fitness_assets.io_managers import libraries, plain_failures
-from fitness_assets.lake import Lake
-from fitness_assets.stores import LocalStore
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.orchestration.io_manager import libraries, plain_failures
+from fitness_assets.registry import TABLES
+from fitness_assets.schema.table import CONTRACT
 from fitness_assets_tests.conftest import failure_of
 
 

@@ -17,9 +17,9 @@ from moto.cloudformation import parsing
 from moto.cloudformation.models import cloudformation_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from fitness_assets import metrics
-from fitness_assets.bronze.places import place_of
-from fitness_assets.messages import Report
+from fitness_assets.bronze.sources import place_of
+from fitness_assets.orchestration import metrics
+from fitness_assets.orchestration.messages import Report
 from fitness_assets.settings import Settings
 
 # The tests' AWS makes buckets, topics and rights of a template; the rest is asked for by what stands in it.

@@ -4,10 +4,10 @@ import dagster as dg
 import pandas as pd
 from pyspark.sql import functions as F
 
-from fitness_assets.catalogue import TABLES
-from fitness_assets.checks import check_specs
 from fitness_assets.gold import transforms as gold_transforms
+from fitness_assets.orchestration.asset_checks import check_specs
 from fitness_assets.predictions.tables import MODELS
+from fitness_assets.registry import TABLES
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver import transforms as silver_transforms
 from fitness_assets_tests.conftest import (

@@ -18,12 +18,12 @@ import pyspark
 import pytest
 from botocore.exceptions import ClientError
 
-from fitness_assets.aws import Bucket
+from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.tables import UPLOADS
-from fitness_assets.catalogue import TABLES
-from fitness_assets.lake import Lake
-from fitness_assets.metrics import NAMESPACE
-from fitness_assets.s3_store import S3Store
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.s3 import S3Store
+from fitness_assets.orchestration.metrics import NAMESPACE
+from fitness_assets.registry import TABLES
 from fitness_assets.silver.tables import REJECTED_DAYS
 from fitness_assets_tests.cloud import Inbox
 from fitness_assets_tests.conftest import JAVA_OPTIONS, REFUSED, SPARK_CONF, new_bucket, published

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fitness_assets.lake import Lake
+from fitness_assets.lake.lake import Lake
 from fitness_assets_tests.conftest import SPARK_CONF, content, materialize_command
 
 SECONDS = 600  # of patience: three of these runs share two cores, which may be slow

@@ -13,11 +13,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fitness_assets.audits import audit
 from fitness_assets.bronze import transforms
-from fitness_assets.bronze.places import Upload, identify, place_of
-from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
-from fitness_assets.bronze.uploads import (
+from fitness_assets.bronze.readers.csv import (
     IrregularError,
     Layout,
     RefusedError,
@@ -26,11 +23,14 @@ from fitness_assets.bronze.uploads import (
     require_name,
     tell_dialect,
 )
-from fitness_assets.lake import Lake
-from fitness_assets.reader import reader
-from fitness_assets.staging import Staging
-from fitness_assets.steps import Frames, Step, Work, stage, write
-from fitness_assets.versions import LakeError, VersionConflictError
+from fitness_assets.bronze.sources import Upload, identify, place_of
+from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
+from fitness_assets.engine.duckdb_reader import reader
+from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
+from fitness_assets.engine.rule_checks import audit
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.staging import Staging
+from fitness_assets.lake.version import LakeError, VersionConflictError
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")

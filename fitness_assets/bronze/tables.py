@@ -6,8 +6,8 @@ silver rejects them.
 
 from datetime import UTC, date, datetime
 
-from fitness_assets.dictionary import Column, Table
-from fitness_assets.rules import Rule, SetRule, key_rule
+from fitness_assets.schema.rules import Rule, SetRule, key_rule
+from fitness_assets.schema.table import Column, Table
 
 _UPLOAD_ID = Column(
     "upload_id", "string", "The upload: the first 16 digits of its content hash.", "9f86d081884c7d65", nullable=False

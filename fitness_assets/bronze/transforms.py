@@ -7,9 +7,9 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from fitness_assets.bronze.readers.csv import LONGEST_ROW, Layout, closed_field, open_quote
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS
-from fitness_assets.bronze.uploads import LONGEST_ROW, Layout, closed_field, open_quote
-from fitness_assets.dictionary import Column
+from fitness_assets.schema.table import Column
 
 _RAW_NAMES = [column.name for column in RAW_COLUMNS]
 _MALFORMED = "_malformed"

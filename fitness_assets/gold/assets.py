@@ -2,11 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
 from fitness_assets.gold import transforms
 from fitness_assets.gold.tables import TABLES
+from fitness_assets.lake.staging import Staging
 from fitness_assets.silver.tables import CLEAN_DAYS
-from fitness_assets.staging import Staging
-from fitness_assets.steps import Frames, Step, Work, stage, write
 
 
 def _make(work: Work, sources: Frames) -> Staging:

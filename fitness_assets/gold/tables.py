@@ -5,8 +5,8 @@ Columns are those of silver, taken over by name; averages, changes and the calor
 
 from datetime import date
 
-from fitness_assets.dictionary import Column, Table
-from fitness_assets.rules import ForeignKey
+from fitness_assets.schema.rules import ForeignKey
+from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import CALENDAR, CATEGORIES, CLEAN_DAYS
 
 _CLEAN = CLEAN_DAYS.key

@@ -4,8 +4,8 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fitness_assets.dictionary import Table
 from fitness_assets.gold.tables import DIM_ACTIVITY, DIM_DATE, DIM_USER, FACT_DAILY, MONTHLY_SUMMARY, ROUNDED
+from fitness_assets.schema.table import Table
 from fitness_assets.silver.transforms import of_the_calendar
 
 _DATE_KEY = "year(date) * 10000 + month(date) * 100 + day(date)"

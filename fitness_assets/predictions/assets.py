@@ -3,11 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
 from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
+from fitness_assets.lake.staging import Staging
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, MODELS, TABLES, TARGETS
-from fitness_assets.staging import Staging
-from fitness_assets.steps import Frames, Step, Work, stage, write
 
 
 def prediction_step(training_rows: int) -> Step:

@@ -5,9 +5,9 @@ A target is what is true of the days after day t; whatever it is predicted from 
 
 from dataclasses import dataclass
 
-from fitness_assets.dictionary import Column, Table
 from fitness_assets.gold.tables import FACT_DAILY
-from fitness_assets.rules import Rule, key_rule
+from fitness_assets.schema.rules import Rule, key_rule
+from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import QUALITIES
 
 SKILL, NO_SKILL, NOT_ENOUGH_DATA = VERDICTS = ("skill", "no_skill", "not_enough_data")

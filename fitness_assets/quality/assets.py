@@ -3,15 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.engine.duckdb_reader import reader
+from fitness_assets.engine.layer_step import Frames, Step, Work, stage
+from fitness_assets.lake.staging import Staging
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
 from fitness_assets.quality.transforms import tally
 from fitness_assets.quality.verdicts import rows
-from fitness_assets.reader import reader
 from fitness_assets.silver.tables import CLEAN_DAYS
-from fitness_assets.staging import Staging
-from fitness_assets.steps import Frames, Step, Work, stage
 
 
 def _make(work: Work, sources: Frames) -> Staging:

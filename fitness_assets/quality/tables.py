@@ -1,9 +1,9 @@
 """What the audit holds: each diagnostic with its value, its threshold and its verdict, and the verdicts that follow."""
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
-from fitness_assets.dictionary import Column, Table
 from fitness_assets.gold.tables import MONTHLY_SUMMARY
-from fitness_assets.rules import Rule, SetRule
+from fitness_assets.schema.rules import Rule, SetRule
+from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 
 PLAUSIBLE, SUSPICIOUS, LOOKS_GENERATED, NOT_ENOUGH_DATA = VERDICTS = (

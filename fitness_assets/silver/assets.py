@@ -1,10 +1,10 @@
 """When and where silver is made: one step judges the logged rows and writes both of its tables."""
 
 from fitness_assets.bronze.tables import LOGGED_DAYS
+from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
+from fitness_assets.lake.staging import Staging
 from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
-from fitness_assets.staging import Staging
-from fitness_assets.steps import Frames, Step, Work, stage, write
 
 
 def _make(work: Work, sources: Frames) -> Staging:

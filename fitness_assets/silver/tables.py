@@ -5,8 +5,8 @@ checked on ``silver/clean_days`` itself.
 """
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
-from fitness_assets.dictionary import Column, Table, range_rule
-from fitness_assets.rules import Rule, key_rule
+from fitness_assets.schema.rules import Rule, key_rule
+from fitness_assets.schema.table import Column, Table, range_rule
 
 LEVELS = ("sedentary", "light", "moderate", "active")
 QUALITIES = ("poor", "fair", "good", "excellent")

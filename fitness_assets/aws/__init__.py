@@ -1,0 +1,1 @@
+"""AWS clients: S3 and the Glue catalog."""

@@ -1,0 +1,1 @@
+"""Readers of uploads, one module for each kind."""

@@ -1,0 +1,270 @@
+"""Where uploads lie: in a folder of this machine, or below a prefix of a bucket.
+
+Here belongs finding uploads and having one of them here to read; not what is in them (``uploads.py``). A file name or a
+key is a label and nothing else: no path on this machine is ever made from a key.
+"""
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from fitness_assets.aws.s3 import Bucket, Object, ObjectMissingError
+from fitness_assets.bronze.readers.csv import RefusedError, require_name
+
+_UNFINISHED = re.compile(r"^[._~]|\.(tmp|part|partial|crdownload|swp)$", re.IGNORECASE)
+_S3 = re.compile(r"s3://([^/]+)(?:/(.*?))?/*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file or object that may be an upload.
+
+    Attributes:
+        uri: its path or S3 URI.
+        size_bytes: its size.
+        modified_at: when it was last changed, UTC.
+        stamp: text that changes whenever its bytes do: the ETag of an object, size and time of a file.
+    """
+
+    uri: str
+    size_bytes: int
+    modified_at: datetime
+    stamp: str
+
+    @property
+    def text(self) -> str:
+        """The URI as any table and log can hold it; a file's name may be bytes that are no UTF-8."""
+        return self.uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
+class Place(ABC):
+    """Where uploads lie."""
+
+    @abstractmethod
+    def find(self) -> list[Found]:
+        """All uploads at any depth, in the order of their names; hidden and unfinished ones left out.
+
+        Raises:
+            OSError: if nobody can look there; the message is one sentence for a person.
+        """
+
+    @abstractmethod
+    def look(self, uri: str) -> Found | None:
+        """The upload of that name as it is now; None if it is gone."""
+
+    @abstractmethod
+    def content_sha256(self, found: Found) -> str:
+        """SHA-256 of the bytes of an upload, in hexadecimal digits."""
+
+    @abstractmethod
+    def here(self, found: Found, scratch: Path) -> AbstractContextManager[Path]:
+        """The upload as a file of this machine.
+
+        Args:
+            found: which.
+            scratch: a folder for a copy, if one is needed; removed again afterwards.
+        """
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload with content that no other one of its run has, but for those with a name that is refused.
+
+    Attributes:
+        place: where it lies.
+        found: as it was found there.
+        content_sha256: SHA-256 of its bytes, in hexadecimal digits.
+    """
+
+    place: Place
+    found: Found
+    content_sha256: str
+
+    @property
+    def upload_id(self) -> str:
+        """The first digits of the content hash: the name under which rows refer to their upload.
+
+        Where the name is refused, it counts too: the same content may come, or lie there already, under a better one.
+        """
+        try:
+            require_name(self.found.uri)
+        except RefusedError:
+            return hashlib.sha256(f"{self.content_sha256} {self.found.text}".encode()).hexdigest()[:16]
+        return self.content_sha256[:16]
+
+    def is_unchanged(self) -> bool:
+        """Whether it is still the one that was hashed, and not one that is being copied in right now."""
+        return self.place.look(self.found.uri) == self.found
+
+
+def place_of(text: str, must_exist: bool = False) -> Place:
+    """The place that a path or an ``s3://bucket/prefix`` names.
+
+    Args:
+        text: the name.
+        must_exist: whether a prefix without any upload is an error, as a missing folder always is.
+    """
+    s3 = _S3.match(text)
+    return Prefix(Bucket(s3[1]), s3[2] or "", must_exist) if s3 else Folder(Path(text))
+
+
+def identify(
+    places: Sequence[Place], known: Mapping[tuple[str, str], str], unread: dict[str, str] | None = None
+) -> list[Upload]:
+    """The uploads of some places in the order of ingestion (last changed, then name), each `upload_id` once.
+
+    Args:
+        places: where to look.
+        known: content hashes by URI (as text) and stamp; what is among these is not read again.
+        unread: gets the URIs (as text) of those that cannot be read, each with the reason; None: one ends it all.
+    """
+    uploads: dict[str, Upload] = {}
+    everything = ((place, found) for place in places for found in place.find())
+    for place, found in sorted(everything, key=lambda item: (item[1].modified_at, item[1].uri)):
+        try:
+            content_sha256 = known.get((found.text, found.stamp)) or place.content_sha256(found)
+        except OSError as error:
+            if unread is None:
+                raise
+            unread[found.text] = str(error)
+            continue
+        upload = Upload(place, found, content_sha256)
+        uploads.setdefault(upload.upload_id, upload)
+    return list(uploads.values())
+
+
+@dataclass(frozen=True)
+class Folder(Place):
+    """A folder of this machine, or one file.
+
+    Attributes:
+        path: where it is.
+    """
+
+    path: Path
+
+    def find(self) -> list[Found]:
+        """The files of the folder, or the one file.
+
+        Raises:
+            FileNotFoundError: if there is no such file or folder.
+        """
+        if self.path.is_file():
+            return [_file(self.path)]
+        if not self.path.is_dir():
+            raise FileNotFoundError(
+                f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
+            )
+        paths = sorted(path for path in self.path.rglob("*") if path.is_file())
+        there = (self.look(str(path)) for path in paths if _is_finished(path.relative_to(self.path).parts))
+        return [found for found in there if found]  # one may be gone by now
+
+    def look(self, uri: str) -> Found | None:
+        """The file as it is now."""
+        try:
+            return _file(Path(uri))
+        except FileNotFoundError:
+            return None
+
+    def content_sha256(self, found: Found) -> str:
+        """Read the file."""
+        with Path(found.uri).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @contextmanager
+    def here(self, found: Found, scratch: Path) -> Iterator[Path]:
+        """The file itself."""
+        yield Path(found.uri)
+
+
+@dataclass(frozen=True)
+class Prefix(Place):
+    """The objects below a prefix, and the one that is named like it.
+
+    Attributes:
+        bucket: where they lie.
+        prefix: without slashes at its end; empty for the whole bucket.
+        must_exist: whether it is an error if nothing lies there.
+    """
+
+    bucket: Bucket
+    prefix: str
+    must_exist: bool = False
+
+    def find(self) -> list[Found]:
+        """The objects below the prefix, and the one that is named like it; markers of folders are none.
+
+        Raises:
+            FileNotFoundError: if nothing lies there, but must.
+        """
+        below = f"{self.prefix}/" if self.prefix else ""
+        objects = [
+            found
+            for found in self.bucket.list(below)
+            if not found.key.endswith("/") and _is_finished(found.key.removeprefix(below).split("/"))
+        ]
+        # What a run names may be an object with others below; where all uploads lie, there may be no right to ask.
+        if (self.must_exist or not objects) and (one := self._head(self.prefix)):
+            objects.insert(0, one)
+        if not objects and self.must_exist:
+            raise FileNotFoundError(f"There is no object {self.bucket.uri(self.prefix)}, and none below it.")
+        return [self._found(found) for found in objects]
+
+    def look(self, uri: str) -> Found | None:
+        """The object as it is now."""
+        one = self._head(self.bucket.key(uri))
+        return self._found(one) if one else None
+
+    def content_sha256(self, found: Found) -> str:
+        """Stream the object."""
+        digest = _Digest()
+        self.bucket.download(self.bucket.key(found.uri), cast(BinaryIO, digest))
+        return digest.sha256.hexdigest()
+
+    @contextmanager
+    def here(self, found: Found, scratch: Path) -> Iterator[Path]:
+        """A copy of the object."""
+        scratch.mkdir(parents=True, exist_ok=True)
+        copy = scratch / "upload"
+        try:
+            with copy.open("wb") as file:
+                self.bucket.download(self.bucket.key(found.uri), file)
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _head(self, key: str) -> Object | None:
+        try:
+            return self.bucket.head(key) if key else None
+        except ObjectMissingError:
+            return None
+
+    def _found(self, found: Object) -> Found:
+        return Found(self.bucket.uri(found.key), found.size_bytes, found.modified_at, found.etag)
+
+
+class _Digest:
+    """Takes bytes as a file does, and keeps only what they add up to."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return len(data)
+
+
+def _file(path: Path) -> Found:
+    stat = path.stat()
+    modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+    return Found(str(path), stat.st_size, modified_at, f"{stat.st_size} {modified_at.isoformat()}")
+
+
+def _is_finished(names: Sequence[str]) -> bool:
+    return not any(map(_UNFINISHED.search, names))

@@ -1,0 +1,91 @@
+"""The lake's own commands: `python -m fitness_assets versions|rollback|dictionary|spark-server`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from fitness_assets.engine.java import require_java
+from fitness_assets.engine.session import connect_server, store_of
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.version import LakeError
+from fitness_assets.registry import group_of, page
+from fitness_assets.settings import load_settings
+
+
+class _Key(click.ParamType):
+    name = "layer/table"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            group_of(value)
+        except KeyError as error:
+            self.fail(error.args[0], param, ctx)
+        return value
+
+
+def _lake() -> Lake:
+    def no_spark() -> Any:
+        raise LakeError("this command reads no table")
+
+    return Lake(store_of(load_settings()), no_spark)
+
+
+@contextmanager
+def _plain_failures() -> Iterator[None]:
+    try:
+        yield
+    except (LakeError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Dispatch to the commands below."""
+
+
+@main.command()
+@click.argument("key", type=_Key(), metavar="LAYER/TABLE")
+def versions(key: str) -> None:
+    """List the versions of a table that can still be looked at; the current one is marked."""
+    tables = group_of(key)
+    sealing = tables[-1]
+    with _plain_failures():
+        lake = _lake()
+        found = lake.versions(sealing)
+        if not found:
+            place = next(lake.store.location(table) for table in tables if table.key == key)
+            raise LakeError(f"{key} has no version at {place}: materialize it first, or run this where its .env is.")
+        for version in found:
+            audits = {table.key: lake.audit(table, version) for table in tables}
+            audit, failed = audits[key], [v.rule for each in audits.values() for v in each.verdicts if v.blocks]
+            state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""
+            click.echo(f"{version}  {audit.created_at}  {audit.rows:>12,} rows  run {audit.run_id}  {state}".rstrip())
+
+
+@main.command()
+@click.argument("key", type=_Key(), metavar="LAYER/TABLE")
+@click.argument("version")
+def rollback(key: str, version: str) -> None:
+    """Make VERSION of a table current again, together with the tables that were published with it."""
+    tables = group_of(key)
+    with _plain_failures():
+        _lake().rollback(tables, version)
+    click.echo(f"{', '.join(table.key for table in tables)}: version {version} is current")
+
+
+@main.command()
+def dictionary() -> None:
+    """Print the page for analysts that describes every table."""
+    click.echo(page(), nl=False)
+
+
+@main.command()
+@click.option("--port", default=15002, show_default=True, type=click.IntRange(1024, 65535), help="Of 127.0.0.1.")
+def spark_server(port: int) -> None:
+    """Become a Spark Connect server, for runs with FITNESS_SPARK_REMOTE=sc://127.0.0.1:PORT."""
+    require_java()
+    command = connect_server(load_settings(), port)
+    os.execv(command[0], command)  # noqa: S606, no shell is meant

@@ -1,0 +1,1 @@
+"""Where Spark code runs, how DuckDB reads tables and checks rules, and what every layer step does."""

@@ -1,0 +1,1 @@
+"""The Dagster side: assets, checks, IO manager, sensors, notifications and Pipes."""

@@ -1,0 +1,85 @@
+"""What CloudWatch is told of a lake in a bucket: how runs went, and that somebody is still looking for uploads.
+
+All metrics are in one namespace, with the bucket as their dimension, so that an alarm needs no more than a name.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from logging import Logger
+from typing import Any
+
+from fitness_assets.orchestration.messages import Report
+from fitness_assets.silver.tables import REJECTED_DAYS
+
+NAMESPACE = "fitness-assets"
+_SEVERITIES = ("blocking", "error", "warning")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One value at one time.
+
+    Attributes:
+        name: what it measures.
+        value: how much.
+        unit: a unit of CloudWatch.
+        severity: of the checks that are counted; None where no checks are.
+    """
+
+    name: str
+    value: float
+    unit: str = "Count"
+    severity: str | None = None
+
+
+HEARTBEAT = Metric("Heartbeat", 1)
+"""Sent by each look for uploads; its absence means that nobody looks."""
+
+
+def of_run(report: Report, seconds: float, failed: bool) -> Iterator[Metric]:
+    """How a run went: rows in, quarantined, rejected (in all), checks that fail, seconds, and whether it failed."""
+    if report.uploads:
+        yield Metric("RowsIn", sum(row["rows_read"] for row in report.uploads))
+        yield Metric("RowsQuarantined", sum(row["rows_quarantined"] for row in report.uploads))
+    for audit in report.audits:
+        if audit.table == REJECTED_DAYS.key:
+            yield Metric("RowsRejected", audit.rows)
+    for severity in _SEVERITIES:
+        failures = sum(verdict.severity == severity for _, verdict in report.failed)
+        yield Metric("CheckFailures", failures, severity=severity)
+    yield Metric("RunSeconds", seconds, "Seconds")
+    yield Metric("RunFailures", int(failed))
+
+
+def put(metrics: Sequence[Metric], bucket: str, client: Callable[[], Any], log: Logger) -> bool:
+    """Send metrics; where that fails, say so in the log and go on.
+
+    Args:
+        metrics: at most 1,000.
+        bucket: the dimension.
+        client: makes a boto3 client for CloudWatch.
+        log: for why they were not sent.
+
+    Returns:
+        Whether they were sent.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    data = [
+        {
+            "MetricName": metric.name,
+            "Value": metric.value,
+            "Unit": metric.unit,
+            "Dimensions": [
+                {"Name": "Bucket", "Value": bucket},
+                *([{"Name": "Severity", "Value": metric.severity}] if metric.severity else []),
+            ],
+        }
+        for metric in metrics
+    ]
+    try:
+        client().put_metric_data(Namespace=NAMESPACE, MetricData=data)
+    except (BotoCoreError, ClientError) as error:
+        log.warning(f"Metrics were not sent to CloudWatch: {error}")
+        return False
+    return True

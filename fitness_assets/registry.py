@@ -1,0 +1,69 @@
+"""All tables of the project in the order of the walk, and their page for analysts."""
+
+from collections.abc import Iterator
+
+from fitness_assets.bronze.tables import TABLES as BRONZE
+from fitness_assets.gold.tables import TABLES as GOLD
+from fitness_assets.predictions.tables import TABLES as PREDICTIONS
+from fitness_assets.quality.tables import TABLES as QUALITY
+from fitness_assets.schema.table import Column, Table
+from fitness_assets.silver.tables import TABLES as SILVER
+
+GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY)
+"""Tables that one step writes share a version and are published and rolled back together."""
+
+TABLES: tuple[Table, ...] = tuple(table for group in GROUPS for table in group)
+
+
+def group_of(key: str) -> tuple[Table, ...]:
+    """The tables that are published together with ``layer/table``.
+
+    Raises:
+        KeyError: if there is no such table.
+    """
+    return next((group for group in GROUPS if key in {table.key for table in group}), ()) or _unknown(key)
+
+
+def table_of(key: str) -> Table:
+    """The table ``layer/table``.
+
+    Raises:
+        KeyError: if there is no such table.
+    """
+    return next(table for table in group_of(key) if table.key == key)
+
+
+def page() -> str:
+    """The dictionary as Markdown, for analysts."""
+    return "\n".join(_page_lines()) + "\n"
+
+
+def _unknown(key: str) -> tuple[Table, ...]:
+    raise KeyError(f"there is no table {key}; there are {', '.join(table.key for table in TABLES)}")
+
+
+def _page_lines() -> Iterator[str]:
+    yield "# Data dictionary"
+    yield ""
+    yield "Made from the tables' declarations by `python -m fitness_assets dictionary > docs/dictionary.md`."
+    for table in TABLES:
+        yield from ("", f"## {table.key}", "", table.description, "")
+        grain, key = table.grain.removeprefix("one "), ", ".join(f"`{name}`" for name in table.primary_key)
+        yield f"One row for each {grain}; primary key: {key}."
+        yield from ("", "| column | type | unit | may be empty | values | meaning | made from | example |")
+        yield "|---|---|---|---|---|---|---|---|"
+        yield from map(_column_line, table.columns)
+        yield from ("", "| rule | if it fails | what holds |", "|---|---|---|")
+        for name, description, severity in table.checks:
+            yield f"| `{name}` | {_CONSEQUENCE[severity]} | {description} |"
+
+
+_CONSEQUENCE = {"blocking": "not published", "error": "error, published", "warning": "warning, published"}
+
+
+def _column_line(column: Column) -> str:
+    values = "{:g} to {:g}".format(*column.range) if column.range else ", ".join(column.allowed)
+    sources = ", ".join(f"`{source}`" for source in column.sources)
+    nullable = "yes" if column.nullable else "no"
+    cells = (f"`{column.name}`", column.type, column.unit or "", nullable, values, column.description, sources)
+    return f"| {' | '.join(cells)} | {column.example} |"

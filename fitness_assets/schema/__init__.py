@@ -1,0 +1,1 @@
+"""How tables are described: columns, keys and rules, and what is derived from them."""

@@ -1,0 +1,54 @@
+"""What every step does alike, wherever it runs."""
+
+import logging
+import time
+
+import pytest
+
+from fitness_assets.engine import layer_step as steps
+from fitness_assets.engine.layer_step import Work, stage, write
+from fitness_assets.gold.tables import DIM_DATE
+from fitness_assets_tests.conftest import frame_of
+
+
+@pytest.fixture
+def said(caplog, monkeypatch):
+    """Waits until a text was logged, with minutes that pass quickly."""
+    monkeypatch.setattr(steps, "_MINUTE", 0.02)
+    caplog.set_level(logging.INFO)
+
+    def wait(text: str) -> bool:
+        patience = time.monotonic() + 30
+        while text not in caplog.text and time.monotonic() < patience:
+            time.sleep(0.01)
+        return text in caplog.text
+
+    return wait
+
+
+def work(lake) -> Work:
+    return Work(lake, "run", logging.getLogger("step"))
+
+
+def test_a_version_that_takes_minutes_says_how_far_it_is(lake, said, caplog):
+    def write_all(staging):
+        assert said("version 000001, minute 1: written so far nothing")
+        write(staging, DIM_DATE, frame_of(lake.spark, DIM_DATE, [{}]))
+        assert said("written so far gold/dim_date (1 rows)")
+
+    stage(work(lake), [DIM_DATE], {}, write_all)
+    caplog.clear()
+    time.sleep(0.2)
+    assert not caplog.records, "nothing is said once it is made"
+
+
+def test_a_step_that_fails_says_no_more(lake, said, caplog):
+    def write_all(staging):
+        assert said("minute 2")
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        stage(work(lake), [DIM_DATE], {}, write_all)
+    caplog.clear()
+    time.sleep(0.2)
+    assert not caplog.records

@@ -1,0 +1,307 @@
+"""A lake in a bucket when things go wrong: readers see one version or the other, and whoever comes next mends it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+
+from fitness_assets.aws.s3 import Bucket, BucketError, ObjectChangedError
+from fitness_assets.lake.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
+from fitness_assets.lake.s3 import S3Store
+from fitness_assets.lake.staging import Staging
+from fitness_assets.lake.version import LakeError, VersionConflictError
+from fitness_assets.registry import table_of
+from fitness_assets_tests.conftest import frame_of, published
+
+DIM_USER, DIM_DATE, LOGGED = table_of("gold/dim_user"), table_of("gold/dim_date"), table_of("bronze/logged_days")
+AUDIT = table_of("quality/audit")
+TABLES = [DIM_DATE, DIM_USER]  # the last one decides
+
+
+@pytest.fixture
+def lake(bucket) -> Lake:
+    """A lake that is looked at without Spark."""
+
+    def no_spark():
+        raise AssertionError("Spark was started")
+
+    return Lake(S3Store(bucket, {"gold": "gold tables"}), no_spark)
+
+
+@pytest.fixture
+def spark_lake(bucket, spark) -> Lake:
+    return Lake(S3Store(bucket, {}), lambda: spark)
+
+
+def stage(lake: Lake, tables=TABLES) -> Staging:
+    """A version without rows, which needs no Spark."""
+    staging = lake.stage(tables, {}, "run")
+    for table in tables:
+        lake.store.finish(table, staging.version, None, None)
+    staging.seal()
+    staging.clean_up()
+    return staging
+
+
+def bucket_of(lake: Lake) -> Bucket:
+    assert isinstance(lake.store, S3Store)
+    return lake.store.bucket
+
+
+def seen(lake: Lake) -> list[str]:
+    """The versions that readers see, read as they do; fails where a table is not whole."""
+    found = []
+    for table in TABLES:
+        files = published(bucket_of(lake), lake.store.location(table))
+        for file in files.values():
+            pq.read_metadata(file)
+        found.append(next(iter(files)).split("/")[-2])
+    return found
+
+
+def manifest(table) -> str:
+    return f"{table.name}/_symlink_format_manifest/manifest"
+
+
+def times(count, fault, *parts):
+    """That fault for so many of the requests that have all these parts."""
+    left = iter([fault] * count)
+    return lambda request: next(left, None) if all(part in request for part in parts) else None
+
+
+@pytest.mark.parametrize("fault", [500, 503, "slow", "cut", "lost"])
+@pytest.mark.parametrize("request_", ["PUT", "GET", "HEAD", f"PUT {manifest(DIM_USER)}", f"PUT {manifest(DIM_DATE)}"])
+def test_a_fault_that_passes_is_not_noticed(lake, cloud, fault, request_):
+    stage(lake).publish()
+    with cloud.faults(times(2, fault, *request_.split())):
+        stage(lake).publish()
+    assert seen(lake) == ["000002", "000002"]
+    assert lake.versions(DIM_USER) == ["000001", "000002"]
+
+
+@pytest.mark.parametrize("fault", [500, 503, "cut"])
+@pytest.mark.parametrize(("stuck", "expected"), [(DIM_USER, ["000001"] * 2), (DIM_DATE, ["000001", "000002"])])
+def test_a_fault_that_stays_while_publishing_leaves_whole_tables_and_the_next_look_mends_them(
+    lake, cloud, monkeypatch, fault, stuck, expected
+):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    stage(lake).publish()
+    staging = stage(lake)
+    with (
+        cloud.faults(times(99, fault, "PUT", manifest(stuck))),
+        pytest.raises(BucketError, match=r"^s3://.*manifest: "),
+    ):
+        staging.publish()
+    assert seen(lake) == expected
+    lake.mend(TABLES)
+    assert len(set(seen(lake))) == 1
+    stage(lake).publish()
+    assert seen(lake) == ["000003", "000003"]
+
+
+def test_of_two_that_publish_in_the_same_moment_one_is_told(lake, cloud):
+    stage(lake).publish()
+    mine, theirs = stage(lake), stage(lake)
+    done = []
+
+    def in_between(request):
+        if not done and request.startswith("PUT") and manifest(DIM_USER) in request:
+            done.append(request)
+            theirs.publish()  # after mine has looked what is there, and before its manifest is
+        return
+
+    with cloud.faults(in_between), pytest.raises(VersionConflictError, match="gold/dim_user version 000002 was not"):
+        mine.publish()
+    assert done
+    assert seen(lake) == ["000003", "000003"]
+
+
+def test_a_publisher_that_slept_between_two_tables_undoes_nothing(lake, cloud):
+    stage(lake).publish()
+    mine = stage(lake)
+    done = []
+
+    def in_between(request):
+        if not done and request.startswith("PUT") and manifest(DIM_DATE) in request:
+            done.append(request)
+            stage(lake).publish()  # mine has published what decides, and not yet what follows
+        return
+
+    with cloud.faults(in_between), pytest.raises(VersionConflictError):
+        mine.publish()
+    assert done
+    assert seen(lake) == ["000003", "000003"]
+
+
+def test_a_slow_publisher_does_not_show_its_report_over_a_newer_one(lake, cloud):
+    def reported(content):
+        staging = lake.stage([AUDIT], {}, "run")
+        staging.attach(AUDIT, "report.html", content)
+        lake.store.finish(AUDIT, staging.version, None, None)
+        staging.seal()
+        return staging
+
+    reported(b"first").publish()
+    mine, done = reported(b"mine"), []
+
+    def in_between(request):
+        if not done and request.startswith("PUT") and request.endswith("/quality/report.html"):
+            done.append(request)
+            reported(b"newer").publish()
+        return
+
+    with cloud.faults(in_between):
+        mine.publish()
+    assert done
+    assert bucket_of(lake).get("quality/report.html") == b"newer"
+    assert not lake.mend([AUDIT])
+
+
+def test_of_two_that_begin_in_the_same_moment_each_has_a_number_of_its_own(lake, cloud):
+    others = []
+
+    def in_between(request):
+        if not others and request.startswith("PUT") and "_claims/000001" in request:
+            others.append("")
+            others[0] = lake.store.claim(TABLES)
+        return
+
+    with cloud.faults(in_between):
+        mine = lake.store.claim(TABLES)
+    assert sorted([mine, *others]) == ["000001", "000002"]
+
+
+def test_a_number_that_s3_could_not_decide_on_is_asked_for_again(lake, monkeypatch):
+    put, refused = Bucket.put, iter([ObjectChangedError("409 ConditionalRequestConflict")])
+
+    def conflict(*args, **more):
+        if error := next(refused, None):
+            raise error
+        return put(*args, **more)
+
+    monkeypatch.setattr(Bucket, "put", conflict)
+    assert lake.store.claim(TABLES) == "000001"
+
+
+@pytest.mark.parametrize("key", ["_versions/", "_versions/000001_$folder$", "_versions/000001 copy/a", "_claims/"])
+def test_what_other_tools_leave_in_the_bucket_holds_nobody_up(lake, key):
+    stage(lake).publish()
+    bucket_of(lake).put(f"gold tables/{DIM_USER.name}/{key}", b"")
+    stage(lake).publish()
+    assert seen(lake) == ["000002", "000002"]
+    assert lake.collect_garbage(TABLES) == []
+
+
+CHILD = """
+import sys
+from fitness_assets.aws.s3 import Bucket
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.s3 import S3Store
+from fitness_assets_tests.lake.test_s3 import stage
+lake = Lake(S3Store(Bucket(sys.argv[1]), {"gold": "gold tables"}), lambda: None)
+print("ready", flush=True)
+stage(lake).publish()
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("_versions/000002.json", ["000001", "000001"]),
+        (manifest(DIM_USER), ["000001", "000001"]),
+        (manifest(DIM_DATE), ["000001", "000002"]),
+    ],
+    ids=["while the audit is stored", "between staging and publishing", "between two tables"],
+)
+def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_them(lake, cloud, moment, expected):
+    stage(lake).publish()
+    child = subprocess.Popen([sys.executable, "-c", CHILD, bucket_of(lake).name], env=os.environ)
+
+    def kill(request):
+        if request.startswith("PUT") and moment in request and child.poll() is None:
+            child.kill()
+            child.wait()
+            return "cut"
+        return None
+
+    with cloud.faults(kill):
+        assert child.wait(60) == -signal.SIGKILL
+    assert seen(lake) == expected
+    lake.mend(TABLES)
+    assert len(set(seen(lake))) == 1
+    staging = stage(lake)
+    staging.publish()
+    assert seen(lake) == [staging.version] * 2
+
+
+def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_goes(spark_lake, monkeypatch):
+    def take_in(user_id):
+        staging = spark_lake.stage([LOGGED], {}, "run")
+        staging.write(LOGGED, frame_of(spark_lake.spark, LOGGED, [{"user_id": user_id}]), append=True)
+        staging.seal()
+        staging.clean_up()
+        staging.publish()
+
+    for number in range(7):
+        take_in(str(number))
+    later = spark_lake.store.names(LOGGED)["000007"] + KEEP_SECONDS + 60
+    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    assert spark_lake.collect_garbage([LOGGED]) == ["000001", "000002"]
+    assert spark_lake.versions(LOGGED) == ["000003", "000004", "000005", "000006", "000007"]
+    assert sorted(row["user_id"] for row in spark_lake.rows(LOGGED)) == list("0123456")
+    assert sorted(row["user_id"] for row in spark_lake.read(LOGGED, "000003").collect()) == list("012")
+
+
+def test_old_versions_that_cannot_be_removed_hold_up_no_publication(lake, cloud, monkeypatch, caplog):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for _ in range(6):
+        stage(lake).publish()
+    later = lake.store.names(DIM_USER)["000006"] + KEEP_SECONDS + 60
+    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    staging = stage(lake)
+    with cloud.faults(times(99, 503, "POST")):
+        assert staging.publish()
+    assert seen(lake) == ["000007", "000007"]
+    assert "gold/dim_user: old versions could not be removed: s3://" in caplog.text
+    assert set(lake.collect_garbage(TABLES)) == {"000001", "000002"}
+
+
+def test_old_versions_go_with_all_that_belongs_to_them(lake, monkeypatch):
+    for _ in range(7):
+        staging = lake.stage(TABLES, {}, "run")
+        for table in TABLES:
+            staging.attach(table, "card.md", b"# Card")
+            lake.store.finish(table, staging.version, None, None)
+        staging.seal()
+        staging.publish()
+    later = lake.store.names(DIM_USER)["000007"] + KEEP_SECONDS + 60
+    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    assert set(lake.collect_garbage(TABLES)) == {"000001", "000002"}
+    left = {found.key for found in bucket_of(lake).list("")}
+    assert not [key for key in left if "000001" in key or "000002" in key]
+    assert len([key for key in left if "card.md" in key]) == 2 * 5
+
+
+def test_what_a_killed_run_left_in_the_bucket_is_removed_after_a_day(lake, monkeypatch, tmp_path):
+    stage(lake).publish()
+    killed = lake.stage(TABLES, {}, "killed")
+    killed.scratch.mkdir(parents=True)
+    (killed.scratch / "rows").write_text("on their way")
+    uri = killed.share(killed.scratch / "rows")
+    assert bucket_of(lake).get(bucket_of(lake).key(uri)) == b"on their way"
+    lake.store.finish(DIM_USER, killed.version, None, None)
+    assert lake.collect_garbage(TABLES) == []
+    later = lake.store.names(DIM_USER)[killed.version] + KEEP_UNFINISHED_SECONDS + 60
+    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    assert set(lake.collect_garbage(TABLES)) == {killed.scratch.name, killed.version}
+    assert not [found.key for found in bucket_of(lake).list("") if killed.version in found.key]
+    assert seen(lake) == ["000001", "000001"]
+
+
+def test_a_manifest_from_elsewhere_is_refused_with_a_sentence(lake):
+    bucket_of(lake).put(f"gold tables/{manifest(DIM_USER)}", b"s3://elsewhere/a.parquet\n")
+    with pytest.raises(LakeError, match="does not say its version: a lake cannot be copied"):
+        lake.current(DIM_USER)

@@ -1,0 +1,331 @@
+"""What happens by itself: files that arrive ask for a run, and people are told how a run ended."""
+
+import logging
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import dagster as dg
+import pytest
+import yaml
+from dagster._daemon.monitoring import run_monitoring
+
+from fitness_assets.aws.glue import register
+from fitness_assets.aws.s3 import client
+from fitness_assets.bronze.sources import Folder, place_of
+from fitness_assets.definitions import build_defs
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.s3 import S3Store
+from fitness_assets.lake.version import Audit, LakeError, Verdict
+from fitness_assets.orchestration import messages, metrics
+from fitness_assets.orchestration.arrivals import DELAYS, State
+from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors
+from fitness_assets.registry import group_of
+from fitness_assets.settings import Settings
+from fitness_assets_tests.cloud import Inbox
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, looks, root_of
+
+ARN = "arn:aws:sns:eu-central-1:123456789012:fitness"
+
+
+@pytest.fixture
+def look(graph, instance, lake):
+    """One look of the sensor at the folder; its cursor is kept from one to the next."""
+    return looks(graph, instance, lake)
+
+
+def skipped(result: dg.SensorResult) -> str:
+    assert not result.run_requests
+    assert result.skip_reason
+    return str(result.skip_reason.skip_message)
+
+
+def run(graph: dg.Definitions, instance: dg.DagsterInstance, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+    """What the daemon does with a request, but for predictions, which tell nothing about arrivals."""
+    job = graph.resolve_job_def(JOB.name)
+    return job.execute_in_process(
+        run_config=request.run_config,
+        instance=instance,
+        tags={"dagster/run_key": str(request.run_key)},
+        asset_selection=[dg.AssetKey(["bronze", "uploads"])],
+        raise_on_error=False,
+    )
+
+
+def test_files_that_arrive_together_share_a_run_and_enter_once(look, raw, graph, instance, rows):
+    assert "all uploads taken in: 0." in skipped(look())
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (raw / "b'; DROP TABLE.csv").write_text("not,an,upload\n1,2,3\n")
+    (raw / "still_copying.csv.part").write_text("half")
+    (request,) = look().run_requests
+    assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [
+        str(raw / "a.csv"),
+        str(raw / "b'; DROP TABLE.csv"),
+    ]
+    assert run(graph, instance, request).success
+    assert {row["status"] for row in rows("bronze/uploads")} == {"ingested", "refused"}
+    assert "all uploads taken in: 2." in skipped(look())
+
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('8120', '9120')}\n")
+    (again,) = look().run_requests
+    assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "a.csv")]
+    assert run(graph, instance, again).success
+    assert len(rows("bronze/uploads")) == 3
+    assert "all uploads taken in" in skipped(look())
+
+
+def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (request,) = look().run_requests
+    key = {"dagster/run_key": str(request.run_key)}
+    lost = instance.create_run_for_job(graph.resolve_job_def(JOB.name), tags=key, status=dg.DagsterRunStatus.STARTED)
+    assert "under way" in skipped(look())
+    instance.report_run_failed(lost)
+    assert "next try is in 60 s" in skipped(look())
+
+
+def test_a_run_that_died_with_the_machine_holds_the_next_one_up_for_hours_and_not_for_ever(
+    root, tmp_path, graph, monkeypatch
+):
+    config = yaml.safe_load((root / "dagster.yaml").read_text())
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=config) as instance:
+        assert instance.run_monitoring_enabled
+        workspace: Any = SimpleNamespace(instance=instance, create_request_context=lambda: None)
+        dead = instance.create_run_for_job(graph.resolve_job_def(JOB.name), status=dg.DagsterRunStatus.STARTING)
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", JOB.name), dead.run_id)
+        for hours, status in ((3, dg.DagsterRunStatus.STARTED), (5, dg.DagsterRunStatus.FAILURE)):
+            later = datetime.now(UTC).timestamp() + hours * 3_600
+            monkeypatch.setattr(run_monitoring, "get_current_timestamp", lambda later=later: later)
+            assert not any(run_monitoring.execute_run_monitoring_iteration(workspace, logging.getLogger("x")))
+            assert instance.get_runs()[0].status == status
+
+
+def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance, rows, monkeypatch):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (raw / "locked.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
+    hash_of = Folder.content_sha256
+
+    def locked(self, found):
+        if found.uri == str(raw / "locked.csv"):
+            raise PermissionError("no right to read it")
+        return hash_of(self, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "content_sha256", locked)
+        (request,) = look().run_requests
+        assert run(graph, instance, request).success
+    assert len(rows("bronze/uploads")) == 1
+    assert "New uploads wait (1)" in skipped(look())
+    monkeypatch.setattr(
+        "fitness_assets.orchestration.sensors.time.time", lambda: datetime.now(UTC).timestamp() + DELAYS[0]
+    )
+    (again,) = look().run_requests
+    assert run(graph, instance, again).success
+    assert len(rows("bronze/uploads")) == 2
+    assert "all uploads taken in: 2." in skipped(look())
+
+
+def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, graph, instance, rows):
+    for name in (b"M\xfcller.csv", b"M\xfcller.txt"):
+        Path(os.fsdecode(os.fsencode(raw) + b"/" + name)).write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (request,) = look().run_requests
+    request = dg.deserialize_value(dg.serialize_value(request), dg.RunRequest)  # on its way to the daemon
+    assert run(graph, instance, request).success
+    assert {(Path(row["uri"]).name, row["status"]) for row in rows("bronze/uploads")} == {
+        ("M\\xfcller.csv", "ingested"),
+        ("M\\xfcller.txt", "refused"),
+    }
+    assert "all uploads taken in: 2." in skipped(look())
+    (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
+    (again,) = look().run_requests
+    assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
+
+
+def test_a_folder_that_is_not_there_is_a_reason_to_wait(instance, lake, tmp_path):
+    graph = build_defs(Settings(local_root=root_of(lake), raw_path=str(tmp_path / "nowhere")), lake=lake)
+    context = dg.build_sensor_context(instance=instance, cursor=State(settled="x").to_json(), resources={"lake": lake})
+    result = graph.get_repository_def().get_sensor_def("new_uploads")(context)
+    assert isinstance(result, dg.SensorResult)
+    assert "nowhere" in skipped(result)
+    assert result.cursor is None, "what was known stays known"
+
+
+class TestInABucket:
+    @pytest.fixture
+    def tick(self, bucket, lake, instance):
+        """One look of the sensor at ``raw/`` of a bucket, with a lake in it; its cursor is kept."""
+        there = Lake(S3Store(bucket, {}), lambda: lake.spark)
+        graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=there)
+        sensor = graph.get_repository_def().get_sensor_def("new_uploads")
+        assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+        return there, looks(graph, instance, there)
+
+    def test_an_object_asks_for_a_run_and_markers_and_unfinished_ones_do_not(self, bucket, tick):
+        for key in ("raw/", "raw/2024/", "raw/a.csv.part", "raw/_temporary/a.csv", "elsewhere/a.csv"):
+            bucket.put(key, b"")
+        assert "all uploads taken in: 0." in skipped(tick[1]())
+        bucket.put("raw/2024/'; DROP.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
+        (request,) = tick[1]().run_requests
+        assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [bucket.uri("raw/2024/'; DROP.csv")]
+
+    def test_an_object_that_is_gone_before_the_run_is_asked_for_when_it_is_back(self, bucket, tick, instance):
+        lake, look = tick
+        graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=lake)
+        for key in ("raw/a.csv", "raw/b.csv"):
+            bucket.put(key, f"{HEADER}\n{GOOD_ROW}\n".encode())
+        (request,) = look().run_requests
+        bucket.delete(["raw/a.csv"])
+        assert f"There is no object {bucket.uri('raw/a.csv')}" in failure_of(run(graph, instance, request))
+        bucket.put("raw/a.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
+        assert "New uploads wait (2)" in skipped(look())
+
+    def test_a_look_at_what_is_all_taken_in_reads_no_object_and_sends_a_heartbeat(self, bucket, tick, cloud):
+        for number in range(1_100):
+            bucket.put(f"raw/{number}.csv", b"")
+        lake, look = tick
+        known = [{"uri": found.uri, "stamp": found.stamp} for found in place_of(bucket.uri("raw")).find()]
+        lake.rows = lambda _: known
+        assert "all uploads taken in: 1100." in skipped(look())
+        before = len(cloud.requests)
+        assert "all uploads taken in: 1100." in skipped(look())
+        asked = cloud.requests[before:]
+        assert len([request for request in asked if "list-type=2" in request]) == 2, "a page of 1,000 and the rest"
+        assert not [request for request in asked if request.startswith("GET") and "list-type" not in request]
+        assert len([request for request in asked if request.startswith("POST")]) == 1, "the heartbeat"
+
+    def test_a_look_publishes_to_the_end_what_a_killed_run_had_begun(self, tick):
+        lake, look = tick
+        tables = group_of("gold/dim_user")
+        for _ in range(2):
+            staging = lake.stage(tables, {}, "run")
+            for table in tables:
+                lake.store.finish(table, staging.version, None, None)
+            staging.seal()
+            if lake.current(tables[-1]) is None:
+                staging.publish()
+        with lake.store.publishing(tables) as point:
+            point(tables[-1], "000002")
+        assert {lake.current(table) for table in tables} == {"000001", "000002"}
+        look()
+        assert {lake.current(table) for table in tables} == {"000002"}
+
+    def test_a_bucket_that_does_not_answer_is_a_reason_to_wait_and_no_heartbeat(self, tick, cloud, monkeypatch):
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        before = len(cloud.requests)
+        with cloud.faults(lambda request: 503 if request.startswith(("GET", "HEAD")) else None):
+            assert "503" in skipped(tick[1]())
+        assert not [request for request in cloud.requests[before:] if request.startswith("POST")]
+
+
+@pytest.fixture
+def inbox(cloud) -> Inbox:
+    return Inbox("fitness")
+
+
+def ended(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance, topic: str, lake: Lake) -> None:
+    """Have the sensors see the end of a run."""
+    success, failure = message_sensors(Listeners(topic, None, client))
+    sensor, kind = (success, "RUN_SUCCESS") if result.success else (failure, "RUN_FAILURE")
+    event = next(e for e in result.all_events if e.event_type_value == ("PIPELINE" + kind[3:]))
+    context = dg.build_run_status_sensor_context(
+        sensor.name, event, instance, result.dagster_run, resources={"lake": lake}
+    )
+    sensor(context if result.success else context.for_run_failure())
+
+
+def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, lake, materialize, instance):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n{GOOD_ROW.replace('8120', '8k')}\n")
+    (raw / "line\nbreak.csv").write_text("not,an,upload\n1,2,3\n")
+    ended(materialize("group:bronze or group:silver"), instance, inbox.arn, lake)
+    (message,) = inbox.read()
+    assert message["Subject"] == "fitness-assets: uploads ingested: 1, refused: 1, checks to look at: 1"
+    assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
+    assert "line?break.csv: refused, because no header was found" in message["Message"]
+    assert "bronze/uploads no_refused_uploads, failures: 1" in message["Message"]
+    assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
+
+
+def test_people_are_told_which_step_failed_and_why(inbox, raw, lake, materialize, instance):
+    result = materialize("group:silver")
+    assert "materialize bronze/logged_days first" in failure_of(result)
+    ended(result, instance, inbox.arn, lake)
+    (message,) = inbox.read()
+    assert message["Subject"] == "fitness-assets: failed in silver"
+    assert "materialize bronze/logged_days first" in message["Message"]
+    assert f"/runs/{result.run_id}" in message["Message"]
+
+
+def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, lake, materialize, instance, monkeypatch):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda path: 1 / 0)
+    ended(materialize("group:bronze"), instance, inbox.arn, lake)
+    (message,) = inbox.read()
+    assert "bronze: ZeroDivisionError: division by zero\n" in message["Message"]
+
+
+def test_a_message_on_thousands_of_uploads_says_as_much_as_is_sent(inbox, caplog):
+    row = {"status": "ingested", "rows_read": 365, "rows_quarantined": 0}
+    uploads = [row | {"uri": f"s3://lake/raw/{'ü' * 100}/{number}.csv"} for number in range(3_500)]
+    uploads.append({"status": "refused", "refusal": "the file is empty", "uri": "empty.csv"})
+    message = messages.success(messages.Report("run", [], uploads))
+    assert messages.send(message, inbox.arn, lambda: client("sns"), logging.getLogger("x")), caplog.text
+    first, *shown, more, where = message.text.split("\n")
+    assert first == "empty.csv: refused, because the file is empty"
+    assert all(line.endswith(".csv: 365 rows read, 0 quarantined") for line in shown)
+    assert more == f"{3_500 - len(shown):,} more uploads: see bronze/uploads"
+    assert "/runs/run" in where
+    steps = [(f"step {number}", "x" * 300_000) for number in range(9)]
+    assert messages.send(messages.failure("run", steps), inbox.arn, lambda: client("sns"), logging.getLogger("x"))
+
+
+def test_what_cloudwatch_is_told_of_a_run_that_a_blocking_rule_stopped():
+    verdicts = [Verdict("a", "blocking", "", 2), Verdict("b", "warning", "", 1), Verdict("c", "warning", "", 0)]
+    audit = Audit("silver/rejected_days", "000001", None, {}, "run", "now", rows=7, verdicts=verdicts)
+    uploads = [{"rows_read": 10, "rows_quarantined": 1}, {"rows_read": 5, "rows_quarantined": 0}]
+    values = {
+        (metric.name, metric.severity): metric.value
+        for metric in metrics.of_run(messages.Report("run", [audit], uploads), 12.5, failed=True)
+    }
+    assert values == {
+        ("RowsIn", None): 15,
+        ("RowsQuarantined", None): 1,
+        ("RowsRejected", None): 7,
+        ("CheckFailures", "blocking"): 1,
+        ("CheckFailures", "error"): 0,
+        ("CheckFailures", "warning"): 1,
+        ("RunSeconds", None): 12.5,
+        ("RunFailures", None): 1,
+    }
+
+
+def test_metrics_that_cannot_be_sent_are_logged_and_fail_nothing(cloud, caplog, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with cloud.faults(lambda request: 500):
+        assert not metrics.put([metrics.HEARTBEAT], "bucket", lambda: client("cloudwatch"), logging.getLogger("x"))
+    assert "Metrics were not sent to CloudWatch" in caplog.text
+
+
+def test_tables_that_glue_does_not_take_are_published_all_the_same_and_a_sentence_says_so(bucket):
+    table = group_of("gold/dim_user")[0]
+    with pytest.raises(LakeError, match=r"^gold/dim_user are published, but not in the Glue database nowhere: "):
+        register([table], S3Store(bucket, {}), "nowhere", lambda: client("glue"))
+
+
+@pytest.mark.parametrize("arn", [None, ARN])
+def test_what_cannot_be_sent_is_logged_and_fails_nothing(arn, caplog, monkeypatch):
+    with socket.socket() as nobody:  # bound, but nobody listens
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        caplog.set_level(logging.INFO)
+        message = messages.Message("subject", "the whole text")
+        sent = messages.send(
+            message, arn, lambda: boto3.client("sns", region_name="eu-central-1"), logging.getLogger("x")
+        )
+    assert not sent
+    assert "the whole text" in caplog.text
+    assert ("was not sent" in caplog.text) == (arn is not None)

@@ -1,0 +1,269 @@
+"""The audit: what it says of real days, of generated ones, of made-up people, and of faults planted in them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.engine.duckdb_reader import reader
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.quality import thresholds
+from fitness_assets.quality.diagnostics import diagnose, longest_by_chance
+from fitness_assets.quality.measures import Collected, Estimate, collect
+from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
+from fitness_assets.quality.thresholds import Bound, Diagnostic
+from fitness_assets.quality.transforms import tally
+from fitness_assets.quality.verdicts import rows, to_mend, verdicts
+from fitness_assets_tests import people
+
+ALL = {id(found): found for found in vars(thresholds).values() if isinstance(found, Diagnostic)}.values()
+
+
+@pytest.fixture(scope="module")
+def shared(root) -> Path:
+    folder = root.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared with the real data and the year file's generator is not there")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def findings(spark, tmp_path_factory):
+    """What the audit finds in raw days."""
+
+    def find(days: pd.DataFrame, quarantined: int = 0):
+        folder = tmp_path_factory.mktemp("audit")
+        held = people.tables(spark, days, folder / "tables", quarantined)
+        with reader(LocalStore(folder), {}, held) as tables:
+            return diagnose(collect(tables, lambda: tally(tables), held[UPLOADS.key].to_pylist()))
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def plausible(findings):
+    return findings(people.plausible())
+
+
+@pytest.fixture(scope="module")
+def planted(findings):
+    return findings(people.with_planted_faults(people.plausible()))
+
+
+@pytest.fixture(scope="module")
+def careless(findings):
+    return findings(people.careless(people.plausible()), quarantined=60)
+
+
+@pytest.fixture(scope="module")
+def generated(findings, shared, tmp_path_factory):
+    out = tmp_path_factory.mktemp("year") / "year.csv"
+    subprocess.run([sys.executable, str(shared / "bench" / "make_year.py"), "100", "150", str(out)], check=True)
+    return findings(pd.read_csv(out, parse_dates=["date"], dtype={"user_id": str}))
+
+
+def fitbit(folder: Path) -> pd.DataFrame:
+    """The three tables of the Fitbit data joined into the raw contract; each writes its dates in its own way."""
+    activity = pd.read_csv(folder / "dailyActivity_merged.csv")
+    sleep = pd.read_csv(folder / "sleepDay_merged.csv").drop_duplicates(["Id", "SleepDay"])
+    weight = pd.read_csv(folder / "weightLogInfo_merged.csv")
+    activity["date"] = pd.to_datetime(activity.ActivityDate, format="%m/%d/%Y")
+    sleep["date"] = pd.to_datetime(sleep.SleepDay, format="%m/%d/%Y")
+    weight["date"] = pd.to_datetime(weight.Date, format="%m-%d-%Y")
+    days = activity.merge(sleep, "left", ["Id", "date"]).merge(weight, "left", ["Id", "date"])
+    return pd.DataFrame(
+        {
+            "user_id": days.Id.astype(str),
+            "date": days.date,
+            "steps": days.TotalSteps,
+            "sleep_hours": days.TotalMinutesAsleep / 60,
+            "calories_burned": days.Calories,
+            "exercise_minutes": days.VeryActiveMinutes + days.FairlyActiveMinutes,
+            "weight_kg": days.WeightKg,
+            "bmi": days.BMI,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def real(findings, shared):
+    return findings(fitbit(shared / "data" / "fitbit"))
+
+
+def found_in(findings, name, scope):
+    return next(f for f in findings if (f.diagnostic.name, f.scope) == (name, scope))
+
+
+def verdict_of(findings):
+    return {verdict.scope: verdict.verdict for verdict in verdicts(findings)}
+
+
+def test_the_sample_looks_generated_and_says_why(findings, root):
+    days = pd.read_csv(root / "data" / "raw" / "sample.csv", dtype={"user_id": str})
+    numbers = [name for name in days.columns if name not in ("user_id", "date", "gender")]
+    days[numbers] = days[numbers].apply(pd.to_numeric, errors="coerce")
+    found = findings(days[days.steps.notna()].assign(date=lambda d: pd.to_datetime(d.date)))
+    assert verdict_of(found)["file"] == LOOKS_GENERATED
+    reasons = {(f.diagnostic.name, f.scope) for f in found if f.verdict == LOOKS_GENERATED}
+    assert {
+        ("people_differ", "stress_level"),
+        ("day_to_day", "weight_kg"),
+        ("weight_change_day", "weight_kg"),
+    } < reasons
+    assert ("link", "calories_burned ~ steps") in reasons
+
+
+def test_the_year_file_looks_generated_and_says_why(generated):
+    said = verdict_of(generated)
+    assert said["file"] == LOOKS_GENERATED
+    assert {name for name, verdict in said.items() if verdict == LOOKS_GENERATED} == {"file", *METRICS} - {"bmi"}
+    assert found_in(generated, "link", "calories_burned ~ steps").verdict == PLAUSIBLE, "the one link that is built in"
+
+
+def test_real_wearables_do_not_look_generated(real):
+    said = verdict_of(real)
+    assert said["file"] != LOOKS_GENERATED
+    assert LOOKS_GENERATED not in said.values()
+    assert said["stress_level"] == said["heart_rate_avg"] == NOT_ENOUGH_DATA
+    assert said["steps"] in (PLAUSIBLE, SUSPICIOUS)
+
+
+@pytest.mark.parametrize(
+    ("name", "references"),
+    [
+        ("people_differ", thresholds.FITBIT_BETWEEN),
+        ("day_to_day", thresholds.FITBIT_DAY_TO_DAY),
+        ("link", thresholds.FITBIT_LINKS),
+    ],
+)
+def test_what_thresholds_cite_is_what_real_wearables_give(real, name, references):
+    measured = {scope: found_in(real, name, scope).found.value for scope in references}
+    assert measured == pytest.approx(references, abs=0.02)
+
+
+def test_people_as_they_are_trip_nothing(plausible):
+    assert {
+        (f.diagnostic.name, f.scope): f.verdict for f in plausible if f.verdict in (SUSPICIOUS, LOOKS_GENERATED)
+    } == {}
+    assert set(verdict_of(plausible).values()) == {PLAUSIBLE}
+    assert to_mend(plausible) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "says"),
+    [
+        ("scale_jump", "weight_kg", ["user 03: 8", "2024-03-01"]),
+        ("copied_days", "file", ["04 and 05: 150 days"]),
+        ("round_people", "steps", ["user 07: 100%"]),
+        ("identical_stretch", "heart_rate_avg", ["user 09: 7 days from 2024-01-31 to 2024-02-06"]),
+        ("changing_identity", "file", ["1 of 30"]),
+        ("longest_gap", "file", ["user 11: 60 days until 2024-04-10"]),
+    ],
+)
+def test_a_planted_fault_is_named_with_its_person_and_day(planted, name, scope, says):
+    found = found_in(planted, name, scope)
+    assert found.verdict == SUSPICIOUS
+    for text in says:
+        assert text in found.text
+    assert verdict_of(planted)["file"] == SUSPICIOUS
+
+
+CARELESS = (
+    ("quarantined", "file"),
+    ("rejected", "zero_steps"),
+    ("completeness", "file"),
+    ("empty_cells", "sleep_hours"),
+    ("round_values", "steps"),
+    ("spacing", "calories_burned"),
+    ("impossible_energy", "calories_burned"),
+    ("drift", "exercise_minutes"),
+    ("month_drift", "exercise_minutes"),
+    ("constant_height", "bmi"),
+    ("weight_change_day", "weight_kg"),
+    ("weight_change_week", "weight_kg"),
+    ("weight_change_30d_clamped", "weight_kg"),
+)
+
+
+@pytest.mark.parametrize(("name", "scope"), CARELESS)
+def test_a_file_that_was_badly_kept_trips_what_it_should(careless, name, scope):
+    assert found_in(careless, name, scope).verdict in (SUSPICIOUS, LOOKS_GENERATED)
+
+
+GENERATED = (
+    *(
+        (name, metric)
+        for name in ("people_differ", "day_to_day")
+        for metric in ("steps", "heart_rate_avg", "stress_level")
+    ),
+    ("day_to_day", "sleep_hours"),
+    ("day_to_day", "weight_kg"),
+    ("weekend_rhythm", "steps"),
+    ("even_ratings", "stress_level"),
+    ("calories_follow_body", "calories_burned"),
+    ("link", "stress_level ~ sleep_hours"),
+    ("link", "sleep_hours ~ steps"),
+    ("link", "exercise_minutes ~ steps"),
+)
+
+
+@pytest.mark.parametrize(("name", "scope"), GENERATED)
+def test_a_file_drawn_by_lot_trips_what_it_should(generated, name, scope):
+    assert found_in(generated, name, scope).verdict in (SUSPICIOUS, LOOKS_GENERATED)
+
+
+def test_every_diagnostic_is_tripped_by_one_file_and_kept_by_another(plausible, planted, careless, generated):
+    tripped = {
+        id(f.diagnostic)
+        for found in (planted, careless, generated)
+        for f in found
+        if f.verdict in (SUSPICIOUS, LOOKS_GENERATED)
+    }
+    kept = {id(f.diagnostic) for found in (plausible, planted) for f in found if f.verdict == PLAUSIBLE}
+    assert [d.name for d in ALL if id(d) not in tripped] == []
+    assert [d.name for d in ALL if id(d) not in kept and d is not thresholds.REJECTED] == []
+
+
+def test_nothing_is_said_of_nothing():
+    found = diagnose(Collected({}, [], [], [], [], [], [], 0, [], {}, {}))
+    assert set(verdict_of(found).values()) == {NOT_ENOUGH_DATA}
+    assert {f.verdict for f in found} == {NOT_ENOUGH_DATA}
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (None, NOT_ENOUGH_DATA),
+        (Estimate(0.5, 0.4, 0.6), PLAUSIBLE),
+        (Estimate(0.2, 0.1, 0.29), SUSPICIOUS),
+        (Estimate(0.0, -0.1, 0.09), LOOKS_GENERATED),
+        (Estimate(0.3, 0.2, 0.4), NOT_ENOUGH_DATA),
+    ],
+)
+def test_an_estimate_is_judged_by_its_whole_interval(found, verdict):
+    asked = Diagnostic("n", "t", "u", "w", "s", "m", suspicious=Bound(low=0.3), generated=Bound(low=0.1))
+    assert asked.judge(found) == verdict
+
+
+def test_a_link_of_either_sign_is_a_link():
+    assert thresholds.STRESS_LINK.judge(Estimate(-0.3, -0.4, -0.2)) == PLAUSIBLE
+    assert thresholds.STRESS_LINK.judge(Estimate(-0.01, -0.03, 0.02)) == SUSPICIOUS
+    assert thresholds.STRESS_LINK.judge(Estimate(0.04, -0.03, 0.11)) == NOT_ENOUGH_DATA
+
+
+def test_the_longest_stretch_by_chance_grows_with_days_and_with_how_often_days_are_equal():
+    assert longest_by_chance(1_000, 0) == longest_by_chance(1_000, 1) == 4
+    assert longest_by_chance(100_000, 10_000) == 8
+    assert longest_by_chance(100_000, 30_000) > 13
+    assert longest_by_chance(100_000, 99_000) == 30, "a month, however many days are equal"
+    assert longest_by_chance(100, 100) == 4
+
+
+def test_every_row_of_the_table_has_a_name_and_a_scope_of_its_own(planted, careless):
+    for found in (planted, careless):
+        made = rows(found)
+        assert len({(row["name"], row["scope"]) for row in made}) == len(made)
+        assert all(row["threshold"] and row["source"] and row["why_it_matters"] for row in made)

@@ -1,0 +1,82 @@
+"""What Spark would do with many times a lake: `python -m fitness_assets_tests.tools.plans LAKE --times 1000`.
+
+Nothing is read: the files of a lake are linked many times over, and Spark plans on their sizes. Beside counts of tasks
+and exchanges it prints what Spark's own statistics make of the bytes that enter the widest exchange.
+"""
+
+import io
+import os
+import re
+import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import click
+from pyspark.sql import DataFrame
+
+from fitness_assets.bronze.tables import LOGGED_DAYS
+from fitness_assets.engine.session import start_spark
+from fitness_assets.gold import transforms as gold
+from fitness_assets.gold.tables import FACT_DAILY
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.predictions import transforms as predictions
+from fitness_assets.schema.table import Table
+from fitness_assets.settings import Settings
+from fitness_assets.silver import transforms as silver
+from fitness_assets.silver.tables import CLEAN_DAYS
+
+UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 2**50}
+
+
+@click.command(help=__doc__)
+@click.argument("root", metavar="LAKE", type=click.Path(exists=True, path_type=Path))
+@click.option("--times", default=1_000, show_default=True, help="How many times the rows of the lake.")
+def main(root: Path, times: int) -> None:
+    """Print a line for each query that is asked of every row."""
+    lake = Lake(LocalStore(root), lambda: start_spark(Settings()))
+    with tempfile.TemporaryDirectory(dir=root) as folder:
+        logged, clean, fact = (
+            many(lake, table, times, Path(folder)) for table in (LOGGED_DAYS, CLEAN_DAYS, FACT_DAILY)
+        )
+        queries = {
+            "silver: judge and enrich": silver.clean_days(silver.judge(logged)),
+            "gold: fact_daily": gold.fact_daily(clean),
+            "gold: monthly_summary": gold.monthly_summary(clean),
+            "predictions: features": predictions.features(fact),
+        }
+        click.echo(
+            "| query | tasks that read | exchanges | tasks after one | bytes in, by statistics |\n|---|---|---|---|---|"
+        )
+        for name, query in queries.items():
+            reads = {"silver": logged, "gold": clean, "predictions": fact}[name.split(":")[0]]
+            plan, size = explained(query)
+            exchanges = len(re.findall(r"Exchange hashpartitioning", plan))
+            click.echo(
+                f"| {name} | {reads.rdd.getNumPartitions()} | {exchanges} | {query.rdd.getNumPartitions()} "
+                f"| {size / 2**30:.1f} GiB |"
+            )
+
+
+def many(lake: Lake, table: Table, times: int, folder: Path) -> DataFrame:
+    """A table whose every file is there many times."""
+    copies = folder / table.name
+    copies.mkdir()
+    for number, path in enumerate(lake.store.paths(table, lake.current(table) or "")):
+        for source in sorted(Path(path).glob("*.parquet")):
+            for copy in range(times):
+                os.link(source, copies / f"{number}-{copy}-{source.name}")
+    return lake.spark.read.schema(table.spark_schema).parquet(str(copies))
+
+
+def explained(query: DataFrame) -> tuple[str, float]:
+    """The physical plan, and the largest size in bytes that Spark's statistics know of in the logical one."""
+    with redirect_stdout(io.StringIO()) as printed:
+        query.explain("cost")
+    logical, _, physical = printed.getvalue().partition("== Physical Plan ==")
+    sizes = re.findall(r"sizeInBytes=([\d.]+(?:E\+?\d+)?) (\w+)", logical)
+    return physical, max(float(number) * UNITS[unit] for number, unit in sizes)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m fitness_assets_tests.tools.plans")
