@@ -11,7 +11,7 @@ from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import connect_server, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
-from fitness_assets.registry import group_of, page
+from fitness_assets.registry import page, publish_group_of
 from fitness_assets.settings import load_settings
 
 
@@ -20,7 +20,7 @@ class _Key(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            group_of(value)
+            publish_group_of(value)
         except KeyError as error:
             self.fail(error.args[0], param, ctx)
         return value
@@ -50,7 +50,7 @@ def main() -> None:
 @click.argument("key", type=_Key(), metavar="LAYER/TABLE")
 def versions(key: str) -> None:
     """List the versions of a table that can still be looked at; the current one is marked."""
-    tables = group_of(key)
+    tables = publish_group_of(key)
     sealing = tables[-1]
     with _plain_failures():
         lake = _lake()
@@ -59,10 +59,15 @@ def versions(key: str) -> None:
             place = next(lake.store.location(table) for table in tables if table.key == key)
             raise LakeError(f"{key} has no version at {place}: materialize it first, or run this where its .env is.")
         for version in found:
-            audits = {table.key: lake.audit(table, version) for table in tables}
-            audit, failed = audits[key], [v.rule for each in audits.values() for v in each.verdicts if v.blocks]
+            all_metadata = {table.key: lake.metadata(table, version) for table in tables}
+            metadata, failed = (
+                all_metadata[key],
+                [v.rule for each in all_metadata.values() for v in each.check_results if v.blocks],
+            )
             state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""
-            click.echo(f"{version}  {audit.created_at}  {audit.rows:>12,} rows  run {audit.run_id}  {state}".rstrip())
+            click.echo(
+                f"{version}  {metadata.created_at}  {metadata.rows:>12,} rows  run {metadata.run_id}  {state}".rstrip()
+            )
 
 
 @main.command()
@@ -70,7 +75,7 @@ def versions(key: str) -> None:
 @click.argument("version")
 def rollback(key: str, version: str) -> None:
     """Make VERSION of a table current again, together with the tables that were published with it."""
-    tables = group_of(key)
+    tables = publish_group_of(key)
     with _plain_failures():
         _lake().rollback(tables, version)
     click.echo(f"{', '.join(table.key for table in tables)}: version {version} is current")

@@ -1,7 +1,7 @@
 """Every step of the graph for some settings, in the order in which a row walks through them."""
 
 from fitness_assets.bronze.assets import bronze_step
-from fitness_assets.engine.layer_step import Step
+from fitness_assets.engine.layer_step import LayerStep
 from fitness_assets.gold.assets import STEP as GOLD
 from fitness_assets.predictions.assets import prediction_step
 from fitness_assets.quality.assets import STEP as QUALITY
@@ -9,6 +9,6 @@ from fitness_assets.settings import Settings
 from fitness_assets.silver.assets import STEP as SILVER
 
 
-def steps(settings: Settings) -> list[Step]:
+def steps(settings: Settings) -> list[LayerStep]:
     """The five steps of the graph."""
     return [bronze_step(settings.raw), SILVER, GOLD, prediction_step(settings.training_rows), QUALITY]

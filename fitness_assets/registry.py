@@ -9,19 +9,19 @@ from fitness_assets.quality.tables import TABLES as QUALITY
 from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import TABLES as SILVER
 
-GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY)
+PUBLISH_GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY)
 """Tables that one step writes share a version and are published and rolled back together."""
 
-TABLES: tuple[Table, ...] = tuple(table for group in GROUPS for table in group)
+TABLES: tuple[Table, ...] = tuple(table for group in PUBLISH_GROUPS for table in group)
 
 
-def group_of(key: str) -> tuple[Table, ...]:
+def publish_group_of(key: str) -> tuple[Table, ...]:
     """The tables that are published together with ``layer/table``.
 
     Raises:
         KeyError: if there is no such table.
     """
-    return next((group for group in GROUPS if key in {table.key for table in group}), ()) or _unknown(key)
+    return next((group for group in PUBLISH_GROUPS if key in {table.key for table in group}), ()) or _unknown(key)
 
 
 def table_of(key: str) -> Table:
@@ -30,7 +30,7 @@ def table_of(key: str) -> Table:
     Raises:
         KeyError: if there is no such table.
     """
-    return next(table for table in group_of(key) if table.key == key)
+    return next(table for table in publish_group_of(key) if table.key == key)
 
 
 def page() -> str:

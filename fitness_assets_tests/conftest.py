@@ -44,7 +44,7 @@ EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
 
 HEADER = "user_id,age,gender,date,steps,heart_rate_avg,sleep_hours,calories_burned,exercise_minutes"
 HEADER += ",stress_level,weight_kg,bmi"
-UPLOADED = {"uri", "modified_at", "stamp", "ingested_at"}
+UPLOADED = {"uri", "modified_at", "fingerprint", "ingested_at"}
 """Columns of the ledger that depend on where and when a file was put."""
 
 REFUSED = b"not,an,upload\n1,2,3\n"

@@ -99,7 +99,7 @@ def test_a_bucket_that_is_not_there_is_one_sentence(cloud, monkeypatch):
 @EVERYWHERE
 def test_a_table_is_rolled_back_by_one_command(lake, monkeypatch):
     configure(lake, monkeypatch)
-    monkeypatch.setattr("fitness_assets.registry.GROUPS", ((DIM_USER,),))
+    monkeypatch.setattr("fitness_assets.registry.PUBLISH_GROUPS", ((DIM_USER,),))
     first = publish(lake, "first")
     publish(lake, "second")
     listed = CliRunner().invoke(main, ["versions", "gold/dim_user"]).output.splitlines()
@@ -119,11 +119,11 @@ def test_a_port_that_cannot_be_is_one_sentence(monkeypatch):
 
 def test_each_table_of_a_version_shows_its_own_rows(lake, monkeypatch):
     configure(lake, monkeypatch)
-    monkeypatch.setattr("fitness_assets.registry.GROUPS", ((DIM_USER, DIM_DATE),))
+    monkeypatch.setattr("fitness_assets.registry.PUBLISH_GROUPS", ((DIM_USER, DIM_DATE),))
     staging = lake.stage([DIM_USER, DIM_DATE], {}, "run")
     staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{"user_id": user_id} for user_id in "abc"]))
     staging.write(DIM_DATE, frame_of(lake.spark, DIM_DATE, [{}]))
-    staging.seal()
+    staging.commit()
     staging.publish()
     for key, rows in {"gold/dim_user": "3 rows", "gold/dim_date": "1 rows"}.items():
         assert f" {rows}  run run  current" in CliRunner().invoke(main, ["versions", key]).output

@@ -17,7 +17,7 @@ from moto.cloudformation import parsing
 from moto.cloudformation.models import cloudformation_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from fitness_assets.bronze.sources import place_of
+from fitness_assets.bronze.sources import source_of
 from fitness_assets.orchestration import metrics
 from fitness_assets.orchestration.messages import Report
 from fitness_assets.settings import Settings
@@ -241,7 +241,7 @@ def test_the_machine_may_look_for_uploads_before_there_are_any(cloud, plain, mon
     for name, value in cloud.user(f"machine-{uuid4().hex}", *plain.policy("LakePolicy")).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it would remember who asked before
-    assert place_of(f"s3://{plain.bucket}/raw").find() == []
+    assert source_of(f"s3://{plain.bucket}/raw").find() == []
 
 
 def test_who_uploads_may_put_and_nothing_else(cloud, full):

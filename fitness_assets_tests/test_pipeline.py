@@ -161,11 +161,11 @@ def test_a_run_that_meets_another_one_tries_again_on_top_of_it(raw, materialize,
     theirs.write_text(f"{HEADER}\n{GOOD_ROW.replace('17,', '18,', 1)}\n")
     publish, met = type(lake).publish, []
 
-    def publish_after_the_other(self, audits):
+    def publish_after_the_other(self, all_metadata):
         if not met:
             met.append(True)
             assert materialize("group:bronze", uploads=[str(theirs)]).success
-        publish(self, audits)
+        publish(self, all_metadata)
 
     monkeypatch.setattr(type(lake), "publish", publish_after_the_other)
     result = materialize("group:bronze")

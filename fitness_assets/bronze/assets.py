@@ -23,11 +23,11 @@ from fitness_assets.bronze.readers.csv import (
     require_name,
     tell_dialect,
 )
-from fitness_assets.bronze.sources import Upload, identify, place_of
+from fitness_assets.bronze.sources import Upload, identify, source_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
 from fitness_assets.engine.duckdb_reader import reader
-from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
-from fitness_assets.engine.rule_checks import audit
+from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
+from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
@@ -35,7 +35,7 @@ from fitness_assets.lake.version import LakeError, VersionConflictError
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = pa.timestamp("us", tz="UTC")
 _FEW = 1_000
-"""So many misfits are looked up by their numbers; where there are more, Spark looks for them in all rows."""
+"""So many malformed_rows are looked up by their numbers; where there are more, Spark looks for them in all rows."""
 _STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
 
 
@@ -55,7 +55,7 @@ class _Taken:
     def store(self, path: Path) -> None:
         """Stream the upload into a Parquet file: as cells where every line is a plain row, else as rows of text."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self.upload.place.here(self.upload.found, path.parent) as source:
+        with self.upload.source.local_copy(self.upload.found, path.parent) as source:
             try:
                 require_name(self.upload.found.uri)
                 dialect = tell_dialect(source)
@@ -108,29 +108,31 @@ class _Taken:
         }
 
 
-def bronze_step(raw: str) -> Step:
+def bronze_step(raw: str) -> LayerStep:
     """The step that makes this layer.
 
     Args:
-        raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run names other places.
+        raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run names other sources.
     """
 
-    def make(work: Work, _: Frames) -> Staging:
-        lake, places = work.lake, work.uploads or [raw]
+    def make(step_run: StepRun, _: Frames) -> Staging:
+        lake, sources = step_run.lake, step_run.uploads or [raw]
         lake.start_spark()
         version = lake.current(UPLOADS)
         ledger = lake.rows(UPLOADS, version) if version else []
-        stamped = {(row["uri"], row["stamp"]): row["content_sha256"] for row in ledger}
+        fingerprints = {(row["uri"], row["fingerprint"]): row["content_sha256"] for row in ledger}
         unread: dict[str, str] = {}
-        found = identify([place_of(place, must_exist=bool(work.uploads)) for place in places], stamped, unread)
+        found = identify(
+            [source_of(source, must_exist=bool(step_run.uploads)) for source in sources], fingerprints, unread
+        )
         if version is None and not found:
-            missing = f"There is no upload in {', '.join(places)}: put a CSV file there."
+            missing = f"There is no upload in {', '.join(sources)}: put a CSV file there."
             raise LakeError(next(iter(unread.values()), missing))
         for uri, reason in unread.items():
-            work.log.warning(f"{uri} cannot be read and is left out: {reason}")
+            step_run.log.warning(f"{uri} cannot be read and is left out: {reason}")
         known = {row["upload_id"] for row in ledger}
         new = [upload for upload in found if upload.upload_id not in known]
-        work.log.info(f"uploads found: {len(found)}, new: {len(new)}")
+        step_run.log.info(f"uploads found: {len(found)}, new: {len(new)}")
         if version and not new:
             return _audit_again(lake, found, unread)
 
@@ -138,23 +140,23 @@ def bronze_step(raw: str) -> Step:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            _ingest(work, staging, found, new, unread, last_ingested)
+            _ingest(step_run, staging, found, new, unread, last_ingested)
 
-        return stage(work, TABLES, {}, write_all)
+        return stage(step_run, TABLES, {}, write_all)
 
-    return Step(TABLES, [], make)
+    return LayerStep(TABLES, [], make)
 
 
 def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
     """Nothing is new: the current version stays, and its rules are asked again."""
     staging = lake.reopen(TABLES)
-    staging.met = _met(found, unread)
-    audit(staging)
+    staging.run_inputs = _met(found, unread)
+    check_version(staging)
     return staging
 
 
 def _ingest(
-    work: Work,
+    step_run: StepRun,
     staging: Staging,
     found: Sequence[Upload],
     new: Sequence[Upload],
@@ -166,7 +168,9 @@ def _ingest(
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     taken: list[_Taken] = []
     for position, upload in enumerate(new):
-        work.log.info(f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)")
+        step_run.log.info(
+            f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)"
+        )
         entry = _Taken(upload, first + timedelta(microseconds=position))
         try:
             entry.store(staging.scratch / "rows" / str(position))
@@ -177,30 +181,30 @@ def _ingest(
             reason = f"it changed while it was read: {error}"
         if reason:
             unread[upload.found.text] = reason
-            work.log.warning(f"{upload.found.text} is left out, a later run tries again: {reason}")
+            step_run.log.warning(f"{upload.found.text} is left out, a later run tries again: {reason}")
             continue
         if entry.refusal:
-            work.log.warning(f"{upload.found.text} was refused: {entry.refusal}.")
+            step_run.log.warning(f"{upload.found.text} was refused: {entry.refusal}.")
         taken.append(entry)
 
     LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
     cells = _cells(staging, taken)
     write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
-    misfits = rows_read - (staging.audits[LOGGED_DAYS.key].rows - before)
+    malformed_rows = rows_read - (staging.metadata[LOGGED_DAYS.key].rows - before)
     quarantined = None
-    if cells and misfits:
-        counts, numbers = _misfits(staging, taken)
+    if cells and malformed_rows:
+        counts, numbers = _malformed_rows(staging, taken)
         quarantined = transforms.quarantine(cells.where(F.col("row_number").isin(numbers)) if numbers else cells)
         for entry in taken:
             entry.rows_quarantined = counts.get(entry.upload.upload_id, 0)
     write(staging, QUARANTINE, quarantined, append=True)
     for entry in taken:
-        work.log.info(
+        step_run.log.info(
             f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
     staging.write_rows(UPLOADS, [entry.ledger_row() for entry in taken], append=True)
-    staging.met = _met(found, unread)
+    staging.run_inputs = _met(found, unread)
 
 
 def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
@@ -219,7 +223,7 @@ def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
     return reduce(DataFrame.unionByName, frames) if frames else None
 
 
-def _misfits(staging: Staging, taken: Sequence[_Taken]) -> tuple[dict[str, int], list[int]]:
+def _malformed_rows(staging: Staging, taken: Sequence[_Taken]) -> tuple[dict[str, int], list[int]]:
     """How many rows of each upload did not become logged days; and their numbers, if they are few, else none."""
     from pyarrow.dataset import dataset
 
@@ -228,13 +232,13 @@ def _misfits(staging: Staging, taken: Sequence[_Taken]) -> tuple[dict[str, int],
     with reader(staging.lake.store, {LOGGED_DAYS.key: staging.version}, {"bronze/stored": stored}) as tables:
         tables.execute(
             """
-            CREATE TEMP TABLE misfits AS
+            CREATE TEMP TABLE malformed_rows AS
             FROM stored ANTI JOIN (FROM logged_days WHERE upload_id IN (SELECT upload_id FROM stored))
             USING (upload_id, row_number)
             """
         )
-        counts = tables.sql("SELECT upload_id, count(*) FROM misfits GROUP BY upload_id").fetchall()
-        numbers = [number for (number,) in tables.execute("SELECT row_number FROM misfits").fetchmany(_FEW + 1)]
+        counts = tables.sql("SELECT upload_id, count(*) FROM malformed_rows GROUP BY upload_id").fetchall()
+        numbers = [number for (number,) in tables.execute("SELECT row_number FROM malformed_rows").fetchmany(_FEW + 1)]
     return dict(counts), numbers if len(numbers) <= _FEW else []
 
 
@@ -246,4 +250,4 @@ def _met(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Tab
 
 
 def _rows_of_parent(staging: Staging) -> int:
-    return staging.lake.audit(LOGGED_DAYS, staging.parent).rows if staging.parent else 0
+    return staging.lake.metadata(LOGGED_DAYS, staging.parent).rows if staging.parent else 0

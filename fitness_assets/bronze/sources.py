@@ -29,13 +29,13 @@ class Found:
         uri: its path or S3 URI.
         size_bytes: its size.
         modified_at: when it was last changed, UTC.
-        stamp: text that changes whenever its bytes do: the ETag of an object, size and time of a file.
+        fingerprint: text that changes whenever its bytes do: the ETag of an object, size and time of a file.
     """
 
     uri: str
     size_bytes: int
     modified_at: datetime
-    stamp: str
+    fingerprint: str
 
     @property
     def text(self) -> str:
@@ -43,7 +43,7 @@ class Found:
         return self.uri.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-class Place(ABC):
+class Source(ABC):
     """Where uploads lie."""
 
     @abstractmethod
@@ -55,7 +55,7 @@ class Place(ABC):
         """
 
     @abstractmethod
-    def look(self, uri: str) -> Found | None:
+    def stat(self, uri: str) -> Found | None:
         """The upload of that name as it is now; None if it is gone."""
 
     @abstractmethod
@@ -63,7 +63,7 @@ class Place(ABC):
         """SHA-256 of the bytes of an upload, in hexadecimal digits."""
 
     @abstractmethod
-    def here(self, found: Found, scratch: Path) -> AbstractContextManager[Path]:
+    def local_copy(self, found: Found, scratch: Path) -> AbstractContextManager[Path]:
         """The upload as a file of this machine.
 
         Args:
@@ -77,12 +77,12 @@ class Upload:
     """One upload with content that no other one of its run has, but for those with a name that is refused.
 
     Attributes:
-        place: where it lies.
+        source: where it lies.
         found: as it was found there.
         content_sha256: SHA-256 of its bytes, in hexadecimal digits.
     """
 
-    place: Place
+    source: Source
     found: Found
     content_sha256: str
 
@@ -100,11 +100,11 @@ class Upload:
 
     def is_unchanged(self) -> bool:
         """Whether it is still the one that was hashed, and not one that is being copied in right now."""
-        return self.place.look(self.found.uri) == self.found
+        return self.source.stat(self.found.uri) == self.found
 
 
-def place_of(text: str, must_exist: bool = False) -> Place:
-    """The place that a path or an ``s3://bucket/prefix`` names.
+def source_of(text: str, must_exist: bool = False) -> Source:
+    """The source that a path or an ``s3://bucket/prefix`` names.
 
     Args:
         text: the name.
@@ -115,32 +115,32 @@ def place_of(text: str, must_exist: bool = False) -> Place:
 
 
 def identify(
-    places: Sequence[Place], known: Mapping[tuple[str, str], str], unread: dict[str, str] | None = None
+    sources: Sequence[Source], known: Mapping[tuple[str, str], str], unread: dict[str, str] | None = None
 ) -> list[Upload]:
-    """The uploads of some places in the order of ingestion (last changed, then name), each `upload_id` once.
+    """The uploads of some sources in the order of ingestion (last changed, then name), each `upload_id` once.
 
     Args:
-        places: where to look.
-        known: content hashes by URI (as text) and stamp; what is among these is not read again.
+        sources: where to look.
+        known: content hashes by URI (as text) and fingerprint; what is among these is not read again.
         unread: gets the URIs (as text) of those that cannot be read, each with the reason; None: one ends it all.
     """
     uploads: dict[str, Upload] = {}
-    everything = ((place, found) for place in places for found in place.find())
-    for place, found in sorted(everything, key=lambda item: (item[1].modified_at, item[1].uri)):
+    everything = ((source, found) for source in sources for found in source.find())
+    for source, found in sorted(everything, key=lambda item: (item[1].modified_at, item[1].uri)):
         try:
-            content_sha256 = known.get((found.text, found.stamp)) or place.content_sha256(found)
+            content_sha256 = known.get((found.text, found.fingerprint)) or source.content_sha256(found)
         except OSError as error:
             if unread is None:
                 raise
             unread[found.text] = str(error)
             continue
-        upload = Upload(place, found, content_sha256)
+        upload = Upload(source, found, content_sha256)
         uploads.setdefault(upload.upload_id, upload)
     return list(uploads.values())
 
 
 @dataclass(frozen=True)
-class Folder(Place):
+class Folder(Source):
     """A folder of this machine, or one file.
 
     Attributes:
@@ -162,10 +162,10 @@ class Folder(Place):
                 f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
             )
         paths = sorted(path for path in self.path.rglob("*") if path.is_file())
-        there = (self.look(str(path)) for path in paths if _is_finished(path.relative_to(self.path).parts))
+        there = (self.stat(str(path)) for path in paths if _is_finished(path.relative_to(self.path).parts))
         return [found for found in there if found]  # one may be gone by now
 
-    def look(self, uri: str) -> Found | None:
+    def stat(self, uri: str) -> Found | None:
         """The file as it is now."""
         try:
             return _file(Path(uri))
@@ -178,13 +178,13 @@ class Folder(Place):
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @contextmanager
-    def here(self, found: Found, scratch: Path) -> Iterator[Path]:
+    def local_copy(self, found: Found, scratch: Path) -> Iterator[Path]:
         """The file itself."""
         yield Path(found.uri)
 
 
 @dataclass(frozen=True)
-class Prefix(Place):
+class Prefix(Source):
     """The objects below a prefix, and the one that is named like it.
 
     Attributes:
@@ -216,7 +216,7 @@ class Prefix(Place):
             raise FileNotFoundError(f"There is no object {self.bucket.uri(self.prefix)}, and none below it.")
         return [self._found(found) for found in objects]
 
-    def look(self, uri: str) -> Found | None:
+    def stat(self, uri: str) -> Found | None:
         """The object as it is now."""
         one = self._head(self.bucket.key(uri))
         return self._found(one) if one else None
@@ -228,7 +228,7 @@ class Prefix(Place):
         return digest.sha256.hexdigest()
 
     @contextmanager
-    def here(self, found: Found, scratch: Path) -> Iterator[Path]:
+    def local_copy(self, found: Found, scratch: Path) -> Iterator[Path]:
         """A copy of the object."""
         scratch.mkdir(parents=True, exist_ok=True)
         copy = scratch / "upload"

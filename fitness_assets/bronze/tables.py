@@ -88,7 +88,7 @@ UPLOADS = Table(
             nullable=False,
         ),
         Column(
-            "stamp",
+            "fingerprint",
             "string",
             "What changes whenever the upload does: the ETag of an S3 object, size and time of a file.",
             "21251871 2024-09-07T00:00:00+00:00",

@@ -1,4 +1,4 @@
-"""How bronze is made: rows of text into cells by name, cells into typed values, misfits into reasons."""
+"""How bronze is made: rows of text into cells by name, cells into typed values, malformed_rows into reasons."""
 
 from functools import reduce
 from operator import or_
@@ -92,8 +92,8 @@ def typed(cells: DataFrame) -> DataFrame:
     # generates grows past what the JVM compiles.
     numbers = F.concat_ws("", *(_text(column) for column in _NUMBERS))
     largest = F.greatest(*(F.abs(column.name) for column in _NUMBERS if column.type == "double"))
-    misfit = reduce(or_, empty, F.col(_MALFORMED)) | ~numbers.rlike(_NUMBER_PATTERN) | (largest == _INFINITY)
-    return cells.withColumns(texts).withColumns(values).withColumn(_FITS, ~F.coalesce(misfit, F.col(_MALFORMED)))
+    malformed_row = reduce(or_, empty, F.col(_MALFORMED)) | ~numbers.rlike(_NUMBER_PATTERN) | (largest == _INFINITY)
+    return cells.withColumns(texts).withColumns(values).withColumn(_FITS, ~F.coalesce(malformed_row, F.col(_MALFORMED)))
 
 
 def logged_days(typed: DataFrame) -> DataFrame:

@@ -14,11 +14,11 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from fitness_assets.engine.rule_checks import audit, contract_errors
+from fitness_assets.engine.rule_checks import check_version, contract_errors
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
-from fitness_assets.lake.version import Verdict
-from fitness_assets.registry import group_of, table_of
+from fitness_assets.lake.version import CheckResult
+from fitness_assets.registry import publish_group_of, table_of
 from fitness_assets.schema.table import CONTRACT, Table
 
 _MINUTE = 60.0  # seconds
@@ -28,7 +28,7 @@ Frames = Mapping[str, DataFrame]
 
 
 @dataclass(frozen=True)
-class Work:
+class StepRun:
     """One run of one step.
 
     Attributes:
@@ -45,7 +45,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Step:
+class LayerStep:
     """What makes some tables that are published together.
 
     Attributes:
@@ -58,7 +58,7 @@ class Step:
 
     tables: Sequence[Table]
     reads: Sequence[Table]
-    make: Callable[[Work, Frames], Staging]
+    make: Callable[[StepRun, Frames], Staging]
     made_from: Mapping[str, Sequence[Table]] = field(default_factory=dict)
     loads: Sequence[str] = ()
 
@@ -73,8 +73,8 @@ class ContractError(Exception):
 
     def __init__(self, table: Table, staging: Staging, errors: list[dict[str, Any]]) -> None:
         self.table = table
-        self.audit = staging.audits[table.key]
-        self.verdict = Verdict(CONTRACT, "blocking", "Columns are not those of the dictionary.", len(errors), errors)
+        self.metadata = staging.metadata[table.key]
+        self.result = CheckResult(CONTRACT, "blocking", "Columns are not those of the dictionary.", len(errors), errors)
         what = "; ".join(error["error"] for error in errors)
         super().__init__(f"{table.key} breaks the rule {CONTRACT}: {what}. Nothing was published.")
 
@@ -85,15 +85,15 @@ def read(lake: Lake, key: str) -> DataFrame:
     Raises:
         LakeError: if there is no such table yet.
     """
-    lake.mend(group_of(key))
+    lake.recover(publish_group_of(key))
     return lake.read(table_of(key))
 
 
-def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Callable[[Staging], None]) -> Staging:
-    """Stage a version, write it, audit it and seal it.
+def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all: Callable[[Staging], None]) -> Staging:
+    """Stage a version, write it, check it and commit it.
 
     Args:
-        work: the run.
+        step_run: the run.
         tables: what is written.
         sources: what it is made from, as it was read from the lake.
         write_all: writes every table to the staging.
@@ -101,14 +101,14 @@ def stage(work: Work, tables: Sequence[Table], sources: Frames, write_all: Calla
     Raises:
         ContractError: if a frame has not the columns of its table.
     """
-    work.lake.mend(tables)
-    staging = work.lake.stage(tables, work.lake.versions_of([*sources.values()]), work.run_id)
-    work.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
+    step_run.lake.recover(tables)
+    staging = step_run.lake.stage(tables, step_run.lake.versions_of([*sources.values()]), step_run.run_id)
+    step_run.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
     try:
-        with _progress(work.log, staging):
+        with _progress(step_run.log, staging):
             write_all(staging)
-            audit(staging)
-        staging.seal()
+            check_version(staging)
+        staging.commit()
     finally:
         staging.clean_up()
     return staging
@@ -123,7 +123,9 @@ def _progress(log: Logger, staging: Staging) -> Iterator[None]:
         minutes = 0
         while not ended.wait(_MINUTE):
             minutes += 1
-            written = [f"{audit.table} ({audit.rows:,} rows)" for audit in staging.audits.values() if audit.rows]
+            written = [
+                f"{metadata.table} ({metadata.rows:,} rows)" for metadata in staging.metadata.values() if metadata.rows
+            ]
             log.info(f"version {staging.version}, minute {minutes}: written so far {', '.join(written) or 'nothing'}")
 
     speaker = Thread(target=say, daemon=True)

@@ -1,7 +1,7 @@
 """What is asked of a staged version: every rule of its tables, counted, with some of the rows that break it.
 
 Here belongs how rules become counts and samples; no rule of any one table, and no Dagster, so that a job on somebody
-else's Spark audits as well. Rules are asked of the staged files by DuckDB: another reader than the one that wrote them,
+else's Spark checks as well. Rules are asked of the staged files by DuckDB: another reader than the one that wrote them,
 and a quick one, where Spark takes seconds to compile a question.
 """
 
@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame
 
 from fitness_assets.engine.duckdb_reader import reader
 from fitness_assets.lake.staging import Staging
-from fitness_assets.lake.version import Verdict
+from fitness_assets.lake.version import CheckResult
 from fitness_assets.schema.table import CONTRACT, Table
 
 if TYPE_CHECKING:
@@ -42,18 +42,20 @@ def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-def audit(staging: Staging) -> None:
-    """Fill in the verdicts of a version of which every table is written."""
+def check_version(staging: Staging) -> None:
+    """Fill in the check_results of a version of which every table is written."""
     versions = {
-        **staging.audits[staging.tables[-1].key].inputs,
+        **staging.metadata[staging.tables[-1].key].inputs,
         **{table.key: staging.version for table in staging.tables},
     }
-    asked = {key for table in staging.tables for rule in table.set_rules for key in rule.tables} - staging.met.keys()
-    with reader(staging.lake.store, {key: versions[key] for key in asked}, staging.met) as connection:
+    asked = {
+        key for table in staging.tables for rule in table.set_rules for key in rule.tables
+    } - staging.run_inputs.keys()
+    with reader(staging.lake.store, {key: versions[key] for key in asked}, staging.run_inputs) as connection:
         for table in staging.tables:
             found = {CONTRACT: (0, []), **broken_rows(connection, table), **broken_sets(connection, table)}
-            staging.audits[table.key].verdicts = [
-                Verdict(name, severity, says, *found[name]) for name, says, severity in table.checks
+            staging.metadata[table.key].check_results = [
+                CheckResult(name, severity, says, *found[name]) for name, says, severity in table.checks
             ]
 
 

@@ -2,14 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
+from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
 from fitness_assets.gold import transforms
 from fitness_assets.gold.tables import TABLES
 from fitness_assets.lake.staging import Staging
 from fitness_assets.silver.tables import CLEAN_DAYS
 
 
-def _make(work: Work, sources: Frames) -> Staging:
+def _make(step_run: StepRun, sources: Frames) -> Staging:
     clean_days = sources[CLEAN_DAYS.key]
     made = (
         transforms.dim_user(clean_days),
@@ -26,7 +26,7 @@ def _make(work: Work, sources: Frames) -> Staging:
             for each in written:
                 each.result()
 
-    return stage(work, TABLES, sources, write_all)
+    return stage(step_run, TABLES, sources, write_all)
 
 
-STEP = Step(TABLES, [CLEAN_DAYS], _make)
+STEP = LayerStep(TABLES, [CLEAN_DAYS], _make)

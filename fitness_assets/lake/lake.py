@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from fitness_assets.lake.local import Point, Store
-from fitness_assets.lake.staging import AUDIT, Staging
-from fitness_assets.lake.version import Audit, LakeError, TableMissingError, VersionConflictError
+from fitness_assets.lake.staging import METADATA_SUFFIX, Staging
+from fitness_assets.lake.version import LakeError, TableMissingError, VersionConflictError, VersionMetadata
 from fitness_assets.schema.table import Table
 
 KEEP_VERSIONS = 5
@@ -34,7 +34,7 @@ KEEP_SECONDS = 3_600
 KEEP_UNFINISHED_SECONDS = 86_400
 """What was never finished is removed at this age: whoever was writing it is dead by then."""
 
-_RETIRED = ".retired"  # note beside a sealing table's version: it is given up, nobody makes it current again
+_EXPIRED = ".expired"  # sidecar of a version of a group's last table: it is given up, nobody makes it current again
 
 _BUFFER_BYTES = 65_536  # of a column, that a preview reads at once
 
@@ -94,20 +94,20 @@ class Lake:
         """Which version of which table each of these frames was read from."""
         return dict(self._version_read[frame] for frame in frames)
 
-    def audit(self, table: Table, version: str) -> Audit:
-        """The audit of one version.
+    def metadata(self, table: Table, version: str) -> VersionMetadata:
+        """The metadata of one version.
 
         Raises:
             LakeError: if there is no such version.
         """
         try:
-            return Audit.from_json(self.store.read_note(table, f"{version}{AUDIT}"))
+            return VersionMetadata.from_json(self.store.read_sidecar(table, f"{version}{METADATA_SUFFIX}"))
         except FileNotFoundError:
             raise self._no_version(table, version) from None
 
     def attachments(self, table: Table, version: str) -> list[str]:
         """Names of what was attached to a version."""
-        own = {f"{version}{AUDIT}", f"{version}{_RETIRED}"}
+        own = {f"{version}{METADATA_SUFFIX}", f"{version}{_EXPIRED}"}
         return sorted(name for name in {*self.store.names(table)} - own if name.startswith(f"{version}."))
 
     def versions(self, table: Table) -> list[str]:
@@ -115,7 +115,7 @@ class Lake:
         return _finished(self.store.names(table))
 
     def stage(self, tables: Sequence[Table], inputs: Mapping[str, str], run_id: str) -> Staging:
-        """Open a new version of some tables that are published together, the last one sealing them.
+        """Open a new version of some tables that are published together, the last one last_table them.
 
         Args:
             tables: those that will be written.
@@ -124,10 +124,12 @@ class Lake:
         """
         version, parent = self.store.claim(tables), self.current(tables[-1])
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        audits = {table.key: Audit(table.key, version, parent, dict(inputs), run_id, now) for table in tables}
-        return Staging(self, tables, version, audits)
+        all_metadata = {
+            table.key: VersionMetadata(table.key, version, parent, dict(inputs), run_id, now) for table in tables
+        }
+        return Staging(self, tables, version, all_metadata)
 
-    def publish(self, audits: Sequence[tuple[Table, Audit]]) -> None:
+    def publish(self, all_metadata: Sequence[tuple[Table, VersionMetadata]]) -> None:
         """Make staged versions the current ones.
 
         Raises:
@@ -135,30 +137,33 @@ class Lake:
             LakeError: if a blocking rule failed.
         """
         failed = [
-            f"{audit.table} {verdict.rule}" for _, audit in audits for verdict in audit.verdicts if verdict.blocks
+            f"{metadata.table} {result.rule}"
+            for _, metadata in all_metadata
+            for result in metadata.check_results
+            if result.blocks
         ]
         if failed:
             raise LakeError(f"not published, because a blocking rule failed: {', '.join(failed)}.")
-        last, audit = audits[-1]
-        tables = [table for table, _ in audits]
+        last, metadata = all_metadata[-1]
+        tables = [table for table, _ in all_metadata]
         with self.store.publishing(tables) as point:
             current = self.current(last)
-            used_by_current = self.audit(last, current).inputs if current else {}
+            used_by_current = self.metadata(last, current).inputs if current else {}
             moved = [
                 key
-                for key, used in audit.inputs.items()
+                for key, used in metadata.inputs.items()
                 if used not in (self.store.current(key), used_by_current.get(key, used))
             ]
-            if current not in (audit.parent, audit.version):
+            if current not in (metadata.parent, metadata.version):
                 moved.append(last.key)
             if moved:
                 raise VersionConflictError(
-                    f"{last.key} version {audit.version} was not published: "
+                    f"{last.key} version {metadata.version} was not published: "
                     f"another run published {' and '.join(moved)} meanwhile."
                 )
-            self._point_all(point, tables, audit.version)
+            self._point_all(point, tables, metadata.version)
 
-    def mend(self, tables: Sequence[Table]) -> bool:
+    def recover(self, tables: Sequence[Table]) -> bool:
         """Have tables that are published together follow the last one, as their publisher would have.
 
         Returns:
@@ -185,7 +190,7 @@ class Lake:
             if version not in self.versions(tables[-1]):
                 raise self._no_version(tables[-1], version)
             for table in tables:
-                if failed := [verdict.rule for verdict in self.audit(table, version).verdicts if verdict.blocks]:
+                if failed := [result.rule for result in self.metadata(table, version).check_results if result.blocks]:
                     raise LakeError(
                         f"{table.key} version {version} failed {', '.join(failed)}; it cannot be made current."
                     )
@@ -200,25 +205,25 @@ class Lake:
         now = time()
         removed = self.store.discard_older(now - KEEP_UNFINISHED_SECONDS)
         with self.store.publishing(tables):
-            current, sealing = {self.current(table) for table in tables}, tables[-1]
+            current, last_table = {self.current(table) for table in tables}, tables[-1]
             names = {table.key: self.store.names(table) for table in tables}
             versions = sorted(set.intersection(*(set(_finished(found)) for found in names.values())))
             keep = current | self._kept(tables, versions)
             # In a bucket nothing is locked; whoever is about to make a version current needs less than the hour.
             for version in versions:
                 if version not in keep:
-                    self.store.write_note(sealing, f"{version}{_RETIRED}", b"")
-            retired = {
-                name.removesuffix(_RETIRED): at for name, at in names[sealing.key].items() if name.endswith(_RETIRED)
+                    self.store.write_sidecar(last_table, f"{version}{_EXPIRED}", b"")
+            expired = {
+                name.removesuffix(_EXPIRED): at for name, at in names[last_table.key].items() if name.endswith(_EXPIRED)
             }
-            old = {version for version, at in retired.items() if at < now - KEEP_SECONDS} - current
-            sealed = {*versions, *retired, *current}
-            for table in tables:  # the last one last: its note says to the end that the version is given up
+            old = {version for version, at in expired.items() if at < now - KEEP_SECONDS} - current
+            committed = {*versions, *expired, *current}
+            for table in tables:  # the last one last: its sidecar says to the end that the version is given up
                 gone = [
                     name
                     for name, changed in names[table.key].items()
                     if name.isdecimal()
-                    and (name in old or (name not in sealed and changed < now - KEEP_UNFINISHED_SECONDS))
+                    and (name in old or (name not in committed and changed < now - KEEP_UNFINISHED_SECONDS))
                 ]
                 if gone:
                     self.store.remove(table, gone)
@@ -245,7 +250,7 @@ class Lake:
         return self.store.dataset(table, version).to_table().to_pylist() if version else []
 
     def reopen(self, tables: Sequence[Table]) -> Staging:
-        """The current version of some tables with its audits as they were stored, to report on it again.
+        """The current version of some tables with the metadata that was stored, to report on it again.
 
         Raises:
             TableMissingError: if there is none.
@@ -254,18 +259,20 @@ class Lake:
         if version is None:
             raise TableMissingError(f"{tables[-1].key} does not exist yet: materialize {tables[-1].key} first.")
         # Its own parent: it is never again published over another one.
-        audits = {table.key: replace(self.audit(table, version), parent=version) for table in tables}
-        return Staging(self, tables, version, audits)
+        all_metadata = {table.key: replace(self.metadata(table, version), parent=version) for table in tables}
+        return Staging(self, tables, version, all_metadata)
 
     def _kept(self, tables: Sequence[Table], versions: Sequence[str]) -> set[str | None]:
         """Those that were current last; of the good ones, and of all, those that came last."""
-        audits = {version: [self.audit(table, version) for table in tables] for version in versions}
+        all_metadata = {version: [self.metadata(table, version) for table in tables] for version in versions}
         good = [
-            v for v, each in audits.items() if not any(verdict.blocks for audit in each for verdict in audit.verdicts)
+            v
+            for v, each in all_metadata.items()
+            if not any(result.blocks for metadata in each for result in metadata.check_results)
         ]
         published = [self.current(tables[-1])]
-        while published[-1] in audits and len(published) < KEEP_VERSIONS:
-            published.append(audits[published[-1]][-1].parent)
+        while published[-1] in all_metadata and len(published) < KEEP_VERSIONS:
+            published.append(all_metadata[published[-1]][-1].parent)
         return {*published, *good[-KEEP_VERSIONS:], *versions[-KEEP_VERSIONS:]}
 
     def _no_version(self, table: Table, version: str) -> LakeError:
@@ -278,15 +285,15 @@ class Lake:
 
     def _point(self, point: Point, table: Table, version: str) -> None:
         point(table, version)
-        for name in table.shown:
-            self.store.show(table, version, name)
+        for name in table.artifacts:
+            self.store.publish_artifact(table, version, name)
 
     def _follows(self, table: Table, version: str) -> bool:
         """Whether readers of a table, and of what is shown beside it, see a version."""
-        seen = [self.current(table), *(self.store.shown(table, name) for name in table.shown)]
+        seen = [self.current(table), *(self.store.artifact_version(table, name) for name in table.artifacts)]
         return all(found == version for found in seen)
 
 
 def _finished(names: Mapping[str, float]) -> list[str]:
-    versions = (name.removesuffix(AUDIT) for name in names if name.endswith(AUDIT))
-    return sorted(version for version in versions if version.isdecimal() and f"{version}{_RETIRED}" not in names)
+    versions = (name.removesuffix(METADATA_SUFFIX) for name in names if name.endswith(METADATA_SUFFIX))
+    return sorted(version for version in versions if version.isdecimal() and f"{version}{_EXPIRED}" not in names)

@@ -3,9 +3,9 @@
 Layout below the root of a local lake::
 
     <layer>/<table>                            link to the current version: Parquet files and nothing else
-    <layer>/report.html                        link to a note of a current version that people open
+    <layer>/report.html                        link to a sidecar of a current version that people open
     _versions/<layer>/<table>/<version>/       one folder for each version, written once
-    _versions/<layer>/<table>/<version>.*      notes: its audit, and what else belongs to it: a fitted model, its card
+    _versions/<layer>/<table>/<version>.*      sidecars: metadata, a fitted model, its card
     _versions/.staging/                        where Spark writes; nobody reads there
     _versions/.lock                            held for the moment of numbering or publishing
 
@@ -60,7 +60,7 @@ class Store(ABC):
 
     @abstractmethod
     def names(self, table: Table) -> dict[str, float]:
-        """Names of versions (``000001``) and notes (``000001.json``) with their last change, in seconds since 1970."""
+        """Names of versions (``000001``) and sidecars (``000001.json``) with the time of change in seconds."""
 
     @abstractmethod
     def paths(self, table: Table, version: str) -> list[str]:
@@ -71,32 +71,32 @@ class Store(ABC):
         """A version as pyarrow reads it, with the columns of the dictionary."""
 
     @abstractmethod
-    def read_note(self, table: Table, name: str) -> bytes:
-        """A note.
+    def read_sidecar(self, table: Table, name: str) -> bytes:
+        """A sidecar.
 
         Raises:
             FileNotFoundError: if there is none.
         """
 
     @abstractmethod
-    def write_note(self, table: Table, name: str, content: bytes) -> None:
-        """Keep a note, as a whole or not at all."""
+    def write_sidecar(self, table: Table, name: str, content: bytes) -> None:
+        """Keep a sidecar, as a whole or not at all."""
 
     @abstractmethod
-    def show(self, table: Table, version: str, name: str) -> None:
-        """Have a note of the current version lie beside the table, in place of what lies there under that name."""
+    def publish_artifact(self, table: Table, version: str, name: str) -> None:
+        """Have a sidecar of the current version lie beside the table, in place of what lies there under that name."""
 
     @abstractmethod
-    def shown(self, table: Table, name: str) -> str | None:
-        """The version whose note of that name lies beside the table, or None if there is none."""
+    def artifact_version(self, table: Table, name: str) -> str | None:
+        """The version whose sidecar of that name lies beside the table, or None if there is none."""
 
     @abstractmethod
     def remove(self, table: Table, versions: Iterable[str]) -> None:
-        """Remove versions with their notes, but for files that other versions took over."""
+        """Remove versions with their sidecars, but for files that other versions took over."""
 
     @abstractmethod
     def location(self, table: Table, name: str | None = None) -> str:
-        """Where a person finds a table, or the version or note of that name."""
+        """Where a person finds a table, or the version or sidecar of that name."""
 
     @abstractmethod
     def scratch(self, name: str) -> Path:
@@ -188,11 +188,11 @@ class LocalStore(Store):
 
         return dataset(self._path(table, version), schema=table.arrow_schema)
 
-    def read_note(self, table: Table, name: str) -> bytes:
+    def read_sidecar(self, table: Table, name: str) -> bytes:
         """The bytes of the file."""
         return self._path(table, name).read_bytes()
 
-    def write_note(self, table: Table, name: str, content: bytes) -> None:
+    def write_sidecar(self, table: Table, name: str, content: bytes) -> None:
         """Write a draft and rename it."""
         path = self._path(table, name)
         draft = path.with_name(f".{name}")
@@ -200,20 +200,22 @@ class LocalStore(Store):
         _flush(draft)
         draft.replace(path)
 
-    def show(self, table: Table, version: str, name: str) -> None:
+    def publish_artifact(self, table: Table, version: str, name: str) -> None:
         """Link to the file."""
         self._link((self.root / table.key).with_name(name), self._path(table, f"{version}.{name}"))
 
-    def shown(self, table: Table, name: str) -> str | None:
+    def artifact_version(self, table: Table, name: str) -> str | None:
         """The version that the link leads to."""
         link = (self.root / table.key).with_name(name)
         return link.readlink().name.split(".")[0] if link.is_symlink() else None
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
-        """Remove folders and notes; files that were taken over are hard links."""
+        """Remove folders and sidecars; files that were taken over are hard links."""
         for version in versions:
-            for note in sorted(self._path(table, "").glob(f"{version}.*")):  # that it is retired goes after its audit
-                note.unlink()
+            for sidecar in sorted(
+                self._path(table, "").glob(f"{version}.*")
+            ):  # that it is expired goes after its metadata
+                sidecar.unlink()
             shutil.rmtree(self._path(table, version), ignore_errors=True)
 
     def location(self, table: Table, name: str | None = None) -> str:
@@ -290,7 +292,7 @@ def as_parquet(rows: pa.Table) -> bytes:
 
 
 def is_ours(name: str) -> bool:
-    """Whether this is the name of a version or note; copies made by hand and markers of other tools lie there too."""
+    """Whether this is the name of a version or sidecar, and not a copy made by hand or a file of another tool."""
     return name.split(".")[0].isdecimal()
 
 

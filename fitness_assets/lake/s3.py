@@ -5,7 +5,7 @@ Layout, for each table below the prefix of its layer::
     <prefix>/<table>/_symlink_format_manifest/manifest    URIs of the files of the current version, one a line
     <prefix>/<table>/_versions/<version>/                 what was written for this version
     <prefix>/<table>/_versions/<version>/_manifest        URIs of all its files, those taken over from others among them
-    <prefix>/<table>/_versions/<version>.*                notes
+    <prefix>/<table>/_versions/<version>.*                sidecars
     <prefix>/<table>/_claims/<version>                    who put this object may write that version
     <prefix of bronze>/_scratch/                          rows that were made in Python, on their way to Spark
 
@@ -121,29 +121,29 @@ class S3Store(Store):
         paths = [path.removeprefix("s3://") for path in self.paths(table, version)]
         return dataset(paths, schema=table.arrow_schema, filesystem=self.bucket.filesystem(), format="parquet")
 
-    def read_note(self, table: Table, name: str) -> bytes:
+    def read_sidecar(self, table: Table, name: str) -> bytes:
         """The bytes of the object."""
         return self.bucket.get(self._key(table.key, name))
 
-    def write_note(self, table: Table, name: str, content: bytes) -> None:
+    def write_sidecar(self, table: Table, name: str, content: bytes) -> None:
         """One PUT."""
         self.bucket.put(self._key(table.key, name), content)
 
-    def show(self, table: Table, version: str, name: str) -> None:
+    def publish_artifact(self, table: Table, version: str, name: str) -> None:
         """Put a copy, unless somebody published since: then theirs is shown."""
-        key, note = self._beside(table, name), self.read_note(table, f"{version}.{name}")
+        key, sidecar = self._beside(table, name), self.read_sidecar(table, f"{version}.{name}")
         before = self._find(key)
         if self.current(table.key) == version:
             with suppress(ObjectChangedError):
-                self.bucket.put(key, note, {_VERSION: version}, replacing=before.etag if before else None)
+                self.bucket.put(key, sidecar, {_VERSION: version}, replacing=before.etag if before else None)
 
-    def shown(self, table: Table, name: str) -> str | None:
+    def artifact_version(self, table: Table, name: str) -> str | None:
         """The version that the copy was made of."""
         copy = self._find(self._beside(table, name))
         return copy.metadata.get(_VERSION) if copy else None
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
-        """Remove notes and manifests first, then the files that no other manifest names."""
+        """Remove sidecars and manifests first, then the files that no other manifest names."""
         gone, prefix = set(versions), self._key(table.key, "")
         keys = {found.key: found.key.removeprefix(prefix) for found in self.bucket.list(prefix)}
         manifests = {name.split("/")[0] for name in keys.values() if name.endswith(f"/{_MANIFEST}")}

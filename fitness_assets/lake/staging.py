@@ -1,4 +1,4 @@
-"""A version in the making: written, sealed with its audit, handed to the lake for publishing.
+"""A version in the making: written, committed with its metadata, handed to the lake for publishing.
 
 Here belongs what is done before a version can be seen. Where versions live and which one is current: ``lake.py``.
 """
@@ -13,7 +13,7 @@ from uuid import uuid4
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
-from fitness_assets.lake.version import Audit, LakeError
+from fitness_assets.lake.version import LakeError, VersionMetadata
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
@@ -21,22 +21,24 @@ if TYPE_CHECKING:
 
 _LOG = getLogger(__name__)
 
-AUDIT = ".json"
-"""Ending of the note that holds a version's audit; a version that has one was written to its end."""
+METADATA_SUFFIX = ".json"
+"""Ending of the sidecar that holds a version's metadata; a version that has one was written to its end."""
 
 
 class Staging:
     """A version in the making. Written table by table, then audited, then published as one."""
 
-    def __init__(self, lake: "Lake", tables: Sequence[Table], version: str, audits: dict[str, Audit]) -> None:
+    def __init__(
+        self, lake: "Lake", tables: Sequence[Table], version: str, all_metadata: dict[str, VersionMetadata]
+    ) -> None:
         self.lake = lake
         self.tables = tables
         self.version = version
-        self.audits = audits
-        self.met: dict[str, pa.Table] = {}
+        self.metadata = all_metadata
+        self.run_inputs: dict[str, pa.Table] = {}
         """What its run met, by key, for rules that ask of that."""
         self._written: set[str] = set()
-        self._is_sealed = self._is_published = False
+        self._is_committed = self._is_published = False
 
     @cached_property
     def scratch(self) -> Path:
@@ -46,7 +48,7 @@ class Staging:
     @property
     def parent(self) -> str | None:
         """The version that was current when this one was begun; of one that was reopened, itself."""
-        return self.audits[self.tables[-1].key].parent
+        return self.metadata[self.tables[-1].key].parent
 
     def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> None:
         """Have Spark write the rows of one table.
@@ -77,29 +79,31 @@ class Staging:
         self._written.add(table.key)
 
     def _finish(self, table: Table, append: bool, target: str | None = None, rows: pa.Table | None = None) -> None:
-        audit, store, parent = self.audits[table.key], self.lake.store, self.parent if append else None
-        before = self.lake.audit(table, parent).size_bytes if parent else 0
-        audit.size_bytes = before + store.finish(table, self.version, target, parent, rows)
-        audit.rows = store.dataset(table, self.version).count_rows()
+        metadata, store, parent = self.metadata[table.key], self.lake.store, self.parent if append else None
+        before = self.lake.metadata(table, parent).size_bytes if parent else 0
+        metadata.size_bytes = before + store.finish(table, self.version, target, parent, rows)
+        metadata.rows = store.dataset(table, self.version).count_rows()
 
     def attach(self, table: Table, name: str, content: bytes) -> None:
         """Keep a file beside the version, not in its folder, where only Parquet files lie; gone when the version is."""
-        self.lake.store.write_note(table, f"{self.version}.{name}", content)
+        self.lake.store.write_sidecar(table, f"{self.version}.{name}", content)
 
     def share(self, path: Path) -> str:
         """Where Spark, on whatever machine, reads a file of the scratch folder."""
         return self.lake.store.share(self.scratch, path)
 
-    def seal(self) -> None:
-        """Store the audits; from here on the version can be looked at and published."""
+    def commit(self) -> None:
+        """Store the metadata; from here on the version can be looked at and published."""
         for table in self.tables:
-            self.lake.store.write_note(table, f"{self.version}{AUDIT}", self.audits[table.key].to_json().encode())
-        self._is_sealed = True
+            self.lake.store.write_sidecar(
+                table, f"{self.version}{METADATA_SUFFIX}", self.metadata[table.key].to_json().encode()
+            )
+        self._is_committed = True
 
     def clean_up(self) -> None:
-        """Remove what was needed only for writing; and, if the version was not sealed, the version."""
+        """Remove what was needed only for writing; and, if the version was not committed, the version."""
         self.lake.store.discard(self.scratch)
-        if not self._is_sealed:
+        if not self._is_committed:
             for table in self.tables:
                 self.lake.store.remove(table, [self.version])
 
@@ -114,8 +118,8 @@ class Staging:
         if self._is_published:
             return False
         if self.parent == self.version:
-            return self.lake.mend(self.tables)
-        self.lake.publish([(table, self.audits[table.key]) for table in self.tables])
+            return self.lake.recover(self.tables)
+        self.lake.publish([(table, self.metadata[table.key]) for table in self.tables])
         self._is_published = True
         try:
             self.lake.collect_garbage(self.tables)

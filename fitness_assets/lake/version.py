@@ -20,7 +20,7 @@ class VersionConflictError(LakeError):
 
 
 @dataclass
-class Verdict:
+class CheckResult:
     """What one rule says of one version: how many rows (or sets of rows) fail, and some of them."""
 
     rule: str
@@ -36,7 +36,7 @@ class Verdict:
 
 
 @dataclass
-class Audit:
+class VersionMetadata:
     """What is known of a version without reading it; stored as JSON beside its folder."""
 
     table: str
@@ -47,15 +47,18 @@ class Audit:
     created_at: str
     rows: int = 0
     size_bytes: int = 0
-    verdicts: list[Verdict] = field(default_factory=list)
+    check_results: list[CheckResult] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """The audit as it is stored, and sent from one machine to another."""
+        """The metadata as it is stored, and sent from one machine to another."""
         return json.dumps(asdict(self), indent=1, default=str)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> "Audit":
-        """An audit that `to_json` wrote."""
+    def from_json(cls, text: str | bytes) -> "VersionMetadata":
+        """Metadata that `to_json` wrote."""
         content = json.loads(text)
-        content.pop("failed_rows", None)  # older versions kept the counts of some rules there, too
-        return cls(**content | {"verdicts": [Verdict(**verdict) for verdict in content["verdicts"]]})
+        content.pop("failed_rows", None)  # versions before 2026-10 have this key
+        results = (
+            content.pop("verdicts") if "verdicts" in content else content["check_results"]
+        )  # versions before 2026-12 call them verdicts
+        return cls(**content | {"check_results": [CheckResult(**result) for result in results]})

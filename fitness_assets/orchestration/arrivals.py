@@ -79,8 +79,8 @@ def decide(
 
     Args:
         state: as the last decision left it.
-        listing: every upload that lies there, by its URI, with a stamp that changes when it does.
-        known: gives URIs and stamps of the ledger; asked only where something changed since all was taken in.
+        listing: every upload that lies there, by its URI, with a fingerprint that changes when it does.
+        known: gives URIs and fingerprints of the ledger; asked only where something changed since all was taken in.
         outcome: of the run that was asked for last; None if there is no such run.
         now: seconds since 1970.
     """
@@ -123,11 +123,11 @@ def _delay(failures: int) -> float:
 
 
 def _changed(listing: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(uri for uri, stamp in listing.items() if known.get(uri) != stamp))
+    return tuple(sorted(uri for uri, fingerprint in listing.items() if known.get(uri) != fingerprint))
 
 
 def _fingerprint(listing: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
-    for uri, stamp in sorted(listing.items()):
-        digest.update(f"{uri}\0{stamp}\0".encode(errors="surrogateescape"))
+    for uri, fingerprint in sorted(listing.items()):
+        digest.update(f"{uri}\0{fingerprint}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from fitness_assets.lake.version import Audit, Verdict
+from fitness_assets.lake.version import CheckResult, VersionMetadata
 from fitness_assets.schema.table import Table
 
 _SAMPLE_CHARACTERS = 300
@@ -23,17 +23,23 @@ def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def check_result(table: Table, audit: Audit, verdict: Verdict) -> dg.AssetCheckResult:
-    """A verdict as Dagster shows it: with counts and some of the rows."""
-    metadata: dict[str, Any] = {"failed": verdict.failed, "rows": audit.rows, "version": audit.version}
-    if verdict.sample:
-        metadata["sample"] = records(verdict.sample)
+def check_result(table: Table, version_metadata: VersionMetadata, result: CheckResult) -> dg.AssetCheckResult:
+    """A result as Dagster shows it: with counts and some of the rows."""
+    metadata: dict[str, Any] = {
+        "failed": result.failed,
+        "rows": version_metadata.rows,
+        "version": version_metadata.version,
+    }
+    if result.sample:
+        metadata["sample"] = records(result.sample)
     return dg.AssetCheckResult(
-        passed=not verdict.failed,
+        passed=not result.failed,
         asset_key=dg.AssetKey(table.key.split("/")),
-        check_name=verdict.rule,
-        severity=dg.AssetCheckSeverity.WARN if verdict.severity == "warning" else dg.AssetCheckSeverity.ERROR,
-        description=f"{verdict.failed} of {audit.rows} rows fail: {verdict.description}" if verdict.failed else None,
+        check_name=result.rule,
+        severity=dg.AssetCheckSeverity.WARN if result.severity == "warning" else dg.AssetCheckSeverity.ERROR,
+        description=f"{result.failed} of {version_metadata.rows} rows fail: {result.description}"
+        if result.failed
+        else None,
         metadata=metadata,
     )
 

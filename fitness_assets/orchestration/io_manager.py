@@ -1,6 +1,6 @@
 """The Dagster side of the lake: the IO manager, and how a step becomes assets with checks.
 
-A step stages its tables, audits them, reports every verdict, and only then hands them to the IO manager, whose storing
+A step stages its tables, checks them, reports every result, and only then hands them to the IO manager, whose storing
 is publishing. So a version that fails a blocking rule shows in the UI and never reaches a reader. Here belongs what
 every table does alike; what one layer does stands in its ``assets.py``.
 """
@@ -16,7 +16,7 @@ import dagster as dg
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from fitness_assets.engine.layer_step import ContractError, Step, Work, read
+from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun, read
 from fitness_assets.engine.session import lost_server
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
@@ -26,7 +26,7 @@ from fitness_assets.schema.table import Table
 
 IO_MANAGER_KEY = "spark_io_manager"
 
-Launch = Callable[[dg.AssetExecutionContext, Lake, Step, Sequence[str]], Staging]
+Launch = Callable[[dg.AssetExecutionContext, Lake, LayerStep, Sequence[str]], Staging]
 """Has a step made elsewhere, from the current tables or from uploads in some places; waits for what it made."""
 
 _UPLOADS = dg.Field(
@@ -62,7 +62,7 @@ class SparkIOManager(dg.IOManager):
             return read(self._lake, "/".join(context.asset_key.path))
 
 
-def step_assets(step: Step, launch: Launch | None = None) -> dg.AssetsDefinition:
+def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefinition:
     """The tables of a step as assets; each of them and each check of them may be selected alone.
 
     When only checks are selected, those of the current version are reported again, as they were stored.
@@ -91,18 +91,18 @@ def step_assets(step: Step, launch: Launch | None = None) -> dg.AssetsDefinition
             if launch:
                 yield from report(context, launch(context, lake, step, uploads))
                 return
-            work = Work(lake, context.run.run_id, context.log, uploads)
+            step_run = StepRun(lake, context.run.run_id, context.log, uploads)
             try:
-                staging = step.make(work, {table.key: inputs[table.name] for table in step.reads})
+                staging = step.make(step_run, {table.key: inputs[table.name] for table in step.reads})
             except ContractError as error:
-                yield from _selected(context, [check_result(error.table, error.audit, error.verdict)])
+                yield from _selected(context, [check_result(error.table, error.metadata, error.result)])
                 raise dg.Failure(str(error), allow_retries=False) from error
             yield from report(context, staging)
 
     return assets
 
 
-def libraries(step: Step) -> dg.ResourceDefinition:
+def libraries(step: LayerStep) -> dg.ResourceDefinition:
     """Begins to load what a step imports as soon as a run with that step begins.
 
     That takes seconds, in which the steps before it often leave a core idle.
@@ -115,12 +115,12 @@ def libraries(step: Step) -> dg.ResourceDefinition:
     return load
 
 
-def libraries_key(step: Step) -> str:
+def libraries_key(step: LayerStep) -> str:
     """The key of that resource."""
     return f"{step.name}_libraries"
 
 
-def _definition(step: Step) -> dict[str, Any]:
+def _definition(step: LayerStep) -> dict[str, Any]:
     """What Dagster is told of a step: its assets with columns, what each is made from, and checks."""
     made_from = {key: {dg.AssetKey(t.key.split("/")) for t in tables} for key, tables in step.made_from.items()}
     every = {dg.AssetKey(table.key.split("/")) for table in step.reads}
@@ -147,16 +147,25 @@ def _definition(step: Step) -> dict[str, Any]:
 
 
 def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]:
-    """Hand an audited version to the IO manager and report every verdict.
+    """Hand an audited version to the IO manager and report every result.
 
     Raises:
         dagster.Failure: if a blocking rule failed; then nothing is handed over.
     """
-    audits = [(table, staging.audits[table.key]) for table in staging.tables]
-    results = [check_result(table, audit, verdict) for table, audit in audits for verdict in audit.verdicts]
-    blocked = [(table, audit, verdict) for table, audit in audits for verdict in audit.verdicts if verdict.blocks]
+    all_metadata = [(table, staging.metadata[table.key]) for table in staging.tables]
+    results = [
+        check_result(table, version_metadata, result)
+        for table, version_metadata in all_metadata
+        for result in version_metadata.check_results
+    ]
+    blocked = [
+        (table, version_metadata, result)
+        for table, version_metadata in all_metadata
+        for result in version_metadata.check_results
+        if result.blocks
+    ]
     if context.selected_asset_keys and not blocked:
-        for table, _ in audits:
+        for table, _ in all_metadata:
             key, metadata = dg.AssetKey(table.key.split("/")), _materialization_metadata(staging, table)
             if key in context.selected_asset_keys:
                 yield dg.MaterializeResult(key, value=staging, metadata=metadata)
@@ -165,9 +174,10 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
     yield from _selected(context, results)
     if blocked:
         failures = "; ".join(
-            f"{audit.table} breaks the rule {verdict.rule} (failures: {verdict.failed}, rows: {audit.rows}): "
-            f"{verdict.description}"
-            for _, audit, verdict in blocked
+            f"{version_metadata.table} breaks the rule {result.rule} "
+            f"(failures: {result.failed}, rows: {version_metadata.rows}): "
+            f"{result.description}"
+            for _, version_metadata, result in blocked
         )
         raise dg.Failure(
             f"{failures} Nothing was published: readers keep the version before. The failed one is version "
@@ -210,20 +220,20 @@ def _selected(
 
 
 def _materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
-    audit, lake = staging.audits[table.key], staging.lake
+    version_metadata, lake = staging.metadata[table.key], staging.lake
     preview = lake.preview(table, staging.version)
     attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
     return {
-        "dagster/row_count": audit.rows,
+        "dagster/row_count": version_metadata.rows,
         "dagster/column_lineage": table.column_lineage(),
-        "size_bytes": audit.size_bytes,
-        "version": audit.version,
-        "made_from": dg.MetadataValue.json(audit.inputs),
+        "size_bytes": version_metadata.size_bytes,
+        "version": version_metadata.version,
+        "made_from": dg.MetadataValue.json(version_metadata.inputs),
         "path": dg.MetadataValue.path(lake.store.location(table)),
         **({"preview": records(preview)} if preview else {}),
         **{f"{what}_file": dg.MetadataValue.path(lake.store.location(table, name)) for what, name in attached.items()},
         **{
-            what: dg.MetadataValue.md(lake.store.read_note(table, name).decode())
+            what: dg.MetadataValue.md(lake.store.read_sidecar(table, name).decode())
             for what, name in attached.items()
             if name.endswith(".md")
         },

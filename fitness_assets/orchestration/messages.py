@@ -9,7 +9,7 @@ from typing import Any
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.lake.lake import Lake
-from fitness_assets.lake.version import Audit, Verdict
+from fitness_assets.lake.version import CheckResult, VersionMetadata
 from fitness_assets.registry import TABLES
 from fitness_assets.schema.table import Table
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
@@ -32,18 +32,20 @@ class Report:
 
     Attributes:
         run_id: which run.
-        audits: of the versions that it wrote, published or not.
+        all_metadata: of the versions that it wrote, published or not.
         uploads: rows of the ledger that it added.
     """
 
     run_id: str
-    audits: Sequence[Audit]
+    all_metadata: Sequence[VersionMetadata]
     uploads: Sequence[Mapping[str, Any]]
 
     @property
-    def failed(self) -> list[tuple[Audit, Verdict]]:
-        """Every verdict on a rule that does not hold."""
-        return [(audit, verdict) for audit in self.audits for verdict in audit.verdicts if verdict.failed]
+    def failed(self) -> list[tuple[VersionMetadata, CheckResult]]:
+        """Every check result that failed."""
+        return [
+            (metadata, result) for metadata in self.all_metadata for result in metadata.check_results if result.failed
+        ]
 
 
 def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
@@ -54,10 +56,10 @@ def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
         run_id: which run.
         started_at: when it began; uploads of the ledger since then are its own.
     """
-    audits = [audit for table in TABLES if (audit := _audit_of(lake, table, run_id))]
-    ledger = next((audit for audit in audits if audit.table == UPLOADS.key), None)
+    all_metadata = [metadata for table in TABLES if (metadata := _audit_of(lake, table, run_id))]
+    ledger = next((metadata for metadata in all_metadata if metadata.table == UPLOADS.key), None)
     rows = lake.rows(UPLOADS, ledger.version) if ledger else []
-    return Report(run_id, audits, [row for row in rows if row["ingested_at"] >= started_at])
+    return Report(run_id, all_metadata, [row for row in rows if row["ingested_at"] >= started_at])
 
 
 def success(report: Report) -> Message:
@@ -73,9 +75,9 @@ def success(report: Report) -> Message:
     ]
     text = [
         *_first(uploads),
-        *(f"{audit.table}: {audit.rows:,} rows, version {audit.version}" for audit in report.audits),
+        *(f"{metadata.table}: {metadata.rows:,} rows, version {metadata.version}" for metadata in report.all_metadata),
         *(f"Check that failed or warns: {a.table} {v.rule}, failures: {v.failed}" for a, v in report.failed),
-        *_rejected(report.audits),
+        *_rejected(report.all_metadata),
         _where(report.run_id),
     ]
     what = f"uploads ingested: {len(report.uploads) - len(refused)}, refused: {len(refused)}"
@@ -123,13 +125,13 @@ def send(message: Message, topic: str | None, client: Callable[[], Any], log: Lo
     return True
 
 
-def _audit_of(lake: Lake, table: Table, run_id: str) -> Audit | None:
-    audits = (lake.audit(table, version) for version in reversed(lake.versions(table)))
-    return next((audit for audit in audits if audit.run_id == run_id), None)
+def _audit_of(lake: Lake, table: Table, run_id: str) -> VersionMetadata | None:
+    all_metadata = (lake.metadata(table, version) for version in reversed(lake.versions(table)))
+    return next((metadata for metadata in all_metadata if metadata.run_id == run_id), None)
 
 
-def _rejected(audits: Sequence[Audit]) -> list[str]:
-    rows = {audit.table: audit.rows for audit in audits}
+def _rejected(all_metadata: Sequence[VersionMetadata]) -> list[str]:
+    rows = {metadata.table: metadata.rows for metadata in all_metadata}
     if not {LOGGED_DAYS.key, CLEAN_DAYS.key, REJECTED_DAYS.key} <= rows.keys():
         return []
     return [

@@ -41,11 +41,11 @@ def of_run(report: Report, seconds: float, failed: bool) -> Iterator[Metric]:
     if report.uploads:
         yield Metric("RowsIn", sum(row["rows_read"] for row in report.uploads))
         yield Metric("RowsQuarantined", sum(row["rows_quarantined"] for row in report.uploads))
-    for audit in report.audits:
-        if audit.table == REJECTED_DAYS.key:
-            yield Metric("RowsRejected", audit.rows)
+    for metadata in report.all_metadata:
+        if metadata.table == REJECTED_DAYS.key:
+            yield Metric("RowsRejected", metadata.rows)
     for severity in _SEVERITIES:
-        failures = sum(verdict.severity == severity for _, verdict in report.failed)
+        failures = sum(result.severity == severity for _, result in report.failed)
         yield Metric("CheckFailures", failures, severity=severity)
     yield Metric("RunSeconds", seconds, "Seconds")
     yield Metric("RunFailures", int(failed))

@@ -18,7 +18,7 @@ from dagster_pipes import (
 )
 
 from fitness_assets.aws.s3 import client
-from fitness_assets.engine.layer_step import ContractError, Work, read
+from fitness_assets.engine.layer_step import ContractError, StepRun, read
 from fitness_assets.engine.session import given_spark, start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError, VersionConflictError
@@ -47,12 +47,12 @@ def answer(pipes: PipesContext) -> dict[str, Any]:
     lake = Lake(store_of(settings), cache(start))
     try:
         sources = {table.key: read(lake, table.key) for table in step.reads}
-        staging = step.make(Work(lake, pipes.run_id, pipes.log, pipes.get_extra("uploads")), sources)
+        staging = step.make(StepRun(lake, pipes.run_id, pipes.log, pipes.get_extra("uploads")), sources)
     except VersionConflictError as conflict:
         return {"conflict": str(conflict)}
     except (ContractError, LakeError, OSError) as error:
         return {"failure": str(error)}
-    return {"audits": [audit.to_json() for audit in staging.audits.values()]}
+    return {"all_metadata": [metadata.to_json() for metadata in staging.metadata.values()]}
 
 
 def _open_pipes() -> PipesContext:

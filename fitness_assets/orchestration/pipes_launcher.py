@@ -1,7 +1,7 @@
 """Steps as jobs elsewhere, the Dagster side: started, heard and cancelled through Dagster's Pipes.
 
-What such a job does stands in ``job.py``. A job leaves an audited version in the lake; its audits come back as a
-message, and from there on the version goes the way of every other: reported, and published by the IO manager. A job's
+What such a job does stands in ``pipes_job.py``. A job leaves a checked version in the lake; its metadata comes back
+as a message, and from there on the version goes the way of every other: reported, and published by the IO manager. A job's
 log arrives in the step's own.
 """
 
@@ -16,10 +16,10 @@ from dagster._core.errors import DagsterPipesExecutionError
 from dagster_aws.pipes import PipesEMRServerlessClient, PipesGlueClient, PipesS3ContextInjector, PipesS3MessageReader
 
 from fitness_assets.aws.s3 import client
-from fitness_assets.engine.layer_step import Step
+from fitness_assets.engine.layer_step import LayerStep
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
-from fitness_assets.lake.version import Audit, VersionConflictError
+from fitness_assets.lake.version import VersionConflictError, VersionMetadata
 from fitness_assets.orchestration.io_manager import Launch
 from fitness_assets.settings import Settings
 
@@ -52,7 +52,7 @@ def launcher(settings: Settings) -> Launch:
     service, _, name = (settings.spark_jobs or "").partition(":")
     sent = settings.model_dump(mode="json", include=_SENT)
 
-    def launch(context: dg.AssetExecutionContext, lake: Lake, step: Step, uploads: Sequence[str]) -> Staging:
+    def launch(context: dg.AssetExecutionContext, lake: Lake, step: LayerStep, uploads: Sequence[str]) -> Staging:
         asked = {"step": step.name, "uploads": [*uploads], "settings": sent, "is_spark_given": service != "process"}
         try:
             if service == "process":
@@ -74,7 +74,7 @@ def launcher(settings: Settings) -> Launch:
     return launch
 
 
-def _made(lake: Lake, step: Step, messages: Sequence[Any]) -> Staging:
+def _made(lake: Lake, step: LayerStep, messages: Sequence[Any]) -> Staging:
     """The version that a job made.
 
     Raises:
@@ -87,8 +87,10 @@ def _made(lake: Lake, step: Step, messages: Sequence[Any]) -> Staging:
         raise VersionConflictError(conflict)
     if failure := messages[-1].get("failure"):
         raise dg.Failure(failure, allow_retries=False)
-    audits = {audit.table: audit for audit in map(Audit.from_json, messages[-1]["audits"])}
-    return Staging(lake, step.tables, audits[step.tables[-1].key].version, audits)
+    all_metadata = {
+        metadata.table: metadata for metadata in map(VersionMetadata.from_json, messages[-1]["all_metadata"])
+    }
+    return Staging(lake, step.tables, all_metadata[step.tables[-1].key].version, all_metadata)
 
 
 def _through(settings: Settings) -> dict[str, Any]:

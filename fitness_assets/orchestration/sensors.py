@@ -13,13 +13,13 @@ from typing import Any
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
-from fitness_assets.bronze.sources import place_of
+from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import EVERY_UPLOAD_READ, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
-from fitness_assets.registry import GROUPS
+from fitness_assets.registry import PUBLISH_GROUPS
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
 
@@ -77,13 +77,13 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
         state = State.from_json(context.cursor)
 
         def known() -> dict[str, str]:
-            stamps = {row["uri"]: row["stamp"] for row in lake.rows(UPLOADS)}
-            return {found.uri: stamps[found.text] for found in there if found.text in stamps}
+            fingerprints = {row["uri"]: row["fingerprint"] for row in lake.rows(UPLOADS)}
+            return {found.uri: fingerprints[found.text] for found in there if found.text in fingerprints}
 
         try:
-            mended = [tables[-1].layer for tables in GROUPS if lake.mend(tables)]
-            there = place_of(raw).find()
-            listing = {found.uri: found.stamp for found in there}
+            mended = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
+            there = source_of(raw).find()
+            listing = {found.uri: found.fingerprint for found in there}
             outcome = _outcome(context.instance, state.run_key) if state.asked else None
             decision = decide(state, listing, known, outcome, time.time())
         except (LakeError, OSError) as error:  # not there, gone between listing and looking, or S3 does not answer

@@ -3,30 +3,30 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
+from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
 from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
 from fitness_assets.lake.staging import Staging
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, MODELS, TABLES, TARGETS
 
 
-def prediction_step(training_rows: int) -> Step:
+def prediction_step(training_rows: int) -> LayerStep:
     """The step that makes this layer.
 
     Args:
         training_rows: of about so many days the models learn and are tested; the rest is scored.
     """
 
-    def make(work: Work, sources: Frames) -> Staging:
-        return stage(work, TABLES, sources, lambda staging: _write(work, staging, sources, training_rows))
+    def make(step_run: StepRun, sources: Frames) -> Staging:
+        return stage(step_run, TABLES, sources, lambda staging: _write(step_run, staging, sources, training_rows))
 
     made_from = {FACT_PREDICTIONS.key: [FACT_DAILY, *MODELS.values()]}
-    return Step(TABLES, [FACT_DAILY], make, made_from, ["fitness_assets.predictions.cards", "skops.io"])
+    return LayerStep(TABLES, [FACT_DAILY], make, made_from, ["fitness_assets.predictions.cards", "skops.io"])
 
 
-def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) -> None:
-    fact_daily, made_from = sources[FACT_DAILY.key], staging.audits[FACT_PREDICTIONS.key].inputs
-    rows, people = (work.lake.audit(table, made_from[FACT_DAILY.key]).rows for table in (FACT_DAILY, DIM_USER))
+def _write(step_run: StepRun, staging: Staging, sources: Frames, training_rows: int) -> None:
+    fact_daily, made_from = sources[FACT_DAILY.key], staging.metadata[FACT_PREDICTIONS.key].inputs
+    rows, people = (step_run.lake.metadata(table, made_from[FACT_DAILY.key]).rows for table in (FACT_DAILY, DIM_USER))
     chosen = transforms.sampled_features(fact_daily, rows, people, training_rows)
     with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
         collected = pool.submit(chosen.toArrow)
@@ -38,13 +38,13 @@ def _write(work: Work, staging: Staging, sources: Frames, training_rows: int) ->
 
         # In one order, whatever order files and tasks came in: the same days give the same models.
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
-        work.log.info(f"learning from {len(days):,} of {rows:,} days")
+        step_run.log.info(f"learning from {len(days):,} of {rows:,} days")
         train_until = last_training_day(days)
         evaluations = []
         for target in TARGETS:
             done = evaluate(target, days, train_until)
             evaluations.append(done)
-            work.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
+            step_run.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
         scored = transforms.fact_predictions(score(every_day, evaluations, staging.version), train_until)
         written = [pool.submit(_keep, staging, done, made_from) for done in evaluations]
         write(staging, FACT_PREDICTIONS, scored)

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.engine.duckdb_reader import reader
-from fitness_assets.engine.layer_step import Frames, Step, Work, stage
+from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage
 from fitness_assets.lake.staging import Staging
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
@@ -14,11 +14,11 @@ from fitness_assets.quality.verdicts import rows
 from fitness_assets.silver.tables import CLEAN_DAYS
 
 
-def _make(work: Work, sources: Frames) -> Staging:
-    made_from = work.lake.versions_of([*sources.values()])
+def _make(step_run: StepRun, sources: Frames) -> Staging:
+    made_from = step_run.lake.versions_of([*sources.values()])
 
     def write_all(staging: Staging) -> None:
-        ledger, store = work.lake.rows(UPLOADS, made_from[UPLOADS.key]), work.lake.store
+        ledger, store = step_run.lake.rows(UPLOADS, made_from[UPLOADS.key]), step_run.lake.store
         clean = {CLEAN_DAYS.key: made_from[CLEAN_DAYS.key]}
         with reader(store, clean) as days, reader(store, made_from) as tables, ThreadPoolExecutor(2) as pool:
             tallied = pool.submit(tally, days)
@@ -32,7 +32,7 @@ def _make(work: Work, sources: Frames) -> Staging:
         staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
         staging.write_rows(AUDIT, rows(findings))
 
-    return stage(work, TABLES, sources, write_all)
+    return stage(step_run, TABLES, sources, write_all)
 
 
-STEP = Step(TABLES, READS, _make, loads=["fitness_assets.quality.report"])
+STEP = LayerStep(TABLES, READS, _make, loads=["fitness_assets.quality.report"])

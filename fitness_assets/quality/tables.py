@@ -85,7 +85,7 @@ AUDIT = Table(
         ),
     ),
     kinds=("duckdb", "matplotlib", "parquet"),
-    shown=("report.html",),
+    artifacts=("report.html",),
 )
 
 TABLES = (AUDIT,)

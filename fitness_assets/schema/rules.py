@@ -22,14 +22,14 @@ class Rule:
         description: the rule as a sentence about good data.
         violated: a condition in DuckDB's SQL, true for a row that breaks the rule. Those that silver rejects rows by
             are asked by Spark as well.
-        canary: cells that, put into a good row, make it break the rule.
+        failing_example: cells that, put into a good row, make it break the rule.
         severity: what a failure means.
     """
 
     name: str
     description: str
     violated: str
-    canary: Mapping[str, Any] = field(hash=False)
+    failing_example: Mapping[str, Any] = field(hash=False)
     severity: Severity = "blocking"
 
 

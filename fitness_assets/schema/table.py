@@ -41,7 +41,7 @@ class Column:
         name: lower snake_case, with the unit where the quantity has one (``weight_kg``).
         type: a Spark SQL type name, one of those this module knows.
         description: what the value means, for an analyst.
-        example: a value that breaks no rule; canary rows and the page for analysts are made from it.
+        example: a value that breaks no rule; failing_example rows and the page for analysts are made from it.
         unit: the unit of measure, where there is one.
         range: smallest and largest value that can be true, both included.
         allowed: the only values there may be, where they are few.
@@ -77,7 +77,7 @@ class Table:
         foreign_keys: references into other tables.
         own_rules: rules beyond those that follow from columns and keys.
         range_severity: what a value outside its column's range means in this table.
-        shown: notes of a version that lie beside the table, under these names, for people to open.
+        artifacts: sidecar files of a version that lie beside the table, under these names, for people to open.
         stale_after_days: after so many days without a new version the UI calls the table stale; None: never.
         kinds: what it is made with and stored as, for the UI.
     """
@@ -90,7 +90,7 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     own_rules: tuple[Rule | SetRule, ...] = ()
     range_severity: Severity = "blocking"
-    shown: tuple[str, ...] = ()
+    artifacts: tuple[str, ...] = ()
     stale_after_days: int | None = None
     kinds: tuple[str, ...] = ("pyspark", "parquet")
 

@@ -1,23 +1,23 @@
 """When and where silver is made: one step judges the logged rows and writes both of its tables."""
 
 from fitness_assets.bronze.tables import LOGGED_DAYS
-from fitness_assets.engine.layer_step import Frames, Step, Work, stage, write
+from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
 from fitness_assets.lake.staging import Staging
 from fitness_assets.silver import transforms
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
 
 
-def _make(work: Work, sources: Frames) -> Staging:
+def _make(step_run: StepRun, sources: Frames) -> Staging:
     def write_all(staging: Staging) -> None:
-        inputs = staging.audits[CLEAN_DAYS.key].inputs
-        logged = work.lake.audit(LOGGED_DAYS, inputs[LOGGED_DAYS.key]).rows
+        inputs = staging.metadata[CLEAN_DAYS.key].inputs
+        logged = step_run.lake.metadata(LOGGED_DAYS, inputs[LOGGED_DAYS.key]).rows
         judged = transforms.judge(sources[LOGGED_DAYS.key])
         write(staging, CLEAN_DAYS, transforms.clean_days(judged))
         # Judging once more costs about what keeping every judged row would, and nothing where no row was left out.
-        is_some_rejected = logged > staging.audits[CLEAN_DAYS.key].rows
+        is_some_rejected = logged > staging.metadata[CLEAN_DAYS.key].rows
         write(staging, REJECTED_DAYS, transforms.rejected_days(judged) if is_some_rejected else None)
 
-    return stage(work, TABLES, sources, write_all)
+    return stage(step_run, TABLES, sources, write_all)
 
 
-STEP = Step(TABLES, [LOGGED_DAYS], _make)
+STEP = LayerStep(TABLES, [LOGGED_DAYS], _make)

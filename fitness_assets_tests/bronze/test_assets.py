@@ -134,7 +134,7 @@ class TestWholeRuns:
         ran = getattr(story, run)
         for upload_id, row in ran.ledger.items():
             typed = sum(day["upload_id"] == upload_id for day in ran.logged)
-            quarantined = sum(misfit["upload_id"] == upload_id for misfit in ran.quarantined)
+            quarantined = sum(malformed_row["upload_id"] == upload_id for malformed_row in ran.quarantined)
             assert (row["rows_typed"], row["rows_quarantined"]) == (typed, quarantined)
             assert row["rows_read"] == typed + quarantined
         assert evaluations(ran.result)["bronze/uploads", "rows_reconcile"].passed
@@ -219,7 +219,7 @@ def test_a_run_that_is_told_its_uploads_reads_only_these(raw, materialize, rows,
 
 @pytest.mark.parametrize("few", [0, 2, 1_000])
 def test_misfits_are_quarantined_whether_they_are_few_or_many(raw, materialize, rows, monkeypatch, few):
-    """Rows of one number, of which only one upload's does not fit; and more misfits than are looked up by numbers."""
+    """Rows of one number, of which only one upload's does not fit; and more of them than are looked up by numbers."""
     monkeypatch.setattr("fitness_assets.bronze.assets._FEW", few)
     bad = line(steps="8k")
     (raw / "a.csv").write_text("\n".join([HEADER, line(user_id="a1"), bad, line(user_id="a2")]))

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from fitness_assets.aws.s3 import Bucket, BucketError
-from fitness_assets.bronze.sources import Folder, Prefix, identify, place_of
+from fitness_assets.bronze.sources import Folder, Prefix, identify, source_of
 
 Put = Callable[..., str]
 
 
 @pytest.fixture(params=["folder", "prefix"])
-def place(request, tmp_path):
-    """A text that names a place, and how to put something there; the latter gives its URI."""
+def source(request, tmp_path):
+    """A text that names a source, and how to put something there; the latter gives its URI."""
     if request.param == "folder":
 
         def put(name: str, content: str = "") -> str:
@@ -38,11 +38,11 @@ def place(request, tmp_path):
 
 
 def found(text: str) -> list[str]:
-    return [upload.uri for upload in place_of(text).find()]
+    return [upload.uri for upload in source_of(text).find()]
 
 
-def test_uploads_are_found_at_any_depth_in_the_order_of_their_names(place):
-    text, put = place
+def test_uploads_are_found_at_any_depth_in_the_order_of_their_names(source):
+    text, put = source
     uris = [put(name) for name in ("2024/09/a b.csv.gz", "a.txt", "b;'--.csv")]
     assert found(text) == uris
 
@@ -62,78 +62,78 @@ def test_uploads_are_found_at_any_depth_in_the_order_of_their_names(place):
         "_temporary/0/a.csv",
     ],
 )
-def test_hidden_and_unfinished_uploads_are_left_out(place, name):
-    text, put = place
+def test_hidden_and_unfinished_uploads_are_left_out(source, name):
+    text, put = source
     put(name)
     assert found(text) == []
     finished = put("part.csv")
     assert found(text) == [finished]
 
 
-def test_a_single_upload_is_a_place(place):
-    _, put = place
+def test_a_single_upload_is_a_place(source):
+    _, put = source
     uri = put("a.csv")
     put("a.csv.gz")
     assert found(uri) == [uri]
 
 
-def test_an_empty_place_has_no_uploads(place):
-    assert found(place[0]) == []
+def test_an_empty_place_has_no_uploads(source):
+    assert found(source[0]) == []
 
 
-def test_one_content_has_one_hash_wherever_it_lies(place, tmp_path):
-    text, put = place
+def test_one_content_has_one_hash_wherever_it_lies(source, tmp_path):
+    text, put = source
     uri = put("a.csv", "test")
-    (upload,) = identify([place_of(text)], {})
+    (upload,) = identify([source_of(text)], {})
     assert upload.content_sha256 == "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
     assert upload.upload_id == "9f86d081884c7d65"
     assert (upload.found.uri, upload.found.size_bytes) == (uri, 4)
     assert abs(upload.found.modified_at - datetime.now(UTC)).total_seconds() < 60
-    with upload.place.here(upload.found, tmp_path / "scratch") as path:
+    with upload.source.local_copy(upload.found, tmp_path / "scratch") as path:
         assert path.read_text() == "test"
-    assert upload.place.look(uri) == upload.found, "reading changes nothing"
+    assert upload.source.stat(uri) == upload.found, "reading changes nothing"
     assert not list(tmp_path.glob("scratch/*"))
 
 
-def test_new_bytes_of_the_same_length_in_the_same_second_are_another_upload(place):
-    text, put = place
+def test_new_bytes_of_the_same_length_in_the_same_second_are_another_upload(source):
+    text, put = source
     put("a.csv", "1234")
-    (upload,) = identify([place_of(text)], {})
+    (upload,) = identify([source_of(text)], {})
     assert upload.is_unchanged()
     put("a.csv", "5678")
-    (again,) = identify([place_of(text)], {})
+    (again,) = identify([source_of(text)], {})
     assert not upload.is_unchanged()
-    assert again.found.stamp != upload.found.stamp
+    assert again.found.fingerprint != upload.found.fingerprint
     assert again.upload_id != upload.upload_id
 
 
-def test_an_upload_that_is_gone_is_not_the_one_that_was_found(place):
-    text, put = place
+def test_an_upload_that_is_gone_is_not_the_one_that_was_found(source):
+    text, put = source
     put("a.csv")
-    (upload,) = identify([place_of(text)], {})
+    (upload,) = identify([source_of(text)], {})
     gone = replace(upload, found=replace(upload.found, uri=f"{upload.found.uri}.gone"))
     assert not gone.is_unchanged()
 
 
-def test_what_the_ledger_knows_by_name_and_stamp_is_not_read_again(place, monkeypatch):
-    text, put = place
+def test_what_the_ledger_knows_by_name_and_stamp_is_not_read_again(source, monkeypatch):
+    text, put = source
     put("a.csv", "known")
     put("b.csv", "new")
-    known, new = place_of(text).find()
-    (only,) = identify([place_of(new.uri)], {})
+    known, new = source_of(text).find()
+    (only,) = identify([source_of(new.uri)], {})
     read = []
-    kind = type(place_of(text))
+    kind = type(source_of(text))
     hash_of = kind.content_sha256
     monkeypatch.setattr(kind, "content_sha256", lambda self, found: read.append(found.uri) or hash_of(self, found))
-    uploads = identify([place_of(text)], {(known.uri, known.stamp): "k" * 64, (new.uri, "older"): "x" * 64})
+    uploads = identify([source_of(text)], {(known.uri, known.fingerprint): "k" * 64, (new.uri, "older"): "x" * 64})
     assert read == [new.uri]
     assert {upload.content_sha256 for upload in uploads} == {"k" * 64, only.content_sha256}
 
 
-def test_an_upload_that_cannot_be_read_keeps_no_other_out(place, monkeypatch):
-    text, put = place
+def test_an_upload_that_cannot_be_read_keeps_no_other_out(source, monkeypatch):
+    text, put = source
     locked, fine = put("a.csv", "1"), put("b.csv", "2")
-    kind = type(place_of(text))
+    kind = type(source_of(text))
     hash_of = kind.content_sha256
 
     def deny(self, found):
@@ -143,10 +143,10 @@ def test_an_upload_that_cannot_be_read_keeps_no_other_out(place, monkeypatch):
 
     monkeypatch.setattr(kind, "content_sha256", deny)
     unread = {}
-    assert [upload.found.uri for upload in identify([place_of(text)], {}, unread)] == [fine]
+    assert [upload.found.uri for upload in identify([source_of(text)], {}, unread)] == [fine]
     assert unread == {locked: "no right to read it"}
     with pytest.raises(PermissionError):
-        identify([place_of(text)], {})
+        identify([source_of(text)], {})
 
 
 class TestFolders:
@@ -167,15 +167,15 @@ class TestFolders:
         assert [upload.found.uri for upload in identify([Folder(new), Folder(old)], {})] == [str(old)]
 
     def test_a_hidden_folder_above_the_place_hides_nothing(self, tmp_path):
-        place = tmp_path / ".lake" / "raw"
-        place.mkdir(parents=True)
-        (place / "a.csv").touch()
-        assert found(str(place)) == [str(place / "a.csv")]
+        source = tmp_path / ".lake" / "raw"
+        source.mkdir(parents=True)
+        (source / "a.csv").touch()
+        assert found(str(source)) == [str(source / "a.csv")]
 
     def test_a_file_that_goes_while_others_are_found_is_not_there(self, tmp_path, monkeypatch):
         going, staying = self.file(tmp_path / "a.csv", "", 100), self.file(tmp_path / "b.csv", "", 100)
-        look = Folder.look
-        monkeypatch.setattr(Folder, "look", lambda self, uri: going.unlink(missing_ok=True) or look(self, uri))
+        stat = Folder.stat
+        monkeypatch.setattr(Folder, "stat", lambda self, uri: going.unlink(missing_ok=True) or stat(self, uri))
         assert found(str(tmp_path)) == [str(staying)]
 
     def test_a_missing_place_is_named_with_what_to_do(self, tmp_path):
@@ -201,25 +201,25 @@ class TestPrefixes:
             bucket.put(beside, b"")
         uris = found(f"s3://{bucket.name}")
         assert bucket.uri(key) in uris
-        again = [upload.uri for uri in uris for upload in place_of(uri, must_exist=True).find()]
+        again = [upload.uri for uri in uris for upload in source_of(uri, must_exist=True).find()]
         assert again == [*uris, bucket.uri(f"{key}/b.csv")]
 
     def test_a_name_may_end_in_a_line_break(self, bucket):
-        place = place_of(bucket.uri("raw/a.csv\n"))
-        assert isinstance(place, Prefix)
-        assert place.prefix == "raw/a.csv\n"
+        source = source_of(bucket.uri("raw/a.csv\n"))
+        assert isinstance(source, Prefix)
+        assert source.prefix == "raw/a.csv\n"
 
     def test_what_has_to_lie_there_and_does_not_is_named(self, bucket):
         bucket.put("raw/a.csv.gz", b"")
         with pytest.raises(FileNotFoundError, match=rf"^There is no object {bucket.uri('raw/a.csv')}, and none below"):
-            place_of(bucket.uri("raw/a.csv"), must_exist=True).find()
+            source_of(bucket.uri("raw/a.csv"), must_exist=True).find()
 
     def test_a_key_is_never_a_path(self, bucket, tmp_path):
         key = "raw//etc/passwd.csv"
         bucket.put(key, b"harmless")
-        (upload,) = identify([place_of(bucket.uri("raw"))], {})
+        (upload,) = identify([source_of(bucket.uri("raw"))], {})
         assert upload.found.uri == bucket.uri(key)
-        with upload.place.here(upload.found, tmp_path / "scratch") as path:
+        with upload.source.local_copy(upload.found, tmp_path / "scratch") as path:
             assert path.parent == tmp_path / "scratch"
             assert path.read_text() == "harmless"
 
@@ -237,23 +237,23 @@ class TestPrefixes:
         content = os.urandom(20 << 20)
         (tmp_path / "big.csv").write_bytes(content)
         bucket.upload(tmp_path / "big.csv", "raw/big.csv")
-        (upload,) = identify([place_of(bucket.uri("raw"))], {})
+        (upload,) = identify([source_of(bucket.uri("raw"))], {})
         assert upload.content_sha256 == hashlib.sha256(content).hexdigest()
-        with upload.place.here(upload.found, tmp_path / "scratch") as path:
+        with upload.source.local_copy(upload.found, tmp_path / "scratch") as path:
             assert path.read_bytes() == content
 
     def test_a_connection_that_breaks_in_the_middle_is_tried_again(self, bucket, cloud):
         bucket.put("raw/a.csv", b"test")
         broken = iter(["cut", "lost"])
         with cloud.faults(lambda request: next(broken, None) if request.startswith("GET") else None):
-            (upload,) = identify([place_of(bucket.uri("raw"))], {})
+            (upload,) = identify([source_of(bucket.uri("raw"))], {})
         assert upload.upload_id == "9f86d081884c7d65"
         assert next(broken, None) is None
 
     def test_an_archived_object_is_left_out_with_the_reason(self, bucket):
         bucket.client.put_object(Bucket=bucket.name, Key="raw/a.csv", Body=b"old", StorageClass="GLACIER")
         unread = {}
-        assert identify([place_of(bucket.uri("raw"))], {}, unread) == []
+        assert identify([source_of(bucket.uri("raw"))], {}, unread) == []
         assert "InvalidObjectState" in unread[bucket.uri("raw/a.csv")]
 
     def test_a_bucket_that_is_not_there_is_a_sentence(self, cloud):

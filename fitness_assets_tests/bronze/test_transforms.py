@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from fitness_assets.bronze import assets as bronze_assets
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.readers.csv import LONGEST_ROW, Layout
-from fitness_assets.bronze.sources import identify, place_of
+from fitness_assets.bronze.sources import identify, source_of
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS, TABLES, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets_tests.conftest import GOOD_ROW, violations
@@ -43,11 +43,11 @@ class Outcome:
     text: str | None = None
 
 
-def column_cases(column: str, values: Mapping[Any, Any], misfits: Mapping[Any, str]) -> Iterator[Any]:
+def column_cases(column: str, values: Mapping[Any, Any], malformed_rows: Mapping[Any, str]) -> Iterator[Any]:
     """One case for each cell text of a column: the value that it becomes, or what the reason says of it."""
     for text, value in values.items():
         yield pytest.param(column, text, value, None, id=f"{column}={text!r}")
-    for text, says in misfits.items():
+    for text, says in malformed_rows.items():
         reason = f"{column}: '{text.strip(' ')}' {says}" if text.strip() else f"{column}: {says}"
         yield pytest.param(column, text, None, reason, id=f"{column}={text!r}")
 
@@ -194,7 +194,7 @@ PLAIN_CELLS = [
 
 def as_read(lake: Lake, path: Path, is_regular: bool) -> list[list[dict[str, Any]]]:
     """The rows of a file that fit and those that do not, without what depends on the bytes of the whole file."""
-    (upload,) = identify([place_of(str(path))], {})
+    (upload,) = identify([source_of(str(path))], {})
     entry = bronze_assets._Taken(upload, datetime(2024, 9, 7, tzinfo=UTC))
     entry.store(path.with_suffix(".parquet"))
     assert entry.is_regular == is_regular
@@ -212,10 +212,10 @@ def test_a_file_is_typed_alike_whether_it_is_read_cell_by_cell_or_row_by_row(lak
     plain, quoted = tmp_path / "plain.csv", tmp_path / "quoted.csv"
     plain.write_text(content, newline="")
     quoted.write_text(content.replace("first", '"first"', 1), newline="")
-    fitting, misfits = as_read(lake, plain, is_regular=True)
-    assert [fitting, misfits] == as_read(lake, quoted, is_regular=False)
-    assert len(fitting) + len(misfits) == len(PLAIN_CELLS)
-    assert min(len(fitting), len(misfits)) > 40
+    fitting, malformed_rows = as_read(lake, plain, is_regular=True)
+    assert [fitting, malformed_rows] == as_read(lake, quoted, is_regular=False)
+    assert len(fitting) + len(malformed_rows) == len(PLAIN_CELLS)
+    assert min(len(fitting), len(malformed_rows)) > 40
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,13 @@ def test_a_file_is_typed_alike_whether_it_is_read_cell_by_cell_or_row_by_row(lak
 def test_rows_reconcile_finds_the_uploads_that_do_not_add_up(logged, quarantined, offenders):
     (rule,) = [rule for rule in UPLOADS.set_rules if rule.name == "rows_reconcile"]
     ledger = [
-        {"upload_id": name, "rows_read": typed + misfits, "rows_typed": typed, "rows_quarantined": misfits}
-        for name, typed, misfits in (("a", 2, 1), ("b", 1, 0), ("refused", 0, 0))
+        {
+            "upload_id": name,
+            "rows_read": typed + malformed_rows,
+            "rows_typed": typed,
+            "rows_quarantined": malformed_rows,
+        }
+        for name, typed, malformed_rows in (("a", 2, 1), ("b", 1, 0), ("refused", 0, 0))
     ]
     rows = {
         UPLOADS.key: ledger,

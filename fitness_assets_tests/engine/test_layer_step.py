@@ -6,7 +6,7 @@ import time
 import pytest
 
 from fitness_assets.engine import layer_step as steps
-from fitness_assets.engine.layer_step import Work, stage, write
+from fitness_assets.engine.layer_step import StepRun, stage, write
 from fitness_assets.gold.tables import DIM_DATE
 from fitness_assets_tests.conftest import frame_of
 
@@ -26,8 +26,8 @@ def said(caplog, monkeypatch):
     return wait
 
 
-def work(lake) -> Work:
-    return Work(lake, "run", logging.getLogger("step"))
+def work(lake) -> StepRun:
+    return StepRun(lake, "run", logging.getLogger("step"))
 
 
 def test_a_version_that_takes_minutes_says_how_far_it_is(lake, said, caplog):

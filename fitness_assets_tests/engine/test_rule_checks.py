@@ -4,7 +4,7 @@ from operator import itemgetter
 
 import pytest
 
-from fitness_assets.engine import rule_checks as audits
+from fitness_assets.engine import rule_checks
 from fitness_assets.orchestration.asset_checks import check_specs, records
 from fitness_assets.registry import table_of
 from fitness_assets_tests.conftest import frame_of, violations
@@ -26,17 +26,19 @@ USER_EXISTS = "gold/monthly_summary dim_user_exists"
 
 @pytest.fixture
 def audited(lake):
-    """Write both tables, audit them as a step does, and return the failures of each rule with its sample."""
+    """Write both tables, check them as a step does, and return the failures of each rule with its sample."""
 
     def audit(rows):
         staging = lake.stage(TABLES, {}, "run")
         for table in TABLES:
             staging.write(table, frame_of(lake.spark, table, rows[table.key]))
-        audits.audit(staging)
-        verdicts = {(key, verdict.rule): verdict for key, a in staging.audits.items() for verdict in a.verdicts}
-        assert set(verdicts) == {(table.key, spec.name) for table in TABLES for spec in check_specs(table)}
+        rule_checks.check_version(staging)
+        check_results = {
+            (key, result.rule): result for key, a in staging.metadata.items() for result in a.check_results
+        }
+        assert set(check_results) == {(table.key, spec.name) for table in TABLES for spec in check_specs(table)}
         return {
-            " ".join(name): (verdict.failed, verdict.sample) for name, verdict in verdicts.items() if verdict.failed
+            " ".join(name): (result.failed, result.sample) for name, result in check_results.items() if result.failed
         }
 
     return audit

@@ -12,7 +12,7 @@ import pytest
 
 from fitness_assets.lake.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
 from fitness_assets.lake.local import LocalStore
-from fitness_assets.lake.version import LakeError, TableMissingError, Verdict
+from fitness_assets.lake.version import CheckResult, LakeError, TableMissingError
 from fitness_assets.lake.version import VersionConflictError as Conflict
 from fitness_assets.registry import table_of
 from fitness_assets_tests.conftest import EVERYWHERE, frame_of, path_of, published, root_of
@@ -25,7 +25,7 @@ AUDIT = table_of("quality/audit")
 def stage(lake, *user_ids, table=DIM_USER, inputs=None, append=False, run_id="run"):
     staging = lake.stage([table], inputs or {}, run_id)
     staging.write(table, frame_of(lake.spark, table, [{"user_id": user_id} for user_id in user_ids]), append=append)
-    staging.seal()
+    staging.commit()
     staging.clean_up()
     return staging
 
@@ -84,7 +84,7 @@ def test_a_staged_version_is_not_seen_before_it_is_published(lake):
 def test_a_table_without_rows_is_a_table(lake):
     staging = lake.stage([DIM_USER], {}, "run")
     staging.write(DIM_USER, None)
-    staging.seal()
+    staging.commit()
     staging.publish()
     assert lake.read(DIM_USER).collect() == []
     assert users(lake) == []
@@ -166,7 +166,7 @@ def test_appending_takes_over_the_files_as_they_are_and_adds_up_the_counts(lake)
     after = {path.name: path.stat().st_ino for path in path_of(lake, LOGGED, second).iterdir()}
     assert before.items() < after.items()
     assert users(lake, LOGGED) == ["a", "b", "c"]
-    assert lake.audit(LOGGED, second).rows == 3
+    assert lake.metadata(LOGGED, second).rows == 3
 
 
 @EVERYWHERE
@@ -175,7 +175,7 @@ def test_tables_of_one_step_share_a_version_and_the_last_one_decides(lake):
     staging = lake.stage([DIM_DATE, DIM_USER], {}, "run")
     for table in (DIM_DATE, DIM_USER):
         staging.write(table, frame_of(lake.spark, table, [{}]))
-    staging.seal()
+    staging.commit()
     publish(lake, "meanwhile")
     with pytest.raises(Conflict):
         staging.publish()
@@ -190,15 +190,15 @@ def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mend
         staging = lake.stage(tables, {}, "run")
         staging.write(LOGGED, frame_of(lake.spark, LOGGED, [{"user_id": user_id}]), append=True)
         staging.write(UPLOADS, frame_of(lake.spark, UPLOADS, [{"uri": user_id}]), append=True)
-        staging.seal()
+        staging.commit()
         return staging
 
     take_in("first").publish()
     killed = take_in("second")
     point(lake, UPLOADS, killed.version)  # what decides was flipped, what follows was not
     assert users(lake, LOGGED) == ["first"]
-    assert lake.mend(tables)
-    assert not lake.mend(tables)
+    assert lake.recover(tables)
+    assert not lake.recover(tables)
     assert users(lake, LOGGED) == ["first", "second"]
     take_in("third").publish()
     assert users(lake, LOGGED) == ["first", "second", "third"]
@@ -212,7 +212,7 @@ def test_a_table_that_ran_ahead_of_its_step_is_set_back_when_the_step_is_reporte
         staging = lake.stage(tables, {}, "run")
         for table in tables:
             staging.write(table, frame_of(lake.spark, table, [{}]))
-        staging.seal()
+        staging.commit()
         return staging
 
     made().publish()
@@ -226,8 +226,8 @@ def test_a_version_that_failed_a_blocking_rule_can_be_looked_at_but_not_made_cur
     good = publish(lake, "good")
     staging = lake.stage([DIM_USER], {}, "run")
     staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{"user_id": "bad"}]))
-    staging.audits[DIM_USER.key].verdicts = [Verdict("age_range", "blocking", "", 1)]
-    staging.seal()
+    staging.metadata[DIM_USER.key].check_results = [CheckResult("age_range", "blocking", "", 1)]
+    staging.commit()
     with pytest.raises(LakeError, match="gold/dim_user age_range"):
         staging.publish()
     with pytest.raises(LakeError, match="failed age_range"):
@@ -259,11 +259,11 @@ def reported(lake, content):
     staging = lake.stage([AUDIT], {}, "run")
     staging.attach(AUDIT, "report.html", content)
     staging.write(AUDIT, None)
-    staging.seal()
+    staging.commit()
     return staging
 
 
-def shown(lake):
+def report_seen(lake):
     if isinstance(lake.store, LocalStore):
         return path_of(lake, AUDIT).with_name("report.html").read_bytes()
     return lake.store.bucket.get("quality/report.html")
@@ -273,19 +273,19 @@ def shown(lake):
 def test_what_people_open_beside_a_table_follows_its_version(lake):
     for content in (b"first", b"second"):
         reported(lake, content).publish()
-        assert shown(lake) == content
+        assert report_seen(lake) == content
     lake.rollback([AUDIT], "000001")
-    assert shown(lake) == b"first"
+    assert report_seen(lake) == b"first"
 
 
 @EVERYWHERE
 def test_what_a_killed_publisher_did_not_show_is_shown_by_the_next_look(lake):
     reported(lake, b"first").publish()
     point(lake, AUDIT, reported(lake, b"second").version)
-    assert shown(lake) == b"first"
-    assert lake.mend([AUDIT])
-    assert shown(lake) == b"second"
-    assert not lake.mend([AUDIT])
+    assert report_seen(lake) == b"first"
+    assert lake.recover([AUDIT])
+    assert report_seen(lake) == b"second"
+    assert not lake.recover([AUDIT])
 
 
 @EVERYWHERE
@@ -347,8 +347,8 @@ def test_good_versions_are_not_pushed_out_by_versions_that_failed(lake, monkeypa
     good = publish(lake, "good"), publish(lake, "current")
     for _ in range(6):
         staging = stage(lake, "bad")
-        staging.audits[DIM_USER.key].verdicts = [Verdict("age_range", "blocking", "", 1)]
-        staging.seal()
+        staging.metadata[DIM_USER.key].check_results = [CheckResult("age_range", "blocking", "", 1)]
+        staging.commit()
     lake.collect_garbage([DIM_USER])
     wait(monkeypatch, KEEP_SECONDS + 60)
     assert lake.collect_garbage([DIM_USER]) == ["000003"]
@@ -383,7 +383,7 @@ def test_a_collection_that_is_killed_leaves_no_version_half_listed(lake, monkeyp
         for table in tables:
             staging.attach(table, "skops", b"model")
             staging.write(table, None)
-        staging.seal()
+        staging.commit()
         staging.publish()
     unlink, left = Path.unlink, iter(range(count))
 
@@ -398,7 +398,7 @@ def test_a_collection_that_is_killed_leaves_no_version_half_listed(lake, monkeyp
         lake.collect_garbage(tables)
     for version in lake.versions(DIM_USER):
         assert [lake.attachments(table, version) for table in tables] == [[f"{version}.skops"]] * 2
-        assert lake.audit(DIM_DATE, version)
+        assert lake.metadata(DIM_DATE, version)
 
 
 def test_versions_that_failed_in_one_table_do_not_push_out_good_ones_of_the_others(lake):
@@ -408,8 +408,8 @@ def test_versions_that_failed_in_one_table_do_not_push_out_good_ones_of_the_othe
         staging = lake.stage(tables, {}, "run")
         for table in tables:
             staging.write(table, None)
-        staging.audits[DIM_DATE.key].verdicts = [Verdict("weekday", "blocking", "", failed)]
-        staging.seal()
+        staging.metadata[DIM_DATE.key].check_results = [CheckResult("weekday", "blocking", "", failed)]
+        staging.commit()
         return staging
 
     for failed in (0, 0, 1, 1, 1, 1, 1, 1):
@@ -487,5 +487,5 @@ def test_the_lake_does_not_need_spark_to_say_what_it_holds(lake):
     version = other.current(DIM_USER)
     assert version == "000001"
     assert other.versions(DIM_USER) == [version]
-    assert other.audit(DIM_USER, version).rows == 1
+    assert other.metadata(DIM_USER, version).rows == 1
     assert other.preview(DIM_USER, version)[0]["user_id"] == "a"

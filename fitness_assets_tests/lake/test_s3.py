@@ -41,7 +41,7 @@ def stage(lake: Lake, tables=TABLES) -> Staging:
     staging = lake.stage(tables, {}, "run")
     for table in tables:
         lake.store.finish(table, staging.version, None, None)
-    staging.seal()
+    staging.commit()
     staging.clean_up()
     return staging
 
@@ -96,7 +96,7 @@ def test_a_fault_that_stays_while_publishing_leaves_whole_tables_and_the_next_lo
     ):
         staging.publish()
     assert seen(lake) == expected
-    lake.mend(TABLES)
+    lake.recover(TABLES)
     assert len(set(seen(lake))) == 1
     stage(lake).publish()
     assert seen(lake) == ["000003", "000003"]
@@ -141,7 +141,7 @@ def test_a_slow_publisher_does_not_show_its_report_over_a_newer_one(lake, cloud)
         staging = lake.stage([AUDIT], {}, "run")
         staging.attach(AUDIT, "report.html", content)
         lake.store.finish(AUDIT, staging.version, None, None)
-        staging.seal()
+        staging.commit()
         return staging
 
     reported(b"first").publish()
@@ -157,7 +157,7 @@ def test_a_slow_publisher_does_not_show_its_report_over_a_newer_one(lake, cloud)
         mine.publish()
     assert done
     assert bucket_of(lake).get("quality/report.html") == b"newer"
-    assert not lake.mend([AUDIT])
+    assert not lake.recover([AUDIT])
 
 
 def test_of_two_that_begin_in_the_same_moment_each_has_a_number_of_its_own(lake, cloud):
@@ -230,7 +230,7 @@ def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_th
     with cloud.faults(kill):
         assert child.wait(60) == -signal.SIGKILL
     assert seen(lake) == expected
-    lake.mend(TABLES)
+    lake.recover(TABLES)
     assert len(set(seen(lake))) == 1
     staging = stage(lake)
     staging.publish()
@@ -241,7 +241,7 @@ def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_
     def take_in(user_id):
         staging = spark_lake.stage([LOGGED], {}, "run")
         staging.write(LOGGED, frame_of(spark_lake.spark, LOGGED, [{"user_id": user_id}]), append=True)
-        staging.seal()
+        staging.commit()
         staging.clean_up()
         staging.publish()
 
@@ -275,7 +275,7 @@ def test_old_versions_go_with_all_that_belongs_to_them(lake, monkeypatch):
         for table in TABLES:
             staging.attach(table, "card.md", b"# Card")
             lake.store.finish(table, staging.version, None, None)
-        staging.seal()
+        staging.commit()
         staging.publish()
     later = lake.store.names(DIM_USER)["000007"] + KEEP_SECONDS + 60
     monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from fitness_assets.lake.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
-from fitness_assets.lake.version import Audit, LakeError
+from fitness_assets.lake.version import LakeError, VersionMetadata
 from fitness_assets_tests.conftest import frame_of, path_of, root_of
 from fitness_assets_tests.lake.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users, wait
 
 
 def stage(lake, *user_ids):
-    """A version with a card and a model beside it, neither sealed nor cleaned up."""
+    """A version with a card and a model beside it, neither committed nor cleaned up."""
     staging = lake.stage([DIM_USER], {}, "run")
     staging.attach(DIM_USER, "md", b"# Card")
     staging.attach(DIM_USER, "skops", b"\0model")
@@ -27,14 +27,14 @@ def names_beside(lake, table=DIM_USER):
 
 
 def attached(lake, version, table=DIM_USER):
-    return {name: lake.store.read_note(table, name) for name in lake.attachments(table, version)}
+    return {name: lake.store.read_sidecar(table, name) for name in lake.attachments(table, version)}
 
 
 def test_what_is_attached_before_sealing_is_listed_with_its_version_and_stays(lake):
     staging = stage(lake, "a")
     kept = {"000001.md": b"# Card", "000001.skops": b"\0model"}
     assert attached(lake, staging.version) == kept
-    staging.seal()
+    staging.commit()
     staging.clean_up()
     staging.publish()
     assert attached(lake, staging.version) == kept
@@ -45,11 +45,11 @@ def test_what_is_attached_before_sealing_is_listed_with_its_version_and_stays(la
 
 def test_what_is_attached_lies_outside_of_the_folder_that_readers_see(lake):
     staging = stage(lake, "a")
-    staging.seal()
+    staging.commit()
     staging.publish()
     assert {path.suffix for path in path_of(lake, DIM_USER).iterdir()} == {".parquet"}
     assert users(lake) == ["a"]
-    assert lake.audit(DIM_USER, staging.version).size_bytes == sum(
+    assert lake.metadata(DIM_USER, staging.version).size_bytes == sum(
         path.stat().st_size for path in path_of(lake, DIM_USER).iterdir()
     )
 
@@ -58,7 +58,7 @@ def test_what_is_attached_is_no_version(lake):
     staging = stage(lake, "a")
     staging.attach(DIM_USER, "card.json", b"not an audit")
     assert lake.versions(DIM_USER) == []
-    staging.seal()
+    staging.commit()
     staging.publish()
     assert lake.versions(DIM_USER) == ["000001"]
     assert "000001.card.json" in attached(lake, "000001")
@@ -75,7 +75,7 @@ def test_a_number_of_which_only_what_was_attached_is_left_is_not_given_again(lak
 
 def test_a_step_that_fails_takes_what_it_attached_along_and_nothing_else(lake):
     good = stage(lake, "good")
-    good.seal()
+    good.commit()
     good.publish()
     before = names_beside(lake)
     failing = stage(lake, "bad")
@@ -96,7 +96,7 @@ def test_tables_of_one_step_keep_what_is_attached_apart(lake):
 def test_a_version_that_is_removed_takes_what_was_attached_along(lake, monkeypatch):
     for n in range(7):
         staging = stage(lake, str(n))
-        staging.seal()
+        staging.commit()
         staging.clean_up()
         staging.publish()
     wait(monkeypatch, KEEP_SECONDS + 60)
@@ -126,7 +126,7 @@ def test_an_audit_that_a_killed_run_began_to_write_is_no_version(lake, monkeypat
 
     monkeypatch.setattr("fitness_assets.lake.local._flush", kill)
     with pytest.raises(KeyboardInterrupt):
-        killed.seal()
+        killed.commit()
     monkeypatch.undo()
     (draft,) = path_of(lake, DIM_USER, "").glob(".*")
     draft.write_text('{"table": ')
@@ -142,13 +142,13 @@ def test_rows_made_in_python_are_read_as_others_are_and_a_cell_may_be_left_out(l
     staging.write_rows(UPLOADS, [example, without])
     with pytest.raises(LakeError, match="written once"):
         staging.write_rows(UPLOADS, [])
-    staging.seal()
+    staging.commit()
     staging.publish()
     frame = lake.read(UPLOADS)
     assert frame.schema == UPLOADS.spark_schema
     assert frame.toArrow().to_pylist() == [example, example | {"size_bytes": None}]
-    assert staging.audits[UPLOADS.key].rows == 2
-    assert staging.audits[UPLOADS.key].size_bytes == sum(p.stat().st_size for p in path_of(lake, UPLOADS).iterdir())
+    assert staging.metadata[UPLOADS.key].rows == 2
+    assert staging.metadata[UPLOADS.key].size_bytes == sum(p.stat().st_size for p in path_of(lake, UPLOADS).iterdir())
 
 
 def test_rows_made_in_python_are_added_to_those_of_the_parent(lake):
@@ -156,7 +156,7 @@ def test_rows_made_in_python_are_added_to_those_of_the_parent(lake):
     for rows in ([example], [], [example | {"upload_id": "another"}]):
         staging = lake.stage([UPLOADS], {}, "run")
         staging.write_rows(UPLOADS, rows, append=True)
-        staging.seal()
+        staging.commit()
         staging.publish()
     assert {row["upload_id"] for row in lake.rows(UPLOADS)} == {example["upload_id"], "another"}
     assert len([*path_of(lake, UPLOADS).iterdir()]) == 2, "no file for no rows"
@@ -182,12 +182,12 @@ def test_rows_made_in_python_lie_in_files_like_those_of_spark(lake):
 def test_no_rows_made_in_python_are_a_table_too(lake):
     staging = lake.stage([UPLOADS], {}, "run")
     staging.write_rows(UPLOADS, [])
-    staging.seal()
+    staging.commit()
     staging.publish()
     assert list(pd.read_parquet(path_of(lake, UPLOADS)).columns) == [column.name for column in UPLOADS.columns]
 
 
 def test_an_audit_of_an_older_version_is_still_read():
-    audit = Audit("gold/dim_user", "000001", None, {}, "run", "2026-01-01", 3, 99)
-    older = json.dumps(json.loads(audit.to_json()) | {"failed_rows": {"required_values": 0}})
-    assert Audit.from_json(older) == audit
+    metadata = VersionMetadata("gold/dim_user", "000001", None, {}, "run", "2026-01-01", 3, 99)
+    older = json.dumps(json.loads(metadata.to_json()) | {"failed_rows": {"required_values": 0}})
+    assert VersionMetadata.from_json(older) == metadata

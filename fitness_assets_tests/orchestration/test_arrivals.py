@@ -23,15 +23,15 @@ class Arrivals(RuleBasedStateMachine):
         self.run: tuple[str, ...] | None = None
         self.outcome: Outcome | None = None
         self.clock = 0.0
-        self.stamps = 0
+        self.fingerprints = 0
         self.published: set[int] = set()
         self.keys: set[str] = set()
 
     @rule(uri=URIS, content=CONTENTS)
     def upload(self, uri: str, content: int) -> None:
-        """A new file, or new bytes under an old name; the stamps do not follow the clock of whoever looks."""
-        self.stamps += 1
-        self.files[uri] = (content, f"{-self.stamps}")
+        """A new file, or new bytes under an old name; the fingerprints do not follow the clock of whoever looks."""
+        self.fingerprints += 1
+        self.files[uri] = (content, f"{-self.fingerprints}")
 
     @rule(uri=URIS)
     def delete(self, uri: str) -> None:
@@ -43,7 +43,7 @@ class Arrivals(RuleBasedStateMachine):
 
     def tick(self, seconds: float) -> bool:
         self.clock += seconds + 1
-        listing = {uri: stamp for uri, (_, stamp) in self.files.items()}
+        listing = {uri: fingerprint for uri, (_, fingerprint) in self.files.items()}
         decision = decide(self.state, listing, lambda: dict(self.ledger.values()), self.outcome, self.clock)
         if decision.uris is not None:
             assert self.outcome != "running", "one run at a time"
@@ -67,9 +67,9 @@ class Arrivals(RuleBasedStateMachine):
     def take_in(self) -> None:
         """Bronze reads what lies there now and takes in the contents that the ledger does not know."""
         for uri in self.run or self.files:
-            content, stamp = self.files.get(uri, (None, ""))
+            content, fingerprint = self.files.get(uri, (None, ""))
             if content is not None and content not in self.ledger:
-                self.ledger[content] = (uri, stamp)
+                self.ledger[content] = (uri, fingerprint)
                 self.ingested.append(content)
 
     @precondition(lambda self: self.outcome == "running")

@@ -16,15 +16,15 @@ from dagster._daemon.monitoring import run_monitoring
 
 from fitness_assets.aws.glue import register
 from fitness_assets.aws.s3 import client
-from fitness_assets.bronze.sources import Folder, place_of
+from fitness_assets.bronze.sources import Folder, source_of
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.s3 import S3Store
-from fitness_assets.lake.version import Audit, LakeError, Verdict
+from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import DELAYS, State
 from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors
-from fitness_assets.registry import group_of
+from fitness_assets.registry import publish_group_of
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Inbox
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, looks, root_of
@@ -187,7 +187,7 @@ class TestInABucket:
         for number in range(1_100):
             bucket.put(f"raw/{number}.csv", b"")
         lake, look = tick
-        known = [{"uri": found.uri, "stamp": found.stamp} for found in place_of(bucket.uri("raw")).find()]
+        known = [{"uri": found.uri, "fingerprint": found.fingerprint} for found in source_of(bucket.uri("raw")).find()]
         lake.rows = lambda _: known
         assert "all uploads taken in: 1100." in skipped(look())
         before = len(cloud.requests)
@@ -199,12 +199,12 @@ class TestInABucket:
 
     def test_a_look_publishes_to_the_end_what_a_killed_run_had_begun(self, tick):
         lake, look = tick
-        tables = group_of("gold/dim_user")
+        tables = publish_group_of("gold/dim_user")
         for _ in range(2):
             staging = lake.stage(tables, {}, "run")
             for table in tables:
                 lake.store.finish(table, staging.version, None, None)
-            staging.seal()
+            staging.commit()
             if lake.current(tables[-1]) is None:
                 staging.publish()
         with lake.store.publishing(tables) as point:
@@ -283,12 +283,18 @@ def test_a_message_on_thousands_of_uploads_says_as_much_as_is_sent(inbox, caplog
 
 
 def test_what_cloudwatch_is_told_of_a_run_that_a_blocking_rule_stopped():
-    verdicts = [Verdict("a", "blocking", "", 2), Verdict("b", "warning", "", 1), Verdict("c", "warning", "", 0)]
-    audit = Audit("silver/rejected_days", "000001", None, {}, "run", "now", rows=7, verdicts=verdicts)
+    check_results = [
+        CheckResult("a", "blocking", "", 2),
+        CheckResult("b", "warning", "", 1),
+        CheckResult("c", "warning", "", 0),
+    ]
+    version_metadata = VersionMetadata(
+        "silver/rejected_days", "000001", None, {}, "run", "now", rows=7, check_results=check_results
+    )
     uploads = [{"rows_read": 10, "rows_quarantined": 1}, {"rows_read": 5, "rows_quarantined": 0}]
     values = {
         (metric.name, metric.severity): metric.value
-        for metric in metrics.of_run(messages.Report("run", [audit], uploads), 12.5, failed=True)
+        for metric in metrics.of_run(messages.Report("run", [version_metadata], uploads), 12.5, failed=True)
     }
     assert values == {
         ("RowsIn", None): 15,
@@ -310,7 +316,7 @@ def test_metrics_that_cannot_be_sent_are_logged_and_fail_nothing(cloud, caplog, 
 
 
 def test_tables_that_glue_does_not_take_are_published_all_the_same_and_a_sentence_says_so(bucket):
-    table = group_of("gold/dim_user")[0]
+    table = publish_group_of("gold/dim_user")[0]
     with pytest.raises(LakeError, match=r"^gold/dim_user are published, but not in the Glue database nowhere: "):
         register([table], S3Store(bucket, {}), "nowhere", lambda: client("glue"))
 

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from fitness_assets.engine.rule_checks import broken_rows, contract_errors
-from fitness_assets.registry import TABLES, group_of, page, table_of
+from fitness_assets.registry import TABLES, page, publish_group_of, table_of
 from fitness_assets.schema.rules import Rule
 from fitness_assets.schema.table import Column, Table
 from fitness_assets_tests.conftest import arrow_of, frame_of
@@ -50,7 +50,7 @@ def test_names_of_columns_and_rules_are_unique_in_their_table(table: Table):
 @pytest.mark.parametrize(("table", "rule"), RULES)
 def test_every_row_rule_passes_the_examples_and_fails_its_canary(table: Table, rule: Rule):
     with duckdb.connect() as reader:
-        for row, expected in (({}, 0), (rule.canary, 1)):
+        for row, expected in (({}, 0), (rule.failing_example, 1)):
             reader.register(table.name, arrow_of(table, [row]))
             assert broken_rows(reader, table)[rule.name][0] == expected
 
@@ -75,7 +75,7 @@ def test_the_page_has_every_check_and_reads_well():
 
 def test_an_unknown_table_is_told_which_there_are():
     with pytest.raises(KeyError, match="gold/fact_daily"):
-        group_of("gold/facts")
+        publish_group_of("gold/facts")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def files_of(lake: Lake, table: Table) -> Mapping[str, Path | BytesIO]:
 
 
 def check_whole(lake: Lake) -> dict[str, int]:
-    """Read every published table as anybody does; its rows have to be those of its audit, its files Parquet alone.
+    """Read every published table as anybody does; its rows have to be those of its metadata, its files Parquet alone.
 
     Returns:
         Rows by table.
@@ -75,7 +75,9 @@ def check_whole(lake: Lake) -> dict[str, int]:
         files = files_of(lake, table)
         assert all(name.endswith(".parquet") for name in files), f"{table.key}: {[*files]}"
         counts[table.key] = sum(len(pd.read_parquet(file)) for file in files.values())
-        assert counts[table.key] == lake.audit(table, version).rows, f"{table.key} {version}: {counts[table.key]} rows"
+        assert counts[table.key] == lake.metadata(table, version).rows, (
+            f"{table.key} {version}: {counts[table.key]} rows"
+        )
         if table.layer == "predictions":
             assert "md" in {name.rpartition(".")[2] for name in lake.attachments(table, version)}, (
                 f"{table.key}: no card"

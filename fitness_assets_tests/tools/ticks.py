@@ -12,7 +12,7 @@ import boto3
 import click
 import dagster as dg
 
-from fitness_assets.bronze.sources import place_of
+from fitness_assets.bronze.sources import source_of
 from fitness_assets.definitions import build_defs
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Cloud
@@ -49,7 +49,9 @@ def main(objects: int, times: int) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
         tick = looks(graph, instance, lake)
         # In place of ten thousand runs: all that lies there is in the ledger.
-        lake.rows = lambda _: [{"uri": found.uri, "stamp": found.stamp} for found in place_of(settings.raw).find()]
+        lake.rows = lambda _: [
+            {"uri": found.uri, "fingerprint": found.fingerprint} for found in source_of(settings.raw).find()
+        ]
         assert "all uploads taken in" in str(tick().skip_reason)  # the first one reads the ledger
         turns = [(seconds(listing), seconds(tick)) for _ in range(times)]
     bare, whole = (statistics.median(column) for column in zip(*turns, strict=True))
