@@ -1,8 +1,8 @@
-"""Steps as jobs elsewhere, the Dagster side: started, heard and cancelled through Dagster's Pipes.
+"""Layer steps as jobs elsewhere, the Dagster side: started, heard and cancelled through Dagster Pipes.
 
-What such a job does stands in ``pipes_job.py``. A job leaves a checked version in the lake; its metadata comes back
-as a message, and from there on the version goes the way of every other: reported, and published by the IO manager. A job's
-log arrives in the step's own.
+``pipes_job.py`` is what such a job runs. A job leaves a checked version in the lake and sends the version's metadata
+back as a message. From there the version takes the same way as every other: it is reported, and the IO manager
+publishes it. The log of a job arrives in the log of the step.
 """
 
 import sys
