@@ -151,7 +151,7 @@ def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str])
     """Nothing is new: the current version stays, and its rules are asked again."""
     staging = lake.reopen(TABLES)
     staging.run_inputs = _met(found, unread)
-    check_version(staging)
+    check_version(staging, [])
     return staging
 
 
@@ -187,7 +187,6 @@ def _ingest(
             step_run.log.warning(f"{upload.found.text} was refused: {entry.refusal}.")
         taken.append(entry)
 
-    LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
     cells = _cells(staging, taken)
     write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
@@ -229,7 +228,7 @@ def _malformed_rows(staging: Staging, taken: Sequence[_Taken]) -> tuple[dict[str
 
     columns = pa.schema({"upload_id": pa.string(), "row_number": pa.int64()})
     stored = dataset([str(entry.stored) for entry in taken if entry.rows_read], schema=columns)
-    with reader(staging.lake.store, {LOGGED_DAYS.key: staging.version}, {"bronze/stored": stored}) as tables:
+    with reader(staging.lake.store, [(LOGGED_DAYS, staging.version)], {"bronze/stored": stored}) as tables:
         tables.execute(
             """
             CREATE TEMP TABLE malformed_rows AS

@@ -22,6 +22,7 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.orchestration.asset_checks import check_result, check_specs, records
+from fitness_assets.registry import publish_group_of, table_of
 from fitness_assets.schema.table import Table
 
 IO_MANAGER_KEY = "spark_io_manager"
@@ -59,7 +60,8 @@ class SparkIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> DataFrame:
         """The current version of the upstream table."""
         with plain_failures():
-            return read(self._lake, "/".join(context.asset_key.path))
+            key = "/".join(context.asset_key.path)
+            return read(self._lake, table_of(key), publish_group_of(key))
 
 
 def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefinition:
@@ -91,7 +93,7 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
             if launch:
                 yield from report(context, launch(context, lake, step, uploads))
                 return
-            step_run = StepRun(lake, context.run.run_id, context.log, uploads)
+            step_run = StepRun(lake, context.run.run_id, context.log, uploads, step.reads)
             try:
                 staging = step.make(step_run, {table.key: inputs[table.name] for table in step.reads})
             except ContractError as error:

@@ -16,10 +16,11 @@ from fitness_assets.schema.rules import ForeignKey, Rule, SetRule, Severity, key
 if TYPE_CHECKING:
     import dagster as dg
     import pyarrow as pa
-    from pandera.pyspark import DataFrameSchema
 
 CONTRACT = "contract"
-"""The rule that every table has: its columns."""
+"""Name of the rule about the columns themselves; every table has it."""
+
+CONTRACT_DESCRIPTION = "The columns have the names, types and order of the table's declaration."
 
 _SPARK_TYPES: dict[str, Any] = {
     "string": T.StringType(),
@@ -139,7 +140,7 @@ class Table:
     @property
     def checks(self) -> list[tuple[str, str, Severity]]:
         """Name, description and severity of everything that is checked of the table."""
-        contract = (CONTRACT, "Column names and types are those of the dictionary, in its order.", "blocking")
+        contract = (CONTRACT, CONTRACT_DESCRIPTION, "blocking")
         return [contract, *((rule.name, rule.description, rule.severity) for rule in (*self.rules, *self.set_rules))]
 
     @property
@@ -163,14 +164,6 @@ class Table:
             "array<string>": pa.list_(pa.string()),
         }
         return pa.schema([(c.name, types[c.type]) for c in self.columns])
-
-    def pandera_schema(self) -> "DataFrameSchema":
-        """Names and types as a pandera schema for Spark frames; the order is not pandera's to judge there."""
-        from pandera import pyspark as pa
-
-        return pa.DataFrameSchema(
-            {c.name: pa.Column(_SPARK_TYPES[c.type], nullable=True) for c in self.columns}, name=self.key, strict=True
-        )
 
     def column_schema(self) -> "dg.TableSchema":
         """The Columns tab of the Dagster UI."""

@@ -84,7 +84,7 @@ def test_an_unknown_table_is_told_which_there_are():
         (lambda frame: frame.drop("steps"), "steps"),
         (lambda frame: frame.withColumn("steps", F.lit("many")), "steps"),
         (lambda frame: frame.withColumn("mood", F.lit(1)), "mood"),
-        (lambda frame: frame.select(*reversed(frame.columns)), "another order"),
+        (lambda frame: frame.select(*reversed(frame.columns)), "in this order"),
     ],
     ids=["missing", "wrong type", "unknown", "another order"],
 )
