@@ -13,15 +13,9 @@ from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import require_connect, start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.layers import steps
-from fitness_assets.orchestration.io_manager import (
-    IO_MANAGER_KEY,
-    Launch,
-    SparkIOManager,
-    libraries,
-    libraries_key,
-    step_assets,
-)
+from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors, uploads_sensor
+from fitness_assets.orchestration.step_assets import Launch, libraries, libraries_key, step_assets
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings
 

@@ -282,7 +282,7 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return " ".join(str(event.step_failure_data.error_display_string) for event in events)
 
 
-def sample_of(evaluation: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
+def sample_of(evaluation: dg.AssetCheckEvaluation | dg.AssetCheckResult) -> list[dict[str, Any]]:
     """The failing rows that a check shows."""
     shown = evaluation.metadata["sample"]
     assert isinstance(shown, dg.TableMetadataValue)

@@ -74,7 +74,7 @@ class ContractError(Exception):
     def __init__(self, table: Table, staging: Staging, errors: list[dict[str, Any]]) -> None:
         self.table = table
         self.metadata = staging.metadata[table.key]
-        self.result = CheckResult(CONTRACT, "blocking", CONTRACT_DESCRIPTION, len(errors), errors)
+        self.metadata.check_results = [CheckResult(CONTRACT, "blocking", CONTRACT_DESCRIPTION, len(errors), errors)]
         what = "; ".join(error["error"] for error in errors)
         super().__init__(f"{table.key} breaks the rule {CONTRACT}: {what}. Nothing was published.")
 

@@ -55,7 +55,7 @@ def check_version(staging: Staging, reads: Sequence[Table]) -> None:
         for table in staging.tables:
             found = {CONTRACT: (0, []), **broken_rows(connection, table), **broken_sets(connection, table)}
             staging.metadata[table.key].check_results = [
-                CheckResult(name, severity, says, *found[name]) for name, says, severity in table.checks
+                CheckResult(rule.name, rule.severity, rule.description, *found[rule.name]) for rule in table.all_rules
             ]
 
 

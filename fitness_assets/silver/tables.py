@@ -24,7 +24,7 @@ _LOGGED = LOGGED_DAYS.key
 NEGATIVE_TO_ZERO = ("steps", "heart_rate_avg", "sleep_hours", "calories_burned", "exercise_minutes", "weight_kg", "bmi")
 """Negative values of these become 0 before any rule is asked (the first cleaning rule)."""
 
-ZERO_STEPS = Rule("zero_steps", "The day has steps.", "steps = 0", {"steps": 0})
+ZERO_STEPS = Rule("zero_steps", "The day has steps.", "steps = 0", {"steps": 0}, engines=("duckdb", "spark"))
 DUPLICATE = "duplicate"
 """Reason of a row that repeats an earlier row of the same upload exactly."""
 SUPERSEDED = "superseded"

@@ -179,9 +179,11 @@ def test_a_failure_of_the_job_is_its_sentence(service, bucket, capfd):
 def test_a_job_that_met_another_run_is_asked_again():
     step = next(step for step in steps(Settings()) if step.name == "bronze")
     with pytest.raises(VersionConflictError, match="another run published"):
-        jobs._made(Lake(LocalStore(Path()), pytest.fail), step, [{"conflict": "another run published meanwhile."}])
-    with pytest.raises(dg.Failure, match="ended without a word"):
-        jobs._made(Lake(LocalStore(Path()), pytest.fail), step, [])
+        jobs._version_of(
+            Lake(LocalStore(Path()), pytest.fail), step, [{"conflict": "another run published meanwhile."}]
+        )
+    with pytest.raises(dg.Failure, match="ended without an answer"):
+        jobs._version_of(Lake(LocalStore(Path()), pytest.fail), step, [])
 
 
 def test_a_job_that_dies_is_a_sentence_that_names_it(service, bucket):
