@@ -1,11 +1,9 @@
 """The graph as Dagster sees it, and the command line as a user sees it."""
 
-import importlib
 import os
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,12 +11,9 @@ import pytest
 import yaml
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
-from fitness_assets import definitions
-from fitness_assets.gold.assets import STEP
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.orchestration.io_manager import plain_failures
-from fitness_assets.orchestration.step_assets import libraries
 from fitness_assets.registry import TABLES
 from fitness_assets_tests.conftest import failure_of
 
@@ -87,7 +82,10 @@ def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reporte
     ("variables", "sentence"),
     [
         ({"FITNESS_STORAGE_MODE": "floppy"}, "Error: FITNESS_STORAGE_MODE has to be 'local' or 's3'."),
-        ({"FITNESS_SPARK": "local[*]", "JAVA_HOME": "/nowhere"}, "Error: Spark needs Java 17 or later, but none was found in JAVA_HOME"),
+        (
+            {"FITNESS_SPARK": "local[*]", "JAVA_HOME": "/nowhere"},
+            "Error: Spark needs Java 17 or later, but none was found in JAVA_HOME",
+        ),
     ],
     ids=["wrong setting", "no Java"],
 )
