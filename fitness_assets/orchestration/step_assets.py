@@ -50,11 +50,11 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
         lake: Lake = context.resources.lake
         with plain_failures():
             if not context.selected_asset_keys:
-                yield from report(context, lake.reopen(step.tables))
+                yield from report(context, lake, lake.reopen(step.tables))
                 return
             uploads = context.op_execution_context.op_config["uploads"] if config_schema else []
             if launch:
-                yield from report(context, launch(context, lake, step, uploads))
+                yield from report(context, lake, launch(context, lake, step, uploads))
                 return
             step_run = StepRun(lake, context.run.run_id, context.log, uploads, step.reads)
             try:
@@ -62,12 +62,12 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
             except ContractError as error:
                 yield from _selected(context, check_results(error.table, error.metadata))
                 raise dg.Failure(str(error), allow_retries=False) from error
-            yield from report(context, staging)
+            yield from report(context, lake, staging)
 
     return assets
 
 
-def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]:
+def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> Iterator[Any]:
     """Report every check result of a version and hand the version to the IO manager.
 
     Raises:
@@ -82,7 +82,7 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
     ]
     if context.selected_asset_keys and not blocked:
         for table, _ in all_metadata:
-            key, metadata = dg.AssetKey(table.key.split("/")), materialization_metadata(staging, table)
+            key, metadata = dg.AssetKey(table.key.split("/")), materialization_metadata(lake, staging, table)
             if key in context.selected_asset_keys:
                 yield dg.MaterializeResult(key, value=staging, metadata=metadata)
             else:  # not selected, but written and published with the selected tables
@@ -96,7 +96,7 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
         )
         raise dg.Failure(
             f"{failures} Nothing was published: readers keep the version before. The failed one is version "
-            f"{staging.version} in {staging.lake.store.location(blocked[0][0], staging.version)}.",
+            f"{staging.version} in {lake.store.location(blocked[0][0], staging.version)}.",
             allow_retries=False,
         )
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.schema.table import Column, Table
 
@@ -42,9 +43,9 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
     )
 
 
-def materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
+def materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict[str, Any]:
     """Facts about a version of a table: rows, size, inputs, the first rows, and its sidecar files."""
-    version_metadata, lake = staging.metadata[table.key], staging.lake
+    version_metadata = staging.metadata[table.key]
     preview = lake.preview(table, staging.version)
     attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
     return {
