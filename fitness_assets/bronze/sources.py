@@ -119,7 +119,9 @@ class Hashes:
     @classmethod
     def of(cls, ledger: Sequence[Mapping[str, Any]], kept: str | bytes = "{}") -> "Hashes":
         """What the ledger says, oldest row first, and what earlier runs found beside it."""
-        rows = {row["uri"]: (row["fingerprint"], row["content_sha256"], row["ingested_at"].timestamp()) for row in ledger}
+        rows = {
+            row["uri"]: (row["fingerprint"], row["content_sha256"], row["ingested_at"].timestamp()) for row in ledger
+        }
         entries = rows | {uri: (entry[0], entry[1], entry[2]) for uri, entry in json.loads(kept).items()}
         return cls(entries, frozenset(entries.items()))
 
