@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from fitness_assets.lake.lake import Lake
-from fitness_assets_tests.conftest import SPARK_CONF, content, materialize_command
+from fitness_assets_tests.conftest import content, materialize_command
+
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+"""For small data: Java neither compiles its best code nor verifies the classes of Spark."""
+
+SPARK_CONF = (
+    "spark.sql.shuffle.partitions=2;spark.driver.memory=2g;"
+    f"spark.driver.extraJavaOptions={JAVA_OPTIONS};spark.executor.extraJavaOptions={JAVA_OPTIONS}"
+)
+"""Properties of the Spark that tests start."""
 
 SECONDS = 600  # timeout: three such runs may share two slow cores
 

@@ -53,14 +53,12 @@ class LayerStep:
         reads: the tables that the step reads; none for bronze, which reads uploads.
         make: turns the frames of ``reads`` into a version that is written and checked, but not published.
         made_from: for a table that is made from other tables than ``reads``: those tables, by its key.
-        loads: modules that only this step imports and that take a second or more to load.
     """
 
     tables: Sequence[Table]
     reads: Sequence[Table]
     make: Callable[[StepRun, Frames], Staging]
     made_from: Mapping[str, Sequence[Table]] = field(default_factory=dict)
-    loads: Sequence[str] = ()
 
     @property
     def name(self) -> str:

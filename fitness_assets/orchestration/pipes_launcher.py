@@ -41,8 +41,8 @@ class _Messages(PipesS3MessageReader):
 
 
 def launcher(settings: Settings) -> Launch:
-    """Make the function that runs a step as a job on the service in ``spark_jobs``."""
-    service, _, name = (settings.spark_jobs or "").partition(":")
+    """Make the function that runs a step as a job on the service that ``spark`` names."""
+    service, _, name = settings.spark.partition(":")
     sent = settings.model_dump(mode="json", include=_SENT)
 
     def launch(context: dg.AssetExecutionContext, lake: Lake, step: LayerStep, uploads: Sequence[str]) -> Staging:
@@ -58,7 +58,7 @@ def launcher(settings: Settings) -> Launch:
                 done = emr.run(context=context, start_job_run_params=_submission(settings, name), extras=extras)
         except Exception as error:  # of boto3, or of Dagster, which exports no class for a job that failed
             raise dg.Failure(
-                f"The job that makes {step.name} on {settings.spark_jobs} failed: {error} The log of this step has "
+                f"The job that makes {step.name} on {settings.spark} failed: {error} The log of this step has "
                 "its last messages. Published tables stay as they are.",
                 allow_retries=False,
             ) from error

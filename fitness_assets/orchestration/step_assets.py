@@ -7,8 +7,6 @@ reaches a reader. What a single layer does is in its ``assets.py``.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
-from importlib import import_module
-from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -47,9 +45,7 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
         {"deps": [*upstream.values()]} if launch else {"ins": {name: dg.AssetIn(key) for name, key in upstream.items()}}
     )
 
-    resources = {"lake"} if launch or not step.loads else {"lake", libraries_key(step)}
-
-    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema, required_resource_keys=resources)
+    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema, required_resource_keys={"lake"})
     def assets(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Iterator[Any]:
         lake: Lake = context.resources.lake
         with plain_failures():
@@ -69,24 +65,6 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
             yield from report(context, lake, staging)
 
     return assets
-
-
-def libraries(step: LayerStep) -> dg.ResourceDefinition:
-    """Imports the libraries of a step in the background as soon as a run with that step starts.
-
-    The imports take seconds, and earlier steps often leave a core idle.
-    """
-
-    @dg.resource(description=f"Imports the libraries of the step {step.name} while earlier steps run.")
-    def load(_: dg.InitResourceContext) -> None:
-        Thread(target=lambda: [*map(import_module, step.loads)], daemon=True).start()
-
-    return load
-
-
-def libraries_key(step: LayerStep) -> str:
-    """The key of that resource."""
-    return f"{step.name}_libraries"
 
 
 def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> Iterator[Any]:

@@ -35,4 +35,4 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
     return stage(step_run, TABLES, sources, write_all)
 
 
-STEP = LayerStep(TABLES, READS, _make, loads=["fitness_assets.quality.report"])
+STEP = LayerStep(TABLES, READS, _make)
