@@ -10,9 +10,7 @@ from fitness_assets.settings import Settings
 PENDING = {"docs/inputs.md"}
 """Pages that another change adds."""
 
-REPLACED = {"FITNESS_SPARK_REMOTE", "FITNESS_SPARK_MASTER", "FITNESS_SPARK_JOBS"}
-REPLACEMENT = {"FITNESS_SPARK"}
-"""The README already has the setting that takes the place of three others."""
+KNOWN = {f"FITNESS_{field.upper()}" for field in Settings.model_fields}
 
 
 def pages(root: Path) -> list[Path]:
@@ -50,14 +48,12 @@ def test_every_setting_is_documented_and_none_that_is_not_there(root, name):
     table = [line for line in lines if re.match(r"\| `FITNESS_|# FITNESS_\w+=", line)]
     first_cells = [line.split("|")[1] if line.startswith("|") else line for line in table]
     documented = {variable for cell in first_cells for variable in re.findall(r"FITNESS_\w+", cell)}
-    known = {f"FITNESS_{field.upper()}" for field in Settings.model_fields}
-    assert documented - REPLACEMENT == known - REPLACED - REPLACEMENT
+    assert documented == KNOWN
 
 
 def test_every_setting_that_a_page_mentions_is_there(root):
-    known = {f"FITNESS_{field.upper()}" for field in Settings.model_fields} | REPLACEMENT
     for page in pages(root):
-        assert {*re.findall(r"FITNESS_\w+", page.read_text())} <= known, page
+        assert {*re.findall(r"FITNESS_\w+", page.read_text())} <= KNOWN, page
 
 
 def test_the_readme_describes_every_layer_and_links_every_page(root):

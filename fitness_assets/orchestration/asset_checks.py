@@ -14,7 +14,12 @@ import dagster as dg
 from fitness_assets.lake.version import CheckResult, VersionMetadata
 from fitness_assets.orchestration.table_metadata import records
 from fitness_assets.schema.rules import RuleSummary
-from fitness_assets.schema.table import Table
+from fitness_assets.schema.table import COLUMNS_CHECK, Table
+
+_ABOUT_COLUMNS = (
+    "Every rule that follows from the columns: names and types, required values, ranges, allowed values. The metadata "
+    "of a result lists the rules."
+)
 
 
 def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
@@ -23,7 +28,7 @@ def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             name,
             asset=dg.AssetKey(table.key.split("/")),
-            description=" ".join(rule.description for rule in rules),
+            description=_ABOUT_COLUMNS if name == COLUMNS_CHECK else " ".join(rule.description for rule in rules),
             blocking=any(rule.severity == "blocking" for rule in rules),
         )
         for name, rules in _rules_by_check(table).items()
@@ -52,7 +57,7 @@ def _check_result(
     table: Table, version_metadata: VersionMetadata, name: str, results: Sequence[CheckResult]
 ) -> dg.AssetCheckResult:
     """One check: it has the severity of the worst rule that fails, and says which rules fail."""
-    failing = [result for result in results if result.failed]
+    failing = sorted((result for result in results if result.failed), key=lambda result: -result.failed)
     is_warning = all(result.severity == "warning" for result in failing or results)
     metadata: dict[str, Any] = {
         "failed": sum(result.failed for result in failing),
@@ -60,22 +65,41 @@ def _check_result(
         "version": version_metadata.version,
     }
     if len(results) > 1:
+        passing = [result for result in results if not result.failed]
         metadata["rules"] = records(
             [
                 {"rule": r.rule, "failed": r.failed, "severity": r.severity, "description": r.description}
-                for r in sorted(results, key=lambda result: -result.failed)
+                for r in (*failing, *passing)
             ]
         )
-    if sample := [{"rule": result.rule, **row} for result in failing for row in result.sample]:
+    show = _broken_cells if name == COLUMNS_CHECK else lambda table, result, row: row
+    if sample := [{"rule": result.rule, **show(table, result, row)} for result in failing for row in result.sample]:
         metadata["sample"] = records(sample)
     return dg.AssetCheckResult(
         passed=not failing,
         asset_key=dg.AssetKey(table.key.split("/")),
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
-        description=" ".join(failure_text(version_metadata, result) for result in failing) or None,
+        description=_failures_text(version_metadata, failing) if failing else None,
         metadata=metadata,
     )
+
+
+def _broken_cells(table: Table, result: CheckResult, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of a failing row, its key and the cells that break the rule; whole rows would be too wide for the page."""
+    rule = next((rule for rule in table.rules if rule.name == result.rule), None)
+    if rule is None:  # the contract, whose sample names columns
+        return row
+    empty = [c.name for c in table.columns if not c.nullable and row.get(c.name) is None]
+    cells = ", ".join(f"{name} = {row.get(name)}" for name in empty or rule.failing_example)
+    return {**{name: row.get(name) for name in table.primary_key}, "cells": cells}
+
+
+def _failures_text(version_metadata: VersionMetadata, failing: Sequence[CheckResult]) -> str:
+    if len(failing) == 1:
+        return failure_text(version_metadata, failing[0])
+    rules = ", ".join(f"{result.rule} ({result.failed:,})" for result in failing)
+    return f"{len(failing)} rules have failures in {version_metadata.rows:,} rows: {rules}."
 
 
 def failure_text(version_metadata: VersionMetadata, result: CheckResult) -> str:

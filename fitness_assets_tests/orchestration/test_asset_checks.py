@@ -11,6 +11,12 @@ from fitness_assets.schema.rules import Severity
 from fitness_assets_tests.conftest import sample_of
 
 
+def _row(rule: str) -> dict[str, object]:
+    """A row of gold/fact_daily that breaks a rule."""
+    example = {column.name: column.example for column in FACT_DAILY.columns}
+    return example | {"steps_range": {"steps": 99_999}, "required_values": {"weekday": None}}.get(rule, {})
+
+
 def shown(failed: dict[str, int], **severities: Severity) -> dict[str, dg.AssetCheckResult]:
     """The checks of gold/fact_daily for a version of 100 rows in which some rules fail."""
     results = [
@@ -19,7 +25,7 @@ def shown(failed: dict[str, int], **severities: Severity) -> dict[str, dg.AssetC
             severities.get(rule.name, rule.severity),
             rule.description,
             failed.get(rule.name, 0),
-            [{"user_id": "a", "broken": rule.name}] if rule.name in failed else [],
+            [_row(rule.name)] if rule.name in failed else [],
         )
         for rule in FACT_DAILY.all_rules
     ]
@@ -36,12 +42,11 @@ def test_every_check_has_a_result_and_a_good_version_passes_all():
 def test_a_failed_check_says_which_rules_fail_how_often_and_shows_rows_of_each():
     result = shown({"steps_range": 2, "required_values": 1_000})["columns"]
     assert not result.passed
-    assert "steps_range: 2 failures in 100 rows. steps is between 0 and 50000" in (result.description or "")
-    assert "required_values: 1,000 failures" in (result.description or "")
+    assert result.description == "2 rules have failures in 100 rows: required_values (1,000), steps_range (2)."
     assert result.metadata["failed"].value == 1_002
-    assert [(row["rule"], row["broken"]) for row in sample_of(result)] == [
-        ("required_values", "required_values"),
-        ("steps_range", "steps_range"),
+    assert sample_of(result) == [
+        {"rule": "required_values", "user_id": "17", "date_key": 20240906, "cells": "weekday = None"},
+        {"rule": "steps_range", "user_id": "17", "date_key": 20240906, "cells": "steps = 99999"},
     ]
     rules = result.metadata["rules"]
     assert isinstance(rules, dg.TableMetadataValue)
@@ -51,7 +56,12 @@ def test_a_failed_check_says_which_rules_fail_how_often_and_shows_rows_of_each()
         ("steps_range", 2),
     ]
     assert sorted(str(r.data["rule"]) for r in rules.records) == sorted(columns)
-    assert shown({"steps_range": 2})["keys"].passed, "a failure of one check is none of another"
+    assert shown({"steps_range": 2})["keys"].passed, "the failure of one check is not one of another"
+
+
+def test_a_check_with_one_failing_rule_says_what_should_hold():
+    said = shown({"steps_range": 2})["columns"].description
+    assert said == "steps_range: 2 failures in 100 rows. steps is between 0 and 50000 steps, both included."
 
 
 @pytest.mark.parametrize(
