@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from fitness_assets.bronze import transforms
@@ -188,7 +188,7 @@ def _ingest(
         taken.append(entry)
 
     LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
-    cells = _cells(staging, taken)
+    cells = _cells(step_run.lake.spark, staging, taken)
     write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
     rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
     malformed_rows = rows_read - (staging.metadata[LOGGED_DAYS.key].rows - before)
@@ -207,7 +207,7 @@ def _ingest(
     staging.run_inputs = _met(found, unread)
 
 
-def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
+def _cells(spark: SparkSession, staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
     """The stored rows of all uploads as typed cells; uploads of one kind are read as one."""
     kinds: dict[tuple[Layout, bool], list[str]] = {}
     for entry in taken:
@@ -217,7 +217,7 @@ def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
     for (layout, is_regular), paths in kinds.items():
         names = [f"c{position}" for position in range(len(layout.names))] if is_regular else ["text"]
         schema = ", ".join([_STORED, *(f"{name} STRING" for name in names)])
-        rows = staging.lake.spark.read.schema(schema).parquet(*paths)
+        rows = spark.read.schema(schema).parquet(*paths)
         cells = transforms.assemble(rows, layout) if is_regular else transforms.parse(rows, layout)
         frames.append(transforms.typed(cells))
     return reduce(DataFrame.unionByName, frames) if frames else None
@@ -229,7 +229,7 @@ def _malformed_rows(staging: Staging, taken: Sequence[_Taken]) -> tuple[dict[str
 
     columns = pa.schema({"upload_id": pa.string(), "row_number": pa.int64()})
     stored = dataset([str(entry.stored) for entry in taken if entry.rows_read], schema=columns)
-    with reader(staging.lake.store, {LOGGED_DAYS.key: staging.version}, {"bronze/stored": stored}) as tables:
+    with reader(staging.store, {LOGGED_DAYS.key: staging.version}, {"bronze/stored": stored}) as tables:
         tables.execute(
             """
             CREATE TEMP TABLE malformed_rows AS
@@ -250,4 +250,4 @@ def _met(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Tab
 
 
 def _rows_of_parent(staging: Staging) -> int:
-    return staging.lake.metadata(LOGGED_DAYS, staging.parent).rows if staging.parent else 0
+    return staging.store.metadata(LOGGED_DAYS, staging.parent).rows if staging.parent else 0

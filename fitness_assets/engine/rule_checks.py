@@ -51,7 +51,7 @@ def check_version(staging: Staging) -> None:
     asked = {
         key for table in staging.tables for rule in table.set_rules for key in rule.tables
     } - staging.run_inputs.keys()
-    with reader(staging.lake.store, {key: versions[key] for key in asked}, staging.run_inputs) as connection:
+    with reader(staging.store, {key: versions[key] for key in asked}, staging.run_inputs) as connection:
         for table in staging.tables:
             found = {CONTRACT: (0, []), **broken_rows(connection, table), **broken_sets(connection, table)}
             staging.metadata[table.key].check_results = [

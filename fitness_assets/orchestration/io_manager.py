@@ -53,7 +53,7 @@ class SparkIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Staging) -> None:
         """Make the staged version the current one, together with the other tables of its step."""
         with plain_failures():
-            if obj.publish() and self._register:
+            if self._lake.publish(obj) and self._register:
                 self._register(obj.tables)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
@@ -85,11 +85,11 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
         lake: Lake = context.resources.lake
         with plain_failures():
             if not context.selected_asset_keys:
-                yield from report(context, lake.reopen(step.tables))
+                yield from report(context, lake, lake.reopen(step.tables))
                 return
             uploads = context.op_execution_context.op_config["uploads"] if config_schema else []
             if launch:
-                yield from report(context, launch(context, lake, step, uploads))
+                yield from report(context, lake, launch(context, lake, step, uploads))
                 return
             step_run = StepRun(lake, context.run.run_id, context.log, uploads)
             try:
@@ -97,7 +97,7 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
             except ContractError as error:
                 yield from _selected(context, [check_result(error.table, error.metadata, error.result)])
                 raise dg.Failure(str(error), allow_retries=False) from error
-            yield from report(context, staging)
+            yield from report(context, lake, staging)
 
     return assets
 
@@ -146,7 +146,7 @@ def _definition(step: LayerStep) -> dict[str, Any]:
     }
 
 
-def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]:
+def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> Iterator[Any]:
     """Hand an audited version to the IO manager and report every result.
 
     Raises:
@@ -166,7 +166,7 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
     ]
     if context.selected_asset_keys and not blocked:
         for table, _ in all_metadata:
-            key, metadata = dg.AssetKey(table.key.split("/")), _materialization_metadata(staging, table)
+            key, metadata = dg.AssetKey(table.key.split("/")), _materialization_metadata(lake, staging, table)
             if key in context.selected_asset_keys:
                 yield dg.MaterializeResult(key, value=staging, metadata=metadata)
             else:  # not asked for, but written and published along with what was
@@ -181,7 +181,7 @@ def report(context: dg.AssetExecutionContext, staging: Staging) -> Iterator[Any]
         )
         raise dg.Failure(
             f"{failures} Nothing was published: readers keep the version before. The failed one is version "
-            f"{staging.version} in {staging.lake.store.location(blocked[0][0], staging.version)}.",
+            f"{staging.version} in {staging.store.location(blocked[0][0], staging.version)}.",
             allow_retries=False,
         )
 
@@ -219,8 +219,8 @@ def _selected(
     yield from (result for result in results if (result.asset_key, result.check_name) in selected)
 
 
-def _materialization_metadata(staging: Staging, table: Table) -> dict[str, Any]:
-    version_metadata, lake = staging.metadata[table.key], staging.lake
+def _materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict[str, Any]:
+    version_metadata = staging.metadata[table.key]
     preview = lake.preview(table, staging.version)
     attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
     return {

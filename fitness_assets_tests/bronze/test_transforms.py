@@ -198,7 +198,7 @@ def as_read(lake: Lake, path: Path, is_regular: bool) -> list[list[dict[str, Any
     entry = bronze_assets._Taken(upload, datetime(2024, 9, 7, tzinfo=UTC))
     entry.store(path.with_suffix(".parquet"))
     assert entry.is_regular == is_regular
-    cells = bronze_assets._cells(lake.stage(TABLES, {}, "run"), [entry])
+    cells = bronze_assets._cells(lake.spark, lake.stage(TABLES, {}, "run"), [entry])
     assert cells is not None
     frames = [transforms.logged_days(cells).drop("upload_id"), transforms.quarantine(cells).drop("upload_id")]
     return [sorted((row.asDict() for row in frame.collect()), key=itemgetter("row_number")) for frame in frames]
