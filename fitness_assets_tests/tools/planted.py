@@ -46,16 +46,19 @@ class Planted(NamedTuple):
             day's stress with a personal cycle of 80 to 120 days; of ``weight``, the kg that a person is below their own
             base 30 days after a month of burning one standard deviation more than usual.
         seed: of everything that is drawn.
+        rounds: whether half of the people log the first half of the days only, and the others the second half only, so
+            that nobody who logs later has earlier days.
     """
 
     kind: str = "none"
     strength: float = 0.0
     seed: int = 0
+    rounds: bool = False
 
     @property
     def name(self) -> str:
         """What the users' identifiers begin with."""
-        return f"{self.kind}-{self.strength:g}-{self.seed}"
+        return f"{self.kind}-{self.strength:g}{'-rounds' * self.rounds}-{self.seed}"
 
     @property
     def target(self) -> Target:
@@ -87,7 +90,7 @@ def raw_days(planted: Planted, users: int, days: int) -> pd.DataFrame:
         calories += 300 * energy
         weight[:, 30:] -= strength * _mean_of_30(energy)[:, :-30]
 
-    return pd.DataFrame(
+    made = pd.DataFrame(
         {
             "user_id": np.repeat([f"{planted.name}-{user:03}" for user in range(users)], days),
             "age": np.repeat(rng.integers(18, 80, users), days),
@@ -103,6 +106,13 @@ def raw_days(planted: Planted, users: int, days: int) -> pd.DataFrame:
             "bmi": (weight / height**2).round(1).clip(12, 55).ravel(),
         }
     )
+    if not planted.rounds:
+        return made
+    is_late_user, is_late_day = (
+        np.repeat(np.arange(users) >= users // 2, days),
+        np.tile(np.arange(days), users) >= days // 2,
+    )
+    return made[is_late_user == is_late_day].reset_index(drop=True)
 
 
 def _slow(rng: np.random.Generator, users: int, days: int) -> np.ndarray:
