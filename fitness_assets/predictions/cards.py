@@ -66,9 +66,9 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> I
     yield from ("", "## Whether the newest month is like the days learned from", "")
     inputs, outcomes = evaluation.measure(INPUT_DRIFT), evaluation.measure(OUTCOME_DRIFT)
     yield (
-        f"Of the newest {NEWEST_DAYS} days, {_share(inputs)} of the values of {evaluation.drifted} lie outside the range "
-        f"of 99 % of the training days; no other feature is further off. Of the newest known outcomes, {_share(outcomes)} "
-        "differ from what the training days lead to expect."
+        f"Of the newest {NEWEST_DAYS} days, {_share(inputs)} of the values of {evaluation.drifted} lie outside the "
+        "range of 99 % of the training days; no other feature is further off. Of the newest known outcomes, "
+        f"{_share(outcomes)} differ from what the training days lead to expect."
     )
     yield from (
         "",
@@ -85,15 +85,15 @@ def _reliability(evaluation: Evaluation) -> Iterator[str]:
     if evaluation.target.classes:
         error = evaluation.measure("calibration_error", who)
         yield (
-            f"The probability of the label that {who} predicts is off by {_share(error)} on average (expected calibration "
-            "error over ten bins)."
+            f"The probability of the label that {who} predicts is off by {_share(error)} on average (expected "
+            "calibration error over ten bins)."
         )
         return
     parts = {"": "all test days", "_new_people": "people without earlier days"}
     parts |= {f"_q{number}": f"quarter {number} of the year" for number in range(1, 5)}
     yield (
-        f"{INTERVAL:.0%} of the numbers should come true inside their interval. The interval is calibrated on people who "
-        f"are neither learned from nor tested. What {who} reached:"
+        f"{INTERVAL:.0%} of the numbers should come true inside their interval. The interval is calibrated on people "
+        f"who are neither learned from nor tested. What {who} reached:"
     )
     yield from ("", "| tested on | days | people | inside |", "|---|---|---|---|")
     found = {m["measure"]: m for m in evaluation.measures if m["predictor"] == who}

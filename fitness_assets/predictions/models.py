@@ -43,8 +43,8 @@ ROUNDS = 4
 MIN_PEOPLE = 20
 """So many people must have earlier days, and so many later ones. docs/models.md says what can be found with them."""
 MIN_TRAIN_ROWS = 200
-LINES_WEIGHT = 0.05
-"""The model's lines are scaled down, so that the penalty weighs 400 times as much on them as on the baselines' parts.
+LINES_WEIGHT = 0.04
+"""The model's lines are scaled down, so that the penalty weighs 625 times as much on them as on the baselines' parts.
 
 Some 50 features that say nothing then cost little, and a weak signal among them shows; chosen on planted signals.
 """
