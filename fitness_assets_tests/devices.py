@@ -118,7 +118,7 @@ def cohort(devices: Devices, seed: int, people: int = 40, days: int = 150) -> pd
             "bmi": bmi.ravel(),
         }
     )
-    return table[rng.random(len(table)) < devices.worn].reset_index(drop=True)
+    return table.loc[rng.random(len(table)) < devices.worn].reset_index(drop=True)
 
 
 def nobody_in_particular(seed: int, people: int = 40, days: int = 150) -> pd.DataFrame:

@@ -163,7 +163,7 @@ def _rounds(past: Any, future: Any) -> list[_Round]:
     ]
 
 
-def _missing(target: Target, past: pd.DataFrame, future: pd.DataFrame, rounds: list[_Round]) -> str:
+def _missing(target: Target, past: Any, future: Any, rounds: list[_Round]) -> str:
     """What is missing for a test, for people; empty if nothing is."""
     earlier, later = past["user_id"].nunique(), future["user_id"].nunique()
     if not earlier and not later:
@@ -230,8 +230,6 @@ def _inputs_of(target: Target, predictor: str) -> tuple[str, ...]:
             return FEATURES
         case "user_mean":
             return (target.user_mean,)
-        case "today_level":
-            return (target.level,)
         case "today_and_mean":
             return (target.level, target.user_mean)
         case "persistence" if target.persistence:
@@ -251,8 +249,6 @@ def _estimator(target: Target, predictor: str) -> Any:
             steps = [_labels(target.persistence)] if target.persistence else []
         case "user_mean":
             steps = [_curve(target.user_mean)]
-        case "today_level":
-            steps = [level]
         case "today_and_mean":
             steps = [level, _curve(target.user_mean)]
         case _:
@@ -293,7 +289,7 @@ def _compare_newest_month(found: Evaluation, days: pd.DataFrame, last: int, past
     ]
 
 
-def _newest_month(days: Any) -> pd.DataFrame:
+def _newest_month(days: Any) -> Any:
     """The last days; the last one in 1,000 is not among them where its date is wrong."""
     until = days[DAY].quantile(0.999, interpolation="lower")
     return days[(days[DAY] > until - NEWEST_DAYS) & (days[DAY] <= until)]

@@ -12,7 +12,7 @@ from fitness_assets.silver.tables import QUALITIES
 
 SKILL, NO_SKILL, NOT_ENOUGH_DATA = VERDICTS = ("skill", "no_skill", "not_enough_data")
 MODEL = "model"
-BASELINES = ("constant", "persistence", "user_mean", "today_level", "today_and_mean")
+BASELINES = ("constant", "persistence", "user_mean", "today_and_mean")
 PREDICTORS = (MODEL, *BASELINES)
 STRESS_CHANGES = ("less_stress", "no_changes", "more_stress")
 STRESS_STEP = 3

@@ -255,6 +255,7 @@ def test_the_bootstrap_draws_people_and_not_days():
     model, baseline, users = rng.uniform(0.5, 1.4, 30), np.ones(30), pd.Series(range(30))
     _, skill, lower, upper = skill_of(model, users, one=baseline)
     assert skill == pytest.approx(1 - model.mean())
+    assert skill is not None
     assert lower is not None
     assert upper is not None
     assert lower < skill < upper

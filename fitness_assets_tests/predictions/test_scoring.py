@@ -76,7 +76,7 @@ def test_spark_says_what_the_predictor_says(spark, who):
         assert set(rows[f"{of.target.name}_model_version"]) == {"000007"}
 
 
-@pytest.mark.parametrize("who", ["model", "today_level"])
+@pytest.mark.parametrize("who", ["model", "today_and_mean"])
 def test_of_two_labels_the_third_has_no_probability(spark, who):
     learned, days = learned_from(), asked()
     of = fitted(STRESS, who, learned.query("actual_stress_change != 'no_changes'"))

@@ -95,7 +95,7 @@ def test_the_sample_generator_is_found_in_every_metric_that_can_tell(generated):
     assert {name for name, verdict in said.items() if verdict == LOOKS_GENERATED} == {"file", *METRICS} - {"bmi"}
 
 
-@pytest.mark.parametrize(("number", "name"), enumerate(devices.COHORTS), ids=list(devices.COHORTS))
+@pytest.mark.parametrize(("number", "name"), [*enumerate(devices.COHORTS)], ids=[*devices.COHORTS])
 def test_a_cohort_with_realistic_devices_raises_no_alarm(findings, number, name):
     found = findings(devices.cohort(devices.COHORTS[name], 100 + number))
     metrics = {scope: verdict for scope, verdict in verdict_of(found).items() if scope in METRICS}

@@ -99,7 +99,7 @@ def raw_days(planted: Planted, users: int, days: int) -> pd.DataFrame:
         np.repeat(np.arange(users) >= users // 2, days),
         np.tile(np.arange(days), users) >= days // 2,
     )
-    return made[is_late_user == is_late_day].reset_index(drop=True)
+    return made.loc[is_late_user == is_late_day].reset_index(drop=True)
 
 
 def _slow(rng: np.random.Generator, users: int, days: int) -> np.ndarray:
