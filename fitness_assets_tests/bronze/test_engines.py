@@ -39,9 +39,8 @@ def engines() -> Iterator[dict[str, subprocess.Popen[str]]]:
     }
     yield started
     for process in started.values():
-        assert process.stdin
-        process.stdin.close()
-        process.wait(60)
+        process.kill()
+        process.communicate()
 
 
 def typed(process: subprocess.Popen[str], engine: str, rows: Path) -> list[list[dict[str, Any]]]:
@@ -104,10 +103,7 @@ cells = {"user_id": anything, "gender": st.sampled_from(["M", "f", "Male", "x", 
 @settings(max_examples=12, deadline=None, suppress_health_check=[*HealthCheck])
 @given(
     st.lists(
-        st.fixed_dictionaries(
-            {"user_id": st.just("17"), "date": st.just("2024-09-06"), "steps": st.just("8120")},
-            optional={name: cells.get(name, numbers) for name in _NAMES},
-        ),
+        st.fixed_dictionaries({}, optional={name: cells.get(name, numbers) for name in _NAMES}),
         min_size=50,
         max_size=200,
     )
