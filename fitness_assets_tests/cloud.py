@@ -81,6 +81,8 @@ class Cloud:
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}".removesuffix("?")
         self.requests.append(request)
+        # A blank in a query may be written + or %20. S3 checks the signature of the second form, moto of what it got.
+        environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("+", "%20")
         fault = self._fault(request)
         if fault in (500, 503):
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))

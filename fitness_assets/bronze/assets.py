@@ -176,7 +176,7 @@ def _ingest(
         ingested.append(entry)
 
     paths = [staging.share(path) for path in files.close()]
-    rows = staging.lake.spark.read.schema(transforms.STORED).parquet(*paths) if paths else None
+    rows = step_run.lake.spark.read.schema(transforms.STORED).parquet(*paths) if paths else None
     typed = transforms.typed(rows) if rows else None
     write(staging, LOGGED_DAYS, transforms.logged_days(typed) if typed else None, append=True)
     rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
@@ -195,7 +195,7 @@ def _ingest(
 
 def _rows_by_upload(staging: Staging) -> dict[str, int]:
     """How many rows of each upload are in quarantine."""
-    column = staging.lake.store.dataset(QUARANTINE, staging.version).to_table(columns=["upload_id"])["upload_id"]
+    column = staging.store.dataset(QUARANTINE, staging.version).to_table(columns=["upload_id"])["upload_id"]
     return {count["values"]: count["counts"] for count in column.value_counts().to_pylist()}
 
 
@@ -207,4 +207,4 @@ def _run_inputs(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str,
 
 
 def _rows_of_parent(staging: Staging) -> int:
-    return staging.lake.metadata(LOGGED_DAYS, staging.parent).rows if staging.parent else 0
+    return staging.store.metadata(LOGGED_DAYS, staging.parent).rows if staging.parent else 0

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -189,25 +189,33 @@ def identify(
                 raise
             unread[found.text] = str(error)
             continue
-        upload_id, before = _upload_id(found, content_sha256), last.get(found.text)
-        if before and before["content_sha256"] == content_sha256:
-            upload_id = before["upload_id"]
-        elif before and upload_id in known:
-            upload_id = _digest(f"{content_sha256} {found.text} after {before['upload_id']}")
+        upload_id = upload_id_of(found, content_sha256, last.get(found.text), known)
         uploads.setdefault(upload_id, Upload(source, found, content_sha256, upload_id))
     return list(uploads.values())
 
 
-def _upload_id(found: Found, content_sha256: str) -> str:
-    """The first digits of the content hash.
+def upload_id_of(found: Found, content_sha256: str, last: Mapping[str, Any] | None, known: Collection[str]) -> str:
+    """The id of an upload: the first digits of its content hash, with two exceptions.
 
-    Where the name is refused, it counts too: the same content may come, or be there already, under a better one.
+    Where the name is refused, it counts too: the same content may come, or be there already, under a better one. Where
+    known bytes were put back under a name that had other bytes since, the upload before counts too.
+
+    Args:
+        found: the upload.
+        content_sha256: the hash of its bytes.
+        last: the last row of the ledger for its URI, if any.
+        known: every upload id of the ledger.
     """
+    if last and last["content_sha256"] == content_sha256:
+        return last["upload_id"]
     try:
         require_name(found.uri)
+        upload_id = content_sha256[:16]
     except RefusedError:
-        return _digest(f"{content_sha256} {found.text}")
-    return content_sha256[:16]
+        upload_id = _digest(f"{content_sha256} {found.text}")
+    if last and upload_id in known:
+        return _digest(f"{content_sha256} {found.text} after {last['upload_id']}")
+    return upload_id
 
 
 def _digest(text: str) -> str:

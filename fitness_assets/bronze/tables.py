@@ -73,8 +73,8 @@ UPLOADS = Table(
         Column(
             "content_sha256",
             "string",
-            "SHA-256 of its bytes: the same bytes are one upload, whatever their name. A name that is refused counts too,"
-            " in upload_id, and so does the upload before under the same name, if known bytes were put back.",
+            "SHA-256 of its bytes: the same bytes are one upload, whatever their name. In upload_id a name that is"
+            " refused counts too, and the upload before under the same name if known bytes were put back.",
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             nullable=False,
         ),

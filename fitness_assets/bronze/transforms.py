@@ -61,7 +61,7 @@ def quarantine(typed: DataFrame) -> DataFrame:
         typed.where(~F.col(_FITS))
         .withColumns(
             {
-                "reasons": F.split(reasons, "\n"),
+                "reasons": F.split(reasons, "\n").cast("array<string>"),
                 "text": F.rtrim("text", F.lit("\r\n")),  # lines of a file come with their ends
             }
         )

@@ -16,13 +16,23 @@ thousands of times what any metric adds up to in that time."""
 
 def mean(value: Column) -> Column:
     """The mean of a group's values; null if the group has none."""
-    return _double(F.sum(_millionths(value))) / _double(F.count(value)) / _SCALE
+    count = F.nullif(F.count(value), F.lit(0).cast("bigint"))  # some engines fail where a group has no value
+    return _double(F.sum(_millionths(value))) / _double(count) / _SCALE
 
 
 def mean_over(value: Column, window: WindowSpec) -> Column:
     """The mean of the values in a window; null if it has none."""
     total = sum_and_count(value, window)
     return _double(sum_of(total)) / _double(count_of(total)) / _SCALE
+
+
+def spread_over(value: Column, window: WindowSpec) -> Column:
+    """The standard deviation (of the population) of a window's values in units of one thousandth; null for no value."""
+    thousandths = F.rint(_double(value) * F.lit(1_000.0)).cast("bigint")
+    count, total = F.count(value).over(window), F.sum(thousandths).over(window)
+    # Whole numbers below 2⁶³: 30 values of 50,000 give 2.25·10¹⁸.
+    variance = F.sum(thousandths * thousandths).over(window) * count - total * total
+    return F.when(count > 0, F.sqrt(_double(variance)) / _double(count) / F.lit(1_000.0))
 
 
 def sum_and_count(value: Column, window: WindowSpec) -> Column:

@@ -51,7 +51,7 @@ def check_version(staging: Staging, reads: Sequence[Table]) -> None:
     needed = {key for table in staging.tables for rule in table.set_rules for key in rule.tables}
     versions = [(table, staging.version) for table in staging.tables]
     versions += [(table, inputs[table.key]) for table in reads if table.key in needed]
-    with reader(staging.lake.store, versions, staging.run_inputs) as connection:
+    with reader(staging.store, versions, staging.run_inputs) as connection:
         for table in staging.tables:
             found = {CONTRACT: (0, []), **broken_rows(connection, table), **broken_sets(connection, table)}
             staging.metadata[table.key].check_results = [

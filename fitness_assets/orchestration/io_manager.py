@@ -35,7 +35,7 @@ class SparkIOManager(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Staging) -> None:
         """Make the staged version the current one, together with the other tables of its step."""
         with plain_failures():
-            if obj.publish() and self._register:
+            if self._lake.publish(obj) and self._register:
                 self._register(obj.tables)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:

@@ -83,7 +83,7 @@ def _version_of(lake: Lake, step: LayerStep, messages: Sequence[Any]) -> Staging
     all_metadata = {
         metadata.table: metadata for metadata in map(VersionMetadata.from_json, messages[-1]["all_metadata"])
     }
-    return Staging(lake, step.tables, all_metadata[step.tables[-1].key].version, all_metadata)
+    return Staging(lake.store, step.tables, all_metadata[step.tables[-1].key].version, all_metadata)
 
 
 def _through_bucket(settings: Settings) -> dict[str, Any]:

@@ -14,11 +14,12 @@ import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
 from fitness_assets.bronze.sources import source_of
-from fitness_assets.bronze.tables import EVERY_UPLOAD_READ, UPLOADS
+from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
+from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of
 from fitness_assets.registry import PUBLISH_GROUPS
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
@@ -29,7 +30,7 @@ _SECONDS_TO_TELL = 10
 _ENDED: dict[dg.DagsterRunStatus, Outcome] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
-    dg.DagsterRunStatus.CANCELED: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
 }
 
 
@@ -62,35 +63,41 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
 
     Args:
         raw: a file, a folder or an S3 prefix.
-        listeners: are told that somebody looked.
+        listeners: get a heartbeat with every look.
     """
+    hashes: Hashes = {}  # of files that were touched, moved or copied; a new process hashes them again
 
     @dg.sensor(
         name="new_uploads",
         job=JOB,
         minimum_interval_seconds=_SECONDS,
-        # A laptop would run at the first look at the UI; who has set up a bucket wants nothing else.
+        # On a laptop the first look at the UI would start a run; a bucket is set up for unattended runs.
         default_status=dg.DefaultSensorStatus.RUNNING if listeners.bucket else dg.DefaultSensorStatus.STOPPED,
-        description=f"Asks for one run for all files in {raw} that the ledger does not know.",
+        description=f"Requests one run for all files in {raw} whose content the ledger does not know.",
     )
     def sensor(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
         state = State.from_json(context.cursor)
-
-        def known() -> dict[str, str]:
-            fingerprints = {row["uri"]: row["fingerprint"] for row in lake.rows(UPLOADS)}
-            return {found.uri: fingerprints[found.text] for found in there if found.text in fingerprints}
-
         try:
-            mended = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
-            there = source_of(raw).find()
-            listing = {found.uri: found.fingerprint for found in there}
-            outcome = _outcome(context.instance, state.run_key) if state.asked else None
-            decision = decide(state, listing, known, outcome, time.time())
-        except (LakeError, OSError) as error:  # not there, gone between listing and looking, or S3 does not answer
+            recovered = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
+            source = source_of(raw)
+            there = source.find()
+            decision = decide(
+                state,
+                {found.uri: found.fingerprint for found in there},
+                lake.store.location(UPLOADS),
+                lake.store.pointer(UPLOADS.key),
+                lambda: pending_of(lake, source, there, hashes),
+                _outcome(context.instance, state.run_key) if state.asked else None,
+                time.time(),
+            )
+        except UnfinishedError as unfinished:
+            listeners.measure([metrics.HEARTBEAT], context.log)
+            return dg.SensorResult(skip_reason=str(unfinished))
+        except (LakeError, OSError) as error:  # S3 does not answer, or a file went away between listing and reading
             return dg.SensorResult(skip_reason=str(error))
         listeners.measure([metrics.HEARTBEAT], context.log)
-        if mended:
-            context.log.info(f"Published to the end what a killed run had begun: {', '.join(mended)}.")
+        if recovered:
+            context.log.info(f"Finished the publication that a killed run began: {', '.join(recovered)}.")
         cursor = decision.state.to_json()
         if decision.uris is None:
             return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
@@ -148,19 +155,8 @@ def _ended(context: dg.RunStatusSensorContext, lake: Lake) -> tuple[messages.Rep
 
 
 def _outcome(instance: dg.DagsterInstance, run_key: str) -> Outcome | None:
-    """How the run that was asked for with a key went so far; None if there is none.
-
-    One that left uploads out has failed for them: nothing in the listing may tell when they can be read.
-    """
+    """How the run that was requested with a key ended; None if there is no such run."""
     runs = instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: run_key}), limit=1)
     if not runs:
         return None
-    outcome = _ENDED.get(runs[0].status, "running")
-    return "failed" if outcome == "succeeded" and _left_out(instance, runs[0].run_id) else outcome
-
-
-def _left_out(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run left uploads out that it could not read."""
-    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    checks = [log.dagster_event.asset_check_evaluation_data for log in logs if log.dagster_event]
-    return any(check.check_name == EVERY_UPLOAD_READ and not check.passed for check in checks)
+    return _ENDED.get(runs[0].status, "running")

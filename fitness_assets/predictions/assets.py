@@ -63,5 +63,6 @@ def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> None:
     if evaluation.estimators:
         staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
     staging.attach(table, "card.md", card(evaluation, staging.version, made_from).encode())
-    rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
+    every = {"verdict": evaluation.verdict, "conclusion": evaluation.conclusion}
+    rows = [measure | every for measure in evaluation.measures]
     staging.write_rows(table, rows)

@@ -50,9 +50,10 @@ def main(objects: int, times: int) -> None:
         tick = looks(graph, instance, lake)
         # A ledger that knows all objects, without ten thousand runs.
         lake.rows = lambda _: [
-            {"uri": found.uri, "fingerprint": found.fingerprint} for found in source_of(settings.raw).find()
+            {"uri": found.uri, "fingerprint": found.fingerprint, "size_bytes": 0, "upload_id": found.uri}
+            for found in source_of(settings.raw).find()
         ]
-        assert "all uploads taken in" in str(tick().skip_reason)  # the first one reads the ledger
+        assert "all uploads ingested" in str(tick().skip_reason)  # the first one reads the ledger
         turns = [(seconds(listing), seconds(tick)) for _ in range(times)]
     bare, whole = (statistics.median(column) for column in zip(*turns, strict=True))
     ratio = statistics.median(tick / listing for listing, tick in turns)

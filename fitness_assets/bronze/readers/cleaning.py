@@ -56,16 +56,16 @@ def clean(table: pa.Table, names: Sequence[str], styles: NumberStyles) -> pa.Tab
         if column.name not in position_of:
             values[column.name] = pa.nulls(len(table), pa.string())
             continue
-        array = table[position_of[column.name]].combine_chunks()
+        array = whole(table[position_of[column.name]])
         if column.name == "gender":
             values["gender"], beyond["gender"] = _genders(array)
         else:
             values[column.name] = _column(column, array, styles, reasons)
     for name, position in position_of.items():
         if name not in values:
-            beyond[name] = _trimmed(table[position].combine_chunks())
+            beyond[name] = _trimmed(whole(table[position]))
     extra = _as_json(beyond, len(table))
-    malformed = table["problem"].combine_chunks()
+    malformed = whole(table["problem"])
     for row in np.flatnonzero(malformed.is_valid().to_numpy(zero_copy_only=False)):
         reasons[int(row)] = [malformed[int(row)].as_py()]
     keep = _require(values, extra, reasons)
@@ -73,9 +73,14 @@ def clean(table: pa.Table, names: Sequence[str], styles: NumberStyles) -> pa.Tab
     if reasons:
         lines = ("\n".join(reasons[row]) if row in reasons else None for row in range(len(table)))
         problems = pa.array(lines, pa.string())
-    arrays = [*values.values(), extra, table["text"].combine_chunks(), problems, table["line_number"].combine_chunks()]
+    arrays = [*values.values(), extra, whole(table["text"]), problems, whole(table["line_number"])]
     cleaned = pa.Table.from_arrays(arrays, schema=CUT_SCHEMA)
     return cleaned if keep is None else cleaned.filter(keep)
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece; Arrow would copy one that is."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _column(column: Column, array: pa.Array, styles: NumberStyles, reasons: dict[int, list[str]]) -> pa.Array:
@@ -124,7 +129,14 @@ def _looked_at(
         indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         for row in np.flatnonzero(np.isin(indices, [*faults])):
             reasons[int(row)].append(faults[int(indices[row])])
-    return pa.array([value for value, _ in read_texts], pa.string()).take(encoded.indices)
+    return _replaced(array, encoded, [value for value, _ in read_texts])
+
+
+def _replaced(array: pa.Array, encoded: pa.DictionaryArray, values: Sequence[str | None]) -> pa.Array:
+    """A column with other texts in place of the different ones that it has."""
+    if encoded.dictionary.to_pylist() == values:
+        return array
+    return pa.array(values, pa.string()).take(encoded.indices)
 
 
 def _genders(array: pa.Array) -> tuple[pa.Array, pa.Array]:
@@ -134,7 +146,8 @@ def _genders(array: pa.Array) -> tuple[pa.Array, pa.Array]:
     known = [cells.gender(text) for text in texts]
     is_empty = [not text or text.lower() in cells.MARKERS for text in texts]
     other = [None if gender or empty else text for text, gender, empty in zip(texts, known, is_empty, strict=True)]
-    return tuple(pa.array(each, pa.string()).take(encoded.indices) for each in (known, other))  # type: ignore[return-value]
+    others = _replaced(array, encoded, other) if any(other) else pa.nulls(len(array), pa.string())
+    return _replaced(array, encoded, known), others
 
 
 def _trimmed(array: pa.Array) -> pa.Array:
@@ -142,8 +155,7 @@ def _trimmed(array: pa.Array) -> pa.Array:
     if not _may_have_blanks(_characters(array)):
         return array
     encoded = array.dictionary_encode()
-    texts = [cells.trimmed(text) or None for text in encoded.dictionary.to_pylist()]
-    return pa.array(texts, pa.string()).take(encoded.indices)
+    return _replaced(array, encoded, [cells.trimmed(text) or None for text in encoded.dictionary.to_pylist()])
 
 
 def _as_json(columns: Mapping[str, pa.Array], rows: int) -> pa.Array:

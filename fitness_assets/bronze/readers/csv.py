@@ -1,8 +1,8 @@
 """CSV uploads: from blocks of text to rows of cells under the names of the raw contract.
 
-Regular lines are cut by pyarrow, a block at a time; what it cannot cut (quoted delimiters and line breaks, another number
-of cells) is cut by Python's csv module, a row at a time. Both give the same cells. A row that cannot be cut keeps its
-text and the reason. No row is lost here, and no cell gets a type: that is done by the engine (``transforms.py``).
+Regular lines are cut by pyarrow, a block at a time. What it cannot cut (quoted delimiters and line breaks, another
+number of cells) is cut by Python's csv module, a row at a time. Both give the same cells. A row that cannot be cut
+keeps its text and the reason. No row is lost here, and no cell gets a type: the engine does that (``transforms.py``).
 """
 
 import csv
@@ -20,7 +20,7 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from fitness_assets.bronze.readers.cells import BLANKS
-from fitness_assets.bronze.readers.cleaning import clean
+from fitness_assets.bronze.readers.cleaning import clean, whole
 from fitness_assets.bronze.readers.files import LONGEST_ROW, Encoding, blocks, tell_encoding
 from fitness_assets.bronze.readers.header import REQUIRED_NAMES, Header, RefusedError, header_of
 from fitness_assets.bronze.readers.numbers import NumberStyles
@@ -108,9 +108,9 @@ def read_rows(path: Path, dialect: Dialect, styles: NumberStyles) -> Iterator[pa
         styles: how its numbers are written, as far as that is known; learns what is seen.
 
     Yields:
-        Tables of text columns: the raw columns by name (null where empty or absent), ``extra`` (other columns as JSON),
-        ``text`` (the row as it was), ``problems`` (reasons why the row does not fit the raw contract, one a line, or null), and the
-        ``line_number`` on which the row starts.
+        Tables of text columns: the raw columns by name (null where empty or absent), ``extra`` (others as JSON),
+        ``text`` (the row as it was, perhaps with its line end), ``problems`` (reasons why the row does not fit the raw
+        contract, one a line, or null), and the ``line_number`` on which the row starts.
     """
 
     def work(cut: "_Cut") -> pa.Table:
@@ -236,7 +236,7 @@ class _Cut:
         if width > len(names):
             problem = self._surplus(cells, width)
         arrays = [
-            cells[f"c{position}"].combine_chunks() if position < width else pa.nulls(len(cells), pa.string())
+            whole(cells[f"c{position}"]) if position < width else pa.nulls(len(cells), pa.string())
             for position in range(len(names))
         ]
         table = pa.Table.from_arrays(

@@ -63,9 +63,8 @@ def tell_encoding(path: Path) -> Encoding:
     utf8, is_utf8, offset, length = codecs.getincrementaldecoder("utf-8")(), True, 0, None
     chunks = _chunks(path)
     for chunk in chunks:
-        if offset == 0:
-            if encoding := _by_first_bytes(path, chunk):
-                return encoding
+        if offset == 0 and (encoding := _by_first_bytes(path, chunk)):
+            return encoding
         if length is not None:
             if chunk.strip(b"\0\r\n"):
                 raise RefusedError(f"the file is not CSV text: it has null bytes from byte {length + 1:,} on")

@@ -116,10 +116,11 @@ def header_of(candidates: Sequence[tuple[str, Sequence[str]]], text: str, hint: 
     missing = [name for name in REQUIRED_NAMES if name not in names]
     if missing:
         columns = "column" if len(missing) == 1 else "columns"
+        advice = _advice(cells, missing)
+        if "steps" in missing and not advice:
+            advice = "; a daily log has steps, and no name here looks like them"
         raise RefusedError(
-            f"the header lacks the required {columns} {', '.join(missing)}: it has {listed(cells)}"
-            + _advice(cells, missing)
-            + hint
+            f"the header lacks the required {columns} {', '.join(missing)}: it has {listed(cells)}{advice}{hint}"
         )
     optional = [name for name in RAW_NAMES if name not in names]
     warnings = tuple(f"{_quoted(cell)} looks like {near}: rename it" for cell, near in _near(cells, optional))
@@ -128,7 +129,9 @@ def header_of(candidates: Sequence[tuple[str, Sequence[str]]], text: str, hint: 
 
 def _normalised(cell: str) -> str:
     """A name without what surrounds it; that of a raw column in lower case."""
-    name = trimmed(trimmed(cell).strip('"'))
+    name = trimmed(cell)
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        name = trimmed(name[1:-1])
     return name.lower() if name.lower() in RAW_NAMES else name
 
 
@@ -176,8 +179,6 @@ def _advice(cells: Sequence[str], missing: Sequence[str]) -> str:
     squashed = {*map(_squashed, cells)}
     export = next((f"this looks like {what}: {do}" for what, signs, do in _EXPORTS if signs <= squashed), None)
     parts = [*([export] if export else []), *near]
-    if "steps" in missing and not export and not any(name == "steps" for _, name in _near(cells, missing)):
-        parts.append("a daily log has steps, and nothing here looks like them")
     return f"; {'; '.join(parts)}" if parts else ""
 
 

@@ -152,6 +152,8 @@ def _can_be_grouped(column: Column) -> bool:
 
 def _shape(column: Column, text: str) -> Shape | None:
     """The first shape that fits; in a column that cannot reach a thousand, a point or comma is a decimal mark."""
+    if text.isdecimal():  # most are
+        return Shape.LONG if len(text) > 3 else None
     shape = next((shape for shape, pattern in _PATTERNS.items() if pattern.fullmatch(text)), None)
     if not _can_be_grouped(column):
         if shape is Shape.POINT_GROUPS and text.count(".") == 1:
