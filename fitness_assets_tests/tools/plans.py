@@ -34,7 +34,7 @@ UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 
 @click.option("--times", default=1_000, show_default=True, help="The number of copies of each file.")
 def main(root: Path, times: int) -> None:
     """Print one line for each query that reads all rows."""
-    lake = Lake(LocalStore(root), lambda: start_spark(Settings()))
+    lake = Lake(LocalStore(root), lambda: start_spark(Settings(spark="local[*]")))
     with tempfile.TemporaryDirectory(dir=root) as folder:
         logged, clean, fact = (
             many(lake, table, times, Path(folder)) for table in (LOGGED_DAYS, CLEAN_DAYS, FACT_DAILY)
