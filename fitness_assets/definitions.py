@@ -21,7 +21,7 @@ from fitness_assets.orchestration.io_manager import (
     libraries_key,
     step_assets,
 )
-from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors, uploads_sensor
+from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings
 
@@ -47,7 +47,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=[step_assets(step, _launch(settings)) for step in layers],
         jobs=[JOB],
-        sensors=[uploads_sensor(settings.raw, listeners), *message_sensors(listeners)],
+        sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )

@@ -235,7 +235,8 @@ class Arrivals(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left in peace, every content that is there is ingested, tables follow, and then there is rest."""
-        if not self.is_quiet and self.state.failures <= len(DELAYS):
+        is_cancelled = self.state.is_cancelled or self.outcome == "cancelled"
+        if not self.is_quiet and not is_cancelled and self.state.failures <= len(DELAYS):
             self.let_runs_succeed()
             assert {content for content, _ in self.files.values()} <= set(self.lake.ledger)
             assert all(version == self.lake.current for version in self.lake.tables.values())
