@@ -164,8 +164,7 @@ class Arrivals(RuleBasedStateMachine):
         if what == "roll back" and lake.current > 0:
             lake.rolled_back.add(lake.current)
             lake.point(lake.current - 1)
-            pending = self.pending()
-            self.is_quiet = pending.new != () and pending.new == pending.held
+            self.is_quiet = self.is_held
         elif what == "withdraw" and lake.ledger.get(content) == "ingested":
             lake.publish(lake.ledger | {content: "withdrawn"})
             self.is_quiet &= self.state.is_cancelled or self.outcome == "cancelled"
@@ -185,7 +184,14 @@ class Arrivals(RuleBasedStateMachine):
         if not self.state.asked:
             self.run, self.outcome = None, None
         if text is not None:
-            self.is_quiet = self.is_unfinished = False  # without a cursor nobody knows how a run ended
+            self.is_unfinished = False  # without a cursor nobody knows how a run ended, but the lake knows a rollback
+            self.is_quiet = self.is_held
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person rolled back bronze, and all that is new was in it."""
+        pending = self.pending()
+        return pending.new != () and pending.new == pending.held
 
     @property
     def listing(self) -> dict[str, str]:
