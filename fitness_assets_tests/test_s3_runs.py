@@ -24,8 +24,16 @@ from fitness_assets.lake.s3 import S3Store
 from fitness_assets.registry import TABLES
 from fitness_assets.silver.tables import REJECTED_DAYS
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import JAVA_OPTIONS, REFUSED, SPARK_CONF, measured, new_bucket, published
-from fitness_assets_tests.whole_runs import Server, assert_same, environment, free_port, listens
+from fitness_assets_tests.conftest import REFUSED, measured, new_bucket, published
+from fitness_assets_tests.whole_runs import (
+    JAVA_OPTIONS,
+    SPARK_CONF,
+    Server,
+    assert_same,
+    environment,
+    free_port,
+    listens,
+)
 
 pytestmark = pytest.mark.deployment
 COMPUTE_LOGS = """
@@ -101,7 +109,7 @@ def deployed(cloud, sample, root, tmp_path_factory) -> Deployed:
     found = []
     with cluster(home / "cluster", **user) as (master, workers):
         spark_conf = f"{SPARK_CONF};spark.executor.memory=1g;spark.executor.cores=1"
-        more = {"FITNESS_SPARK_MASTER": master, "FITNESS_SPARK_CONF": spark_conf}
+        more = {"FITNESS_SPARK": master, "FITNESS_SPARK_CONF": spark_conf}
         daemon = Server(command, home, environment(**variables, **more))
         try:
             daemon.start(lambda: "silver/rejected_days: writing" in daemon.log.read_text())

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from fitness_assets.bronze.sources import Found, Source, Upload
+from fitness_assets.bronze.sources import Found, Source, upload_id_of
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
@@ -60,6 +60,7 @@ def _unknown(
     """The uploads whose content a ledger does not know."""
     known = {(row["uri"], row["fingerprint"]) for row in ledger}
     sizes, ids = {row["size_bytes"] for row in ledger}, {row["upload_id"] for row in ledger}
+    last = {row["uri"]: row for row in ledger}
     deadline, unknown = monotonic() + _SECONDS, []
     for found in there:
         if (found.text, found.fingerprint) in known:
@@ -70,7 +71,7 @@ def _unknown(
             if content is None and monotonic() > deadline:
                 raise UnfinishedError(f"Comparing uploads with the ledger: {found.text} is next in the next look.")
             content = content or _hash(source, found, hashes)
-        if content is None or Upload(source, found, content).upload_id not in ids:
+        if content is None or upload_id_of(found, content, last.get(found.text), ids) not in ids:
             unknown.append(found)
     return unknown
 

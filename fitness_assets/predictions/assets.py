@@ -21,7 +21,7 @@ def prediction_step(training_rows: int) -> LayerStep:
         return stage(step_run, TABLES, sources, lambda staging: _write(step_run, staging, sources, training_rows))
 
     made_from = {FACT_PREDICTIONS.key: [FACT_DAILY, *MODELS.values()]}
-    return LayerStep(TABLES, [FACT_DAILY], make, made_from, ["fitness_assets.predictions.cards", "skops.io"])
+    return LayerStep(TABLES, [FACT_DAILY], make, made_from)
 
 
 def _write(step_run: StepRun, staging: Staging, sources: Frames, training_rows: int) -> None:
@@ -63,5 +63,6 @@ def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> None:
     if evaluation.estimators:
         staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
     staging.attach(table, "card.md", card(evaluation, staging.version, made_from).encode())
-    rows = [measure | {"verdict": evaluation.verdict} for measure in evaluation.measures]
+    every = {"verdict": evaluation.verdict, "conclusion": evaluation.conclusion}
+    rows = [measure | every for measure in evaluation.measures]
     staging.write_rows(table, rows)

@@ -1,4 +1,4 @@
-"""A model's card: what it predicts, how it was tested, against what, what came out; as Markdown with its pictures."""
+"""A model's card: what it predicts, what may be concluded, how it was tested, what came out; with pictures."""
 
 import base64
 from collections.abc import Iterator
@@ -8,17 +8,21 @@ import sklearn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fitness_assets.predictions.models import CONFIDENCE, FOLDS, MIN_TEST_USERS, Evaluation, tenth
+from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.measures import CONFIDENCE, INTERVAL, tenth
+from fitness_assets.predictions.models import NEWEST_DAYS, ROUNDS
 from fitness_assets.predictions.tables import (
+    COVERAGE,
     EMBARGO_DAYS,
     FACT_PREDICTIONS,
     GAP_DAYS,
     HORIZON_DAYS,
+    INPUT_DRIFT,
     MODEL,
     MODELS,
     NOT_ENOUGH_DATA,
+    OUTCOME_DRIFT,
     PREDICTORS,
-    SKILL,
 )
 from fitness_assets.predictions.transforms import FEATURES
 
@@ -42,22 +46,30 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> I
     skill = evaluation.measure("skill")
     sources = ", ".join(f"{key} version {of}" for key, of in made_from.items())
     yield from (f"# {MODELS[target.name].key}, version {version}", "", target.description, "")
-    yield from (f"**Verdict: {evaluation.verdict}.** {_verdict(evaluation)}", "")
+    yield from (f"**Verdict: {evaluation.verdict}.** {evaluation.conclusion}", "")
     if evaluation.verdict == NOT_ENOUGH_DATA:
         yield f"It was to be learned from {sources}."
         return
     yield f"![Importance of features, and what came true against what was predicted]({_picture(evaluation)})"
     yield from ("", "## How it was tested", "")
     yield (
-        f"Learned from the earlier days ({evaluation.train_rows:,} of them), tested on the later ones, with "
-        f"{GAP_DAYS} days between: {HORIZON_DAYS} that a label looks ahead and {EMBARGO_DAYS} that "
-        f"a mean looks back. In each of {FOLDS} rounds the people tested were not learned from either: "
-        f"{skill['test_rows']:,} days of {skill['test_users']:,} people in all. The interval of the skill is the "
-        f"{CONFIDENCE:.0%} interval of a bootstrap over people; what all of them share in these weeks, such as the "
-        "season, it takes as given."
+        f"The model learned from the earlier days ({evaluation.train_rows:,} of them) and was tested on later ones. "
+        f"{GAP_DAYS} days lie in between: a label looks {HORIZON_DAYS} days ahead, a mean looks {EMBARGO_DAYS} days "
+        f"back. People are in {ROUNDS} groups: in each round two are learned from, one calibrates and one is tested; "
+        f"{skill['test_rows']:,} days of {skill['test_users']:,} people were tested in all. Intervals are "
+        f"{CONFIDENCE:.0%} intervals of a bootstrap over people. They say nothing about another season."
     )
-    yield from ("", "## Against what", "")
+    yield from ("", "## Compared with simple baselines", "")
     yield from _measures(evaluation)
+    yield from ("", f"## How far its {'probabilities' if target.classes else 'intervals'} can be trusted", "")
+    yield from _reliability(evaluation)
+    yield from ("", "## Whether the newest month is like the days learned from", "")
+    inputs, outcomes = evaluation.measure(INPUT_DRIFT), evaluation.measure(OUTCOME_DRIFT)
+    yield (
+        f"Of the newest {NEWEST_DAYS} days, {_share(inputs)} of the values of {evaluation.drifted} lie outside the "
+        "range of 99 % of the training days; no other feature is further off. Of the newest known outcomes, "
+        f"{_share(outcomes)} differ from what the training days lead to expect."
+    )
     yield from (
         "",
         "## What it is made of",
@@ -68,28 +80,39 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> I
     )
 
 
-def _verdict(evaluation: Evaluation) -> str:
-    skill, rule = evaluation.measure("skill"), evaluation.rule
-    if evaluation.verdict == NOT_ENOUGH_DATA:
-        return (
-            f"There are too few days, people or different outcomes: at least {MIN_TEST_USERS} people have to have "
-            f"days more than {GAP_DAYS} days after the days learned from. Nothing is predicted."
+def _reliability(evaluation: Evaluation) -> Iterator[str]:
+    who = evaluation.predictor or MODEL
+    if evaluation.target.classes:
+        error = evaluation.measure("calibration_error", who)
+        yield (
+            f"The probability of the label that {who} predicts is off by {_share(error)} on average (expected "
+            "calibration error over ten bins)."
         )
-    if skill["value"] is None:
-        return f"The rule {rule} was never wrong, so there is nothing to improve on. It predicts in the model's place."
-    by = f"{skill['value']:+.2%} ({skill['lower']:+.2%} to {skill['upper']:+.2%})"
-    if evaluation.verdict == SKILL:
-        return f"Its loss is below that of the best rule ({rule}) by {by}, on days and people it has not learned from."
-    return f"Its loss is not reliably below that of the best rule ({rule}): {by}. The rule predicts in its place."
+        return
+    parts = {"": "all test days", "_new_people": "people without earlier days"}
+    parts |= {f"_q{number}": f"quarter {number} of the year" for number in range(1, 5)}
+    yield (
+        f"{INTERVAL:.0%} of the numbers should come true inside their interval. The interval is calibrated on people "
+        f"who are neither learned from nor tested. What {who} reached:"
+    )
+    yield from ("", "| tested on | days | people | inside |", "|---|---|---|---|")
+    found = {m["measure"]: m for m in evaluation.measures if m["predictor"] == who}
+    for part, words in parts.items():
+        if row := found.get(COVERAGE + part):
+            yield f"| {words} | {row['test_rows']:,} | {row['test_users']:,} | {_share(row)} |"
+
+
+def _share(row: dict[str, float]) -> str:
+    return f"{row['value']:.1%} ({row['lower']:.1%} to {row['upper']:.1%})"
 
 
 def _measures(evaluation: Evaluation) -> Iterator[str]:
     values = {(m["predictor"], m["measure"]): m["value"] for m in evaluation.measures}
-    measures = [measure for predictor, measure in values if predictor == PREDICTORS[1]]
-    yield f"| predictor | {' | '.join(measure.replace('_', ' ') for measure in measures)} |"
-    yield "|---" * (len(measures) + 1) + "|"
+    everywhere = [m for p, m in values if p == MODEL and all((other, m) in values for other in PREDICTORS)]
+    yield f"| predictor | {' | '.join(measure.replace('_', ' ') for measure in everywhere)} |"
+    yield "|---" * (len(everywhere) + 1) + "|"
     for predictor in PREDICTORS:
-        yield f"| {predictor} | {' | '.join(f'{values[predictor, measure]:.4f}' for measure in measures)} |"
+        yield f"| {predictor} | {' | '.join(f'{values[predictor, measure]:.4f}' for measure in everywhere)} |"
 
 
 def _picture(evaluation: Evaluation) -> str:

@@ -1,13 +1,14 @@
-"""How a model is fitted, and judged against rules that anybody could apply. Pandas and scikit-learn; no Spark here.
+"""How a model is fitted, and tested against simple baselines. Pandas and scikit-learn; no Spark here.
 
-The test is apart in time (an embargo lies between the last day that a training label knows of and the first test day)
-and by person (a fold's people are not learned from). The rules are learned in the same way as the model, from one
-feature or none, so that the model can win only by what its other features tell.
+The test is about other people and later days. People are dealt into four groups. In each of four rounds the predictors
+learn from the earlier days of two groups; a third group calibrates the interval of predicted numbers; the later days of
+the fourth one are predicted and compared with what came true. An embargo lies between earlier and later days. The
+baselines are learned in the same way as the model, from one feature or none, so the model can win only by what its
+other features tell.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,19 +17,21 @@ from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
-from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from fitness_assets.predictions import measures
+from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.measures import People
 from fitness_assets.predictions.scoring import linear_part
 from fitness_assets.predictions.tables import (
-    BASELINES,
+    COVERAGE,
     GAP_DAYS,
+    INPUT_DRIFT,
     MODEL,
     NO_SKILL,
-    NOT_ENOUGH_DATA,
+    OUTCOME_DRIFT,
     PREDICTORS,
     SKILL,
     WEIGHT_LIMIT,
@@ -36,69 +39,47 @@ from fitness_assets.predictions.tables import (
 )
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES
 
-FOLDS = 3
-MIN_TEST_USERS = 20
-"""A bootstrap over fewer people says nothing."""
+ROUNDS = 4
+MIN_PEOPLE = 20
+"""So many people must have earlier days, and so many later ones. docs/models.md says what can be found with them."""
 MIN_TRAIN_ROWS = 200
-TRAIN_SHARE = 0.45
-"""Share of the labelled days that is learned from; the embargo takes another part."""
-RESAMPLES = 2_000
-CONFIDENCE = 0.99
-"""Of the interval of skill. Three models on each upload: at 95 % noise would show a skill every few uploads."""
-INTERVAL = 0.8
-"""Of the interval of a predicted number."""
-_SEED = 0
-_LEAST_PROBABILITY = 1e-6
+LINES_WEIGHT = 0.04
+"""The model's lines are scaled down, so that the penalty weighs 625 times as much on them as on the baselines' parts.
+
+Some 50 features that say nothing then cost little, and a weak signal among them shows; chosen on planted signals.
+"""
+NEWEST_DAYS = 30
+"""The newest month, which is compared with the training days."""
 
 
-@dataclass
-class Evaluation:
-    """A fitted predictor of one target and what its test said.
+class _Round(NamedTuple):
+    """One round of the test: whose days the predictors learn from, and which days calibrate and test them."""
 
-    Attributes:
-        target: what is predicted.
-        verdict: whether the model may predict.
-        rule: the rule with the least loss, which the model was held against; None if there was not enough data.
-        predictor: who predicts: the model or that rule; None if there was not enough data.
-        estimators: fitted on every training day: the model, and whoever predicts.
-        measures: rows of the model's table, without predictor and verdict for all.
-        importance: by feature, how much the loss of the model grows when the feature is shuffled.
-        truth: labels or numbers that came true on the test days.
-        answers: what each predictor said of these days, by people that it had not learned from.
-        offsets: of the interval around a predicted number.
-        train_rows: how many days were learned from.
-    """
-
-    target: Target
-    verdict: str = NOT_ENOUGH_DATA
-    rule: str | None = None
-    predictor: str | None = None
-    estimators: dict[str | None, Any] = field(default_factory=dict)
-    measures: list[dict[str, Any]] = field(default_factory=list)
-    importance: dict[str, float] = field(default_factory=dict)
-    truth: np.ndarray = field(default_factory=lambda: np.empty(0))
-    answers: dict[str, np.ndarray] = field(default_factory=dict)
-    offsets: tuple[float, float] = (0.0, 0.0)
-    train_rows: int = 0
-
-    def measure(self, measure: str, predictor: str = MODEL) -> dict[str, Any]:
-        """One row of the table of measures."""
-        return next(m for m in self.measures if m["measure"] == measure and m["predictor"] == predictor)
+    learned: pd.DataFrame
+    calibrating: pd.DataFrame
+    tested: pd.DataFrame
 
 
 def last_training_day(days: pd.DataFrame) -> int | None:
     """Where the past ends and the embargo begins; None if there is no labelled day.
 
-    A quantile of the labelled days, so that a few days with a wrong year do not move it.
+    The day for which the share of the days up to it, times the share of the days after the embargo, is largest. Each
+    person counts the same, however many days they have, so neither one long log nor a few wrong years move it.
     """
-    labelled = days.loc[days[list(ACTUALS)].notna().any(axis="columns"), DAY]
-    return None if labelled.empty else int(labelled.quantile(TRAIN_SHARE))
+    labelled = days.loc[days[list(ACTUALS)].notna().any(axis="columns"), ["user_id", DAY]]
+    if labelled.empty:
+        return None
+    weight = 1 / labelled.groupby("user_id")[DAY].transform("size")
+    of_day = weight.groupby(labelled[DAY]).sum()
+    day, earlier = of_day.index.to_numpy(), of_day.cumsum().to_numpy() / of_day.sum()
+    later = 1 - earlier[np.searchsorted(day, day + GAP_DAYS, side="right") - 1]
+    return int(day[np.argmax(earlier * later)])
 
 
 # On these small matrices threads cost more than they give, and their sums would depend on how many there are.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Evaluation:
-    """Judge the model of a target against the rules, then fit who is to predict.
+    """Test the model of a target against the baselines, then fit whoever is to predict.
 
     Args:
         target: what is predicted.
@@ -109,35 +90,41 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
     last = -1 if train_until is None else train_until
     past, future = labelled[labelled[DAY] <= last], labelled[labelled[DAY] > last + GAP_DAYS]
     found = Evaluation(target, train_rows=len(past))
-    folds = list(_folds(target, past, future))
-    if not folds:
+    rounds = _rounds(past, future)
+    found.missing = _missing(target, past, future, rounds)
+    if found.missing:
         found.measures = [_measure(MODEL, "skill", None, future.iloc[:0])]
         return found
 
-    test: Any = pd.concat([theirs for _, theirs in folds])
-    found.truth = test[target.actual].to_numpy()
-    for predictor in PREDICTORS:
-        fitted = ((_fit(target, predictor, learned), theirs) for learned, theirs in folds)
-        found.answers[predictor] = np.concatenate([answer(target, estimator, theirs) for estimator, theirs in fitted])
-    losses = {name: _losses(target, found.truth, answers) for name, answers in found.answers.items()}
-    found.rule = min(BASELINES, key=lambda name: losses[name].sum())
-    skill, lower, upper = _skill(losses[MODEL], losses[found.rule], test["user_id"])
-    found.verdict = SKILL if lower is not None and lower > 0 else NO_SKILL
+    tested: Any = pd.concat([each.tested for each in rounds])
+    found.truth = tested[target.actual].to_numpy()
+    people = People(tested["user_id"])
+    fitted = {name: [_fit(target, name, each.learned) for each in rounds] for name in PREDICTORS}
+    for name, estimators in fitted.items():
+        answers = [answer(target, of, each.tested) for of, each in zip(estimators, rounds, strict=True)]
+        found.answers[name] = np.concatenate(answers)
+    losses = {name: measures.losses(target, found.truth, answers) for name, answers in found.answers.items()}
+    skill = measures.skill(losses, people)
+    found.rule = skill.baseline
+    found.verdict = SKILL if skill.lower is not None and skill.lower > 0 else NO_SKILL
     found.predictor = MODEL if found.verdict == SKILL else found.rule
-    found.measures = [
-        _measure(MODEL, "skill", skill, test, lower, upper),
-        *(
-            _measure(name, measure, value, test)
-            for name in PREDICTORS
-            for measure, value in _measures(target, found.truth, found.answers[name]).items()
-        ),
-    ]
+    found.measures = [_measure(MODEL, "skill", skill.value, tested, (skill.lower, skill.upper))]
+    for name, answers in found.answers.items():
+        values = measures.numbers(target, found.truth, answers)
+        found.measures += [_measure(name, measure, value, tested) for measure, value in values.items()]
+        if target.classes:
+            error, *ends = measures.calibration(target, found.truth, answers, people)
+            found.measures.append(_measure(name, "calibration_error", error, tested, ends))
+        elif name in (MODEL, found.predictor):
+            residuals = [_residuals(target, of, each) for of, each in zip(fitted[name], rounds, strict=True)]
+            if name == found.predictor:
+                found.offsets = measures.offsets(np.concatenate(residuals))
+            covered = _covered(target, answers, residuals, rounds)
+            is_new = ~tested["user_id"].isin(past["user_id"])
+            found.measures += _coverage(name, covered, tested, is_new, people)
+    _compare_newest_month(found, days, last, past, labelled)
     found.estimators = {name: _fit(target, name, past) for name in {MODEL, found.predictor}}
-    if not target.classes:
-        tail = (1 - INTERVAL) / 2
-        low, high = np.quantile(found.truth - found.answers[found.predictor], [tail, 1 - tail])
-        found.offsets = (min(float(low), 0.0), max(float(high), 0.0))
-    found.importance = _importance(target, found.estimators[MODEL], test)
+    found.importance = _importance(target, found.estimators[MODEL], tested)
     return found
 
 
@@ -156,21 +143,83 @@ def _by_label(target: Target, estimator: Any, probabilities: np.ndarray) -> np.n
     return found
 
 
-def _folds(target: Target, past: Any, future: Any) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
-    """Past days of some people and future days of the others, in turn; nothing if there is too little of either."""
-    users = past["user_id"].drop_duplicates()
-    tested = future["user_id"].isin(users)
-    if future.loc[tested, "user_id"].nunique() < MIN_TEST_USERS:
-        return
-    pairs = []
-    for _, chosen in KFold(FOLDS, shuffle=True, random_state=_SEED).split(users):
-        theirs = users.iloc[chosen]
-        pairs.append((past[~past["user_id"].isin(theirs)], future[future["user_id"].isin(theirs)]))
-    if all(len(p) >= MIN_TRAIN_ROWS and p[target.actual].nunique() > 1 and len(f) for p, f in pairs):
-        yield from pairs
+def _rounds(past: Any, future: Any) -> list[_Round]:
+    """Every round: each person is tested in one, calibrates in another one and is learned from in the other two.
+
+    People are dealt to the groups at random, but those who have later days evenly.
+    """
+    users = pd.concat([past["user_id"], future["user_id"]]).drop_duplicates().sample(frac=1, random_state=measures.SEED)
+    dealt = users.iloc[np.argsort(~users.isin(future["user_id"]), kind="stable")]
+    group = dict(zip(dealt, np.arange(len(dealt)) % ROUNDS, strict=True))
+    of_past, of_future = past["user_id"].map(group), future["user_id"].map(group)
+    return [
+        _Round(
+            past[(of_past != tests) & (of_past != calibrates)],
+            future[of_future == calibrates],
+            future[of_future == tests],
+        )
+        for tests in range(ROUNDS)
+        for calibrates in [(tests + 1) % ROUNDS]
+    ]
+
+
+def _missing(target: Target, past: Any, future: Any, rounds: list[_Round]) -> str:
+    """What is missing for a test, for people; empty if nothing is."""
+    earlier, later = past["user_id"].nunique(), future["user_id"].nunique()
+    if not earlier and not later:
+        return "no day has an outcome yet"
+    few = [
+        f"{people} of {MIN_PEOPLE} people have {what}"
+        for people, what in (
+            (earlier, "earlier days to learn from"),
+            (later, f"later days to be tested on (more than {GAP_DAYS} days after those learned from)"),
+        )
+        if people < MIN_PEOPLE
+    ]
+    if few:
+        return " and ".join(few)
+    rows = min(len(each.learned) for each in rounds)
+    if rows < MIN_TRAIN_ROWS:
+        return f"a round of the test has {rows} of {MIN_TRAIN_ROWS} days to learn from"
+    if any(each.learned[target.actual].nunique() < 2 for each in rounds):
+        return "all days to learn from have the same outcome"
+    return ""
+
+
+def _residuals(target: Target, estimator: Any, of: _Round) -> np.ndarray:
+    """What came true less what was said, for people who are neither learned from nor tested."""
+    return of.calibrating[target.actual].to_numpy() - answer(target, estimator, of.calibrating)
+
+
+def _covered(target: Target, answers: np.ndarray, residuals: list[np.ndarray], rounds: list[_Round]) -> np.ndarray:
+    """Whether what came true on each test day lies in its interval, which the calibrating people of its round give."""
+    ends = np.cumsum([len(each.tested) for each in rounds])
+    parts = zip(rounds, np.split(answers, ends[:-1]), residuals, strict=True)
+    return np.concatenate(
+        [
+            measures.is_covered(each.tested[target.actual].to_numpy(), said, measures.offsets(of))
+            for each, said, of in parts
+        ]
+    )
+
+
+def _coverage(
+    name: str, covered: np.ndarray, tested: pd.DataFrame, is_new: pd.Series, people: People
+) -> list[dict[str, Any]]:
+    """Rows on how many numbers lie in their interval: of all, of people without earlier days, of each quarter."""
+    quarter = pd.to_datetime(tested[DAY], unit="D").dt.quarter
+    parts = {COVERAGE: is_new | True, f"{COVERAGE}_new_people": is_new}
+    parts |= {f"{COVERAGE}_q{number}": quarter == number for number in range(1, 5)}
+    rows = []
+    for measure, part in parts.items():
+        if part.any():
+            share, *ends = measures.coverage(covered, part.to_numpy(), people)
+            rows.append(_measure(name, measure, share, tested[part], ends))
+    return rows
 
 
 def _fit(target: Target, predictor: str, days: pd.DataFrame) -> Any:
+    """A predictor that has learned from some days."""
     return _estimator(target, predictor).fit(days[list(_inputs_of(target, predictor))], days[target.actual])
 
 
@@ -181,15 +230,15 @@ def _inputs_of(target: Target, predictor: str) -> tuple[str, ...]:
             return FEATURES
         case "user_mean":
             return (target.user_mean,)
-        case "today_level":
-            return (target.level,)
+        case "today_and_mean":
+            return (target.level, target.user_mean)
         case "persistence" if target.persistence:
             return (target.persistence,)
     return ()
 
 
 def _estimator(target: Target, predictor: str) -> Any:
-    learner = LogisticRegression(solver="newton-cholesky") if target.classes else Ridge(alpha=10)
+    learner = LogisticRegression(solver="newton-cholesky", tol=1e-3) if target.classes else Ridge(alpha=10)
     constant = DummyClassifier(strategy="prior") if target.classes else DummyRegressor()
     unchanged = constant if target.classes else DummyRegressor(strategy="constant", constant=0.0)
     level = _labels(target.level) if target.level_is_whole else _curve(target.level)
@@ -200,13 +249,17 @@ def _estimator(target: Target, predictor: str) -> Any:
             steps = [_labels(target.persistence)] if target.persistence else []
         case "user_mean":
             steps = [_curve(target.user_mean)]
-        case "today_level":
-            steps = [level]
+        case "today_and_mean":
+            steps = [level, _curve(target.user_mean)]
         case _:
             impute = SimpleImputer(keep_empty_features=True, add_indicator=True)
             lines = ("lines", make_pipeline(impute, StandardScaler()), list(FEATURES))
             steps = [lines, level, _curve(target.user_mean)]
-    return make_pipeline(ColumnTransformer(steps), learner) if steps else unchanged
+    return (
+        make_pipeline(ColumnTransformer(steps, transformer_weights={"lines": LINES_WEIGHT}), learner)
+        if steps
+        else unchanged
+    )
 
 
 def _labels(name: str) -> tuple[str, Any, list[str]]:
@@ -215,86 +268,44 @@ def _labels(name: str) -> tuple[str, Any, list[str]]:
 
 
 def _curve(name: str) -> tuple[str, Any, list[str]]:
-    """A smooth curve of a feature, so that neither a rule nor the model has to take it for a straight line."""
+    """A smooth curve of a feature, so that neither a baseline nor the model has to take it for a straight line."""
     splines = SplineTransformer(n_knots=4, extrapolation="constant")
     return f"{name} as a curve", make_pipeline(SimpleImputer(keep_empty_features=True), splines), [name]
 
 
-def _losses(target: Target, truth: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Loss of each day: the negative logarithm of the probability of what came true, or the squared error."""
-    if not target.classes:
-        return (truth - answers) ** 2
-    of_truth = answers[np.arange(len(truth)), _position(target, truth)]
-    return -np.log(np.maximum(of_truth, _LEAST_PROBABILITY))
+def _compare_newest_month(found: Evaluation, days: pd.DataFrame, last: int, past: Any, labelled: Any) -> None:
+    """Add how far the newest month's inputs and known outcomes are from those of the training days."""
+    target, newest, outcomes = found.target, _newest_month(days), _newest_month(labelled)
+    learned: Any = days.loc[days[DAY] <= last, list(FEATURES)]
+    drift = measures.input_drift(learned, newest[list(FEATURES)], newest["user_id"])
+    found.drifted = max(drift, key=lambda name: drift[name].lower)
+    share, *ends = drift[found.drifted]
+    moved, *moved_ends = measures.outcome_drift(
+        target, past[target.actual], outcomes[target.actual], outcomes["user_id"]
+    )
+    found.measures += [
+        _measure(MODEL, INPUT_DRIFT, share, newest, ends),
+        _measure(MODEL, OUTCOME_DRIFT, moved, outcomes, moved_ends),
+    ]
 
 
-def _position(target: Target, labels: np.ndarray) -> np.ndarray:
-    """Where each label stands among the target's."""
-    return pd.Index(target.classes).get_indexer(labels)
-
-
-def _skill(model: np.ndarray, rule: np.ndarray, users: pd.Series) -> tuple[float | None, float | None, float | None]:
-    """1 − loss of the model / loss of the rule, and its interval by a bootstrap over people.
-
-    Days of one person are alike, so people are drawn with all of their days, never days: Efron and Tibshirani, An
-    Introduction to the Bootstrap (1993), section 8.
-    """
-    per_user = pd.DataFrame({"model": model, "rule": rule}).groupby(users.to_numpy()).sum().to_numpy()
-    if not per_user[:, 1].sum() > 0:  # a rule that is never wrong cannot be improved on
-        return None, None, None
-    count = len(per_user)
-    weights = np.random.default_rng(_SEED).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    drawn = weights @ per_user
-    tail = (1 - CONFIDENCE) / 2
-    lower, upper = np.quantile(1 - drawn[:, 0] / np.maximum(drawn[:, 1], 1e-12), [tail, 1 - tail])
-    total = per_user.sum(axis=0)
-    return float(1 - total[0] / total[1]), float(lower), float(upper)
-
-
-def _measures(target: Target, truth: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    if not target.classes:
-        error = truth - answers
-        return {
-            "mean_absolute_error_kg": float(np.abs(error).mean()),
-            "root_mean_squared_error_kg": float(np.sqrt((error**2).mean())),
-            "mean_error_kg": float(error.mean()),
-        }
-    came, said = _position(target, truth), answers.argmax(axis=1)  # numbers are compared many times faster than texts
-    return {
-        "log_loss": float(_losses(target, truth, answers).mean()),
-        "accuracy": accuracy_score(came, said),
-        "balanced_accuracy": balanced_accuracy_score(came, said),
-        "macro_f1": f1_score(came, said, average="macro"),
-        "calibration_error": calibration_error(came == said, answers.max(axis=1)),
-    }
-
-
-def calibration_error(is_right: np.ndarray, confidence: np.ndarray) -> float:
-    """Expected calibration error over ten equal bins: Naeini, Cooper and Hauskrecht, AAAI 2015."""
-    bins = pd.DataFrame({"right": is_right, "said": confidence, "bin": tenth(confidence)})
-    groups: Any = bins.groupby("bin")
-    gap = groups["right"].sum() - groups["said"].sum()
-    return float(gap.abs().sum() / len(bins))
-
-
-def tenth(probability: np.ndarray) -> np.ndarray:
-    """Which of ten equal bins, 0 to 9, each probability falls into."""
-    return np.minimum((probability * 10).astype(int), 9)
+def _newest_month(days: Any) -> Any:
+    """The last days; the last one in 1,000 is not among them where its date is wrong."""
+    until = days[DAY].quantile(0.999, interpolation="lower")
+    return days[(days[DAY] > until - NEWEST_DAYS) & (days[DAY] <= until)]
 
 
 def _measure(
-    predictor: str,
-    measure: str,
-    value: float | None,
-    test: pd.DataFrame,
-    lower: float | None = None,
-    upper: float | None = None,
+    predictor: str, measure: str, value: float | None, test: Any, ends: Sequence[float | None] = (None, None)
 ) -> dict[str, Any]:
-    ends = {"value": value, "lower": lower, "upper": upper}
+    """One row of the model's table."""
+    lower, upper = ends
     return {
         "predictor": predictor,
         "measure": measure,
-        **ends,
+        "value": value,
+        "lower": lower,
+        "upper": upper,
         "test_rows": len(test),
         "test_users": test["user_id"].nunique(),
     }
@@ -303,20 +314,24 @@ def _measure(
 def _importance(target: Target, model: Any, test: pd.DataFrame) -> dict[str, float]:
     """By how much the loss grows when one feature is shuffled; on at most 4,000 test days.
 
-    Permutation importance: Breiman, Machine Learning 2001;45:5. The model is a sum of what each feature adds, so what
-    one adds is shuffled, and the others are worked out once.
+    Permutation importance: Breiman, Machine Learning 2001;45:5. The model is a sum of what each feature adds, so only
+    what that feature adds is shuffled.
     """
-    days = test.sample(min(len(test), 4_000), random_state=_SEED)
+    days = test.sample(min(len(test), 4_000), random_state=measures.SEED)
     truth, columns = days[target.actual].to_numpy(), model[0]
     weights, intercepts = linear_part(model)
     made = columns.transform(days[list(FEATURES)])
 
     def loss(sums: np.ndarray) -> float:
         if not target.classes:
-            return _losses(target, truth, np.clip(sums[:, 0], -WEIGHT_LIMIT, WEIGHT_LIMIT)).mean()
-        return _losses(target, truth, _by_label(target, model, softmax(sums, axis=1))).mean()
+            return measures.losses(target, truth, np.clip(sums[:, 0], -WEIGHT_LIMIT, WEIGHT_LIMIT)).mean()
+        return measures.losses(target, truth, _by_label(target, model, softmax(sums, axis=1))).mean()
 
-    whole, random, of_column = made @ weights.T + intercepts, np.random.default_rng(_SEED), np.array(_made_of(columns))
+    whole, random, of_column = (
+        made @ weights.T + intercepts,
+        np.random.default_rng(measures.SEED),
+        np.array(_made_of(columns)),
+    )
     before, grown = loss(whole), {}
     for feature in FEATURES:
         own = of_column == feature

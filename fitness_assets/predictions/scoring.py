@@ -6,7 +6,7 @@ Here belongs how such a sum is told to Spark. How it is fitted and judged stands
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -16,15 +16,13 @@ from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
+from fitness_assets.predictions.evaluation import Evaluation
 from fitness_assets.predictions.tables import WEIGHT_LIMIT, Target, probability_of
-
-if TYPE_CHECKING:
-    from fitness_assets.predictions.models import Evaluation
 
 Array = np.ndarray[Any, Any]
 
 
-def score(days: DataFrame, evaluations: "Sequence[Evaluation]", version: str) -> DataFrame:
+def score(days: DataFrame, evaluations: Sequence[Evaluation], version: str) -> DataFrame:
     """Add what is predicted of every day; the columns of ``gold/fact_predictions``, as far as somebody predicts.
 
     Args:
@@ -39,7 +37,12 @@ def score(days: DataFrame, evaluations: "Sequence[Evaluation]", version: str) ->
         {
             f"{e.target.name}_{what}": F.lit(value).cast("string")
             for e in evaluations
-            for what, value in (("skill", e.verdict), ("predictor", e.predictor), ("model_version", version))
+            for what, value in (
+                ("skill", e.verdict),
+                ("conclusion", e.conclusion),
+                ("predictor", e.predictor),
+                ("model_version", version),
+            )
         }
     )
 
@@ -56,7 +59,7 @@ def linear_part(estimator: Any) -> tuple[Array, Array]:
     return weights, intercepts
 
 
-def _answer(evaluation: "Evaluation") -> list[dict[str, str]]:
+def _answer(evaluation: Evaluation) -> list[dict[str, str]]:
     """Columns by name as SQL, in steps; each step may ask for columns of the steps before."""
     target, estimator = evaluation.target, evaluation.estimators.get(evaluation.predictor)
     if estimator is None:
@@ -105,7 +108,8 @@ def _sums(estimator: Any) -> list[str]:
         terms = [_literal(intercept)]
         for name, fitted, names in columns.transformers_:
             if name != "remainder":
-                terms += _terms(fitted, names, of_output[columns.output_indices_[name]])
+                scale = (columns.transformer_weights or {}).get(name, 1.0)
+                terms += _terms(fitted, names, scale * of_output[columns.output_indices_[name]])
         sums.append(" + ".join(terms))
     return sums
 

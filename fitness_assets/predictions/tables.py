@@ -12,7 +12,7 @@ from fitness_assets.silver.tables import QUALITIES
 
 SKILL, NO_SKILL, NOT_ENOUGH_DATA = VERDICTS = ("skill", "no_skill", "not_enough_data")
 MODEL = "model"
-BASELINES = ("constant", "persistence", "user_mean", "today_level")
+BASELINES = ("constant", "persistence", "user_mean", "today_and_mean")
 PREDICTORS = (MODEL, *BASELINES)
 STRESS_CHANGES = ("less_stress", "no_changes", "more_stress")
 STRESS_STEP = 3
@@ -27,6 +27,16 @@ GAP_DAYS = HORIZON_DAYS + EMBARGO_DAYS
 """Days between the last training day and the first test day."""
 SPLITS = ("train", "test", "unlabelled")
 
+COVERAGE = "interval_coverage"
+"""Measure: the share of tested numbers inside their interval; also ``…_new_people`` and ``…_q1`` to ``…_q4``."""
+INPUT_DRIFT, INPUT_DRIFT_LIMIT = "input_drift", 0.1
+"""Measure: the largest share of the newest month's values of a feature outside 99 % of the training days' values.
+
+About 0.01 is expected; where the whole interval lies above the limit, the model is out of its range.
+"""
+OUTCOME_DRIFT, OUTCOME_DRIFT_LIMIT = "outcome_drift", 0.1
+"""Measure: by how much the newest known outcomes differ from those of the training days; 0 is alike, 1 altogether."""
+
 _FACT = FACT_DAILY.key
 
 
@@ -36,6 +46,7 @@ class Target:
 
     Attributes:
         name: of the target; its model is ``predictions/<name>_model``.
+        short: what is predicted, in the middle of a sentence.
         quantity: name in the columns ``predicted_…`` and ``actual_…``.
         description: what is predicted, for an analyst.
         classes: the labels in their order; empty when a number is predicted.
@@ -48,6 +59,7 @@ class Target:
     """
 
     name: str
+    short: str
     quantity: str
     description: str
     classes: tuple[str, ...]
@@ -66,6 +78,7 @@ class Target:
 TARGETS = (
     Target(
         "stress_change",
+        "stress changes over 30 days",
         "stress_change",
         f"Stress change over the next 30 days: less_stress from −{STRESS_STEP} down, more_stress from +{STRESS_STEP} "
         "up, else no_changes.",
@@ -77,6 +90,7 @@ TARGETS = (
     ),
     Target(
         "sleep_quality",
+        "the next day's sleep quality",
         "sleep_quality",
         "Sleep quality of the next day.",
         QUALITIES,
@@ -87,6 +101,7 @@ TARGETS = (
     ),
     Target(
         "weight_change",
+        "weight changes over 30 days",
         "weight_change_30d",
         f"Weight change over the next 30 days in kg, clamped to ±{WEIGHT_LIMIT:g} kg.",
         (),
@@ -108,7 +123,7 @@ def _model_table(target: Target) -> Table:
             Column(
                 "predictor",
                 "string",
-                "Who predicts: the model, or a rule that it has to beat.",
+                "Who predicts: the model, or a simple baseline that it has to beat.",
                 MODEL,
                 allowed=PREDICTORS,
                 nullable=False,
@@ -118,14 +133,15 @@ def _model_table(target: Target) -> Table:
                 "measure",
                 "string",
                 "What is measured, on days and people that the predictor has not learned from. skill: by which share "
-                "its loss is below that of the best rule.",
+                "its loss is below that of the best baseline. interval_coverage: share of numbers inside their 80 % "
+                "interval. input_drift, outcome_drift: how far the newest month is from the training days.",
                 "skill",
                 nullable=False,
                 sources=sources,
             ),
             Column("value", "double", "Its value; empty when there was not enough data.", 0.12, sources=sources),
-            Column("lower", "double", "Lower end of its 99 % interval, for skill.", 0.1, sources=sources),
-            Column("upper", "double", "Upper end of its 99 % interval, for skill.", 0.14, sources=sources),
+            Column("lower", "double", "Lower end of its 99 % interval, where it has one.", 0.1, sources=sources),
+            Column("upper", "double", "Upper end of its 99 % interval, where it has one.", 0.14, sources=sources),
             Column("test_rows", "bigint", "Days that it was measured on.", 12_000, nullable=False, sources=sources),
             Column("test_users", "bigint", "People that it was measured on.", 120, nullable=False, sources=sources),
             Column(
@@ -137,12 +153,20 @@ def _model_table(target: Target) -> Table:
                 nullable=False,
                 sources=sources,
             ),
+            Column(
+                "conclusion",
+                "string",
+                "One sentence: what may be concluded from the predictions.",
+                f"Nothing can be predicted about {target.short}: 12 of 20 people have later days to be tested on.",
+                nullable=False,
+                sources=sources,
+            ),
         ),
         ("predictor", "measure"),
         own_rules=(
             Rule(
                 "has_skill",
-                "The model is better than every simple rule: the interval of its skill lies above zero.",
+                "The model is better than every baseline: the interval of its skill lies above zero.",
                 f"measure = 'skill' AND verdict != '{SKILL}'",
                 {"verdict": NO_SKILL},
                 "warning",
@@ -152,6 +176,14 @@ def _model_table(target: Target) -> Table:
                 "The verdict is skill only where the interval of the skill lies above zero.",
                 f"measure = 'skill' AND (verdict = '{SKILL}') != (coalesce(lower, 0) > 0)",
                 {"lower": -0.1},
+            ),
+            Rule(
+                "in_range",
+                "The newest month is like the training days, in what is known of a day and in what came true.",
+                f"(measure = '{INPUT_DRIFT}' AND lower > {INPUT_DRIFT_LIMIT})"
+                f" OR (measure = '{OUTCOME_DRIFT}' AND lower > {OUTCOME_DRIFT_LIMIT})",
+                {"measure": INPUT_DRIFT, "lower": 0.5},
+                "warning",
             ),
         ),
         kinds=("scikitlearn", "parquet"),
@@ -239,9 +271,17 @@ def _prediction_columns(target: Target) -> tuple[Column, ...]:
         Column(
             f"{target.name}_skill",
             "string",
-            "Whether the model was better than every simple rule. Where it was not, the best rule predicts.",
+            "Whether the model was better than every baseline. Where it was not, the best baseline predicts.",
             SKILL,
             allowed=VERDICTS,
+            nullable=False,
+            sources=sources[:1],
+        ),
+        Column(
+            f"{target.name}_conclusion",
+            "string",
+            "One sentence: what may be concluded from this prediction.",
+            f"Nothing can be predicted about {target.short}: 12 of 20 people have later days to be tested on.",
             nullable=False,
             sources=sources[:1],
         ),
@@ -269,16 +309,21 @@ def probability_of(target: Target, label: str) -> str:
     return f"probability_{target.name}_{label}"
 
 
+_CONSISTENT = "predictions_consistent"
+"""The Dagster check that reports how skill, predictor and predictions of every target go together."""
+
+
 def _prediction_rules(target: Target) -> tuple[Rule, ...]:
     skill, predictor, predicted = f"{target.name}_skill", f"{target.name}_predictor", f"predicted_{target.quantity}"
     rules = (
         Rule(
             f"{target.name}_predictor_follows",
-            "The model predicts where it has skill, a rule where it has none, nobody where there was not enough data.",
+            "The model predicts where it has skill, a baseline where it has none, nobody where data was not enough.",
             f"CASE {skill} WHEN '{SKILL}' THEN {predictor} IS DISTINCT FROM '{MODEL}'"
             f" WHEN '{NO_SKILL}' THEN coalesce({predictor} = '{MODEL}', true)"
             f" ELSE {predictor} IS NOT NULL OR {predicted} IS NOT NULL END",
             {skill: NO_SKILL},
+            check=_CONSISTENT,
         ),
     )
     if not target.classes:
@@ -290,6 +335,7 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
                 "The prediction lies in its interval.",
                 f"NOT {predicted} BETWEEN {low} AND {high}",
                 {predicted: WEIGHT_LIMIT},
+                check=_CONSISTENT,
             ),
         )
     total = " + ".join(probability_of(target, label) for label in target.classes)
@@ -300,6 +346,7 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
             "The probabilities of the labels add up to 1 wherever there is a prediction.",
             f"({predicted} IS NOT NULL AND NOT abs(coalesce({total}, 0) - 1) < 1e-6)",
             {probability_of(target, target.classes[0]): 0.0},
+            check=_CONSISTENT,
         ),
     )
 

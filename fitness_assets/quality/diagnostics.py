@@ -11,6 +11,7 @@ from typing import Any
 
 from fitness_assets.quality import thresholds as t
 from fitness_assets.quality.measures import (
+    MIN_DAYS,
     MIN_PAIRS,
     MIN_PEOPLE,
     Collected,
@@ -21,13 +22,16 @@ from fitness_assets.quality.measures import (
     correlation,
     drift,
     histogram,
+    odd_heights,
     share,
     weekend_shift,
 )
 from fitness_assets.quality.sums import (
+    COARSE_STEP,
     DAY_CHANGE,
     ENERGY,
     HEIGHT,
+    HEIGHT_RANGE_CM,
     HEIGHT_SPREAD_CM,
     LIMITS_KG,
     LINKS,
@@ -43,8 +47,10 @@ from fitness_assets.quality.thresholds import Diagnostic
 SHOWN = 5
 """So many people are named in one finding."""
 
-MIN_RUN, MAX_RUN = 5, 30
-"""Shorter stretches of one value are never named, longer ones always: where most values stay, chance says nothing."""
+MIN_RUN = 5
+"""Shorter stretches of one value are never named."""
+NO_CHANCE = 0.01
+"""A stretch is named if fewer than so many like it are to be expected in the whole file."""
 
 _CHANCE_OF_ROUND = {
     "steps": 0.001,
@@ -56,8 +62,10 @@ _CHANCE_OF_ROUND = {
 }
 """Share of round values where last digits are evenly spread; of whole numbers, but for hours of sleep, of tenths.
 
-Where another metric is logged in tenths, a tenth of that.
+Where another metric is logged in tenths, a tenth of that; where nearly all values are multiples of its coarse step, the
+share of round values among those.
 """
+_NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True)
@@ -121,10 +129,12 @@ def _of_metric(c: Collected, name: str) -> Iterator[Finding]:
     if name != "bmi":  # it follows weight, and is asked whether it does
         yield Finding(t.BETWEEN, name, name, between_share(item))
         yield Finding(day_to_day, name, name, correlation(item, lagged=True))
+    if name not in ("bmi", "heart_rate_avg"):  # nobody has shown that hearts have weekends
         yield Finding(t.WEEKEND, name, name, weekend_shift(item))
     yield Finding(t.EMPTY, name, name, share(c.days - item["n"], c.days) if item else None)
-    yield from _spacing(c, name, item)
-    yield _flat(c, name, item)
+    yield from _rounding(c, name, item)
+    if name != "bmi":
+        yield _flat(c, name, item)
     yield from _own[name](c) if name in _own else ()
     for link in LINKS:
         if link[0] == name:
@@ -138,44 +148,31 @@ def _link(link: tuple[str, str]) -> Diagnostic:
     return t.STRESS_LINK if "stress_level" in link else t.OTHER_LINK
 
 
-def _spacing(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
-    if name in ROUND_TO and item:
-        in_tenths = name != "sleep_hours" and item["fine"] > item["n"] / 2
-        chance = _CHANCE_OF_ROUND[name] / (10 if in_tenths else 1)
-        ratio = share(item["round"], item["n"], MIN_PAIRS)
-        unit = f"{(ratio.value if ratio else 0):.1%} are multiples of {ROUND_TO[name]:,}; chance gives {chance:.1%}."
-        times = ratio and _exact(ratio.value / chance)
-        yield Finding(t.ROUND, name, name, times, unit)
-        rounding = _named(c, name, "round", above=max(0.5, 3 * chance) - 1e-9)
-        text = _people(rounding, lambda r: f"{r['value']:.0%} of {r['n']} days")
-        yield Finding(t.ROUND_PEOPLE, name, name, _exact(len(rounding)), text)
-    if name in ("calories_burned", "heart_rate_avg"):
-        yield Finding(t.FINE, name, name, share(item["fine"], item["n"], MIN_PAIRS) if item else None)
+def _rounding(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
+    if name not in ROUND_TO or not item:
+        return
+    chance = _CHANCE_OF_ROUND[name]
+    if item.get("coarse", 0) > _NEARLY_ALL * item["n"]:
+        chance = COARSE_STEP[name] / ROUND_TO[name]
+    elif name != "sleep_hours" and item["fine"] > item["n"] / 2:
+        chance /= 10
+    ratio = share(item["round"], item["n"], MIN_PAIRS)
+    unit = f"{(ratio.value if ratio else 0):.1%} are multiples of {ROUND_TO[name]:,}; chance gives {chance:.1%}."
+    times = ratio and _exact(ratio.value / chance)
+    yield Finding(t.ROUND, name, name, times, unit)
+    rounding = _named(c, name, "round", above=max(0.5, 3 * chance) - 1e-9)
+    text = _people(rounding, lambda r: f"{r['value']:.0%} of {r['n']} days")
+    yield Finding(t.ROUND_PEOPLE, name, name, _exact(len(rounding)), text)
 
 
 def _flat(c: Collected, name: str, item: Row | None) -> Finding:
     if not item or not item["pairs"]:
         return Finding(t.FLAT, name, name, None)
-    limit = longest_by_chance(item["pairs"], item["equal"])
-    runs = _named(c, name, "peak", above=limit)
-    longest = max((row["value"] for row in _list(c, name, "peak")), default=0.0)
-    text = _people(runs, lambda r: f"{r['value']:.0f} days from {_day(r, back=r['value'] - 1)} to {_day(r)}")
-    return Finding(t.FLAT, name, name, _exact(longest - limit), text or f"Longest: {longest:.0f} days.")
-
-
-def longest_by_chance(pairs: int, equal: int) -> int:
-    """The longest stretch of one value that is no wonder.
-
-    If a share p of days equals the day before, about pairs·p^(k−1) stretches of k days are to be expected. One of which
-    fewer than 0.01 are expected is a wonder.
-
-    Args:
-        pairs: days whose day before is known.
-        equal: how many of them equal it.
-    """
-    if equal in (0, pairs):  # what never changes, for nobody, is no more by chance than what always does
-        return MIN_RUN - 1
-    return min(MAX_RUN, max(MIN_RUN - 1, int(log(0.01 / pairs) / log(equal / pairs)) + 1))
+    named = _named(c, name, "stretch", above=log(item["pairs"] / NO_CHANCE))
+    runs = [row for row in named if row["run"] >= MIN_RUN]
+    longest = max((row["run"] for row in _list(c, name, "stretch")), default=0)
+    text = _people(runs, lambda r: f"{r['run']} days from {_day(r, back=r['run'] - 1)} to {_day(r)}")
+    return Finding(t.FLAT, name, name, _exact(len(runs)), text or f"Longest: {longest} days.")
 
 
 def _stress(c: Collected) -> Iterator[Finding]:
@@ -186,6 +183,7 @@ def _stress(c: Collected) -> Iterator[Finding]:
 
 
 def _weight(c: Collected) -> Iterator[Finding]:
+    yield from _units(c)
     for change, diagnostic in (
         (DAY_CHANGE, t.WEIGHT_DAY),
         (WEEK_CHANGE, t.WEIGHT_WEEK),
@@ -199,6 +197,23 @@ def _weight(c: Collected) -> Iterator[Finding]:
     jumps = _named(c, DAY_CHANGE, "peak", above=t.LEAP_KG)
     text = _people(jumps, lambda r: f"{r['value']:.1f} kg on {_day(r)}")
     yield Finding(t.SCALE_JUMP, "weight_kg", "weight_kg", _exact(largest), text)
+
+
+def _units(c: Collected) -> Iterator[Finding]:
+    """Whether weights of an upload are in another unit than kg, by the heights that they imply."""
+    heights = {upload: found for upload, found in odd_heights(c).items() if found[2] >= MIN_DAYS}
+    if not heights:
+        yield Finding(t.UNITS, "weight_kg", "weight_kg", None)
+        return
+    odd = {upload: found for upload, found in heights.items() if found[0] > t.ODD_HEIGHTS}
+    entries = [
+        f"{upload}: {ratio:.0%} of {days:,} days imply a height around {height:.0f} cm, as if weights were in "
+        f"{'pounds' if height > sum(HEIGHT_RANGE_CM) / 2 else 'stone'}, or BMI in another unit"
+        for upload, (ratio, height, days) in sorted(odd.items(), key=lambda item: -item[1][0])
+    ]
+    yield Finding(
+        t.UNITS, "weight_kg", "weight_kg", _exact(max(ratio for ratio, *_ in heights.values())), _shorten(entries)
+    )
 
 
 def _bmi(c: Collected) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from math import atanh, inf, sqrt, tanh
 from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
-from fitness_assets.quality.sums import LOG
+from fitness_assets.quality.sums import HEIGHT, HEIGHT_RANGE_CM, LOG
 from fitness_assets.quality.tallies import RELATIVE_ROUNDING, Row, Tally
 from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.silver.tables import CLEAN_DAYS
@@ -213,6 +213,23 @@ def histogram(bins: Sequence[Row], item: str) -> dict[int, int]:
         if row["item"] == item:
             found[row["bin"]] = found.get(row["bin"], 0) + row["n"]
     return found
+
+
+def odd_heights(collected: Collected) -> dict[str, tuple[float, float, int]]:
+    """Of each upload: the share of days whose weight and BMI imply no adult's height, their mean height, how many days.
+
+    Uploads before the latest ones count as one, by the name of "earlier uploads".
+    """
+    (low, high), width = HEIGHT_RANGE_CM, BIN_WIDTH[HEIGHT]
+    uris = {row["upload_id"]: row["uri"] for row in collected.uploads}
+    sums: dict[str, list[float]] = {}
+    for row in (row for row in collected.before if row["item"] == HEIGHT):
+        total = sums.setdefault(uris.get(row["key"], "earlier uploads"), [0, 0, 0.0])
+        total[0] += row["n"]
+        if row["bin"] * width >= high or (row["bin"] + 1) * width <= low:
+            total[1] += row["n"]
+            total[2] += row["x"]
+    return {upload: (odd / n, x / odd if odd else 0.0, int(n)) for upload, (n, odd, x) in sums.items()}
 
 
 def is_beyond(row: Row) -> bool:

@@ -24,6 +24,7 @@ from fitness_assets.quality.verdicts import digits, to_mend, verdicts
 from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS, WEEKDAYS
 
 _NAMING = (
+    "implied_height",
     "scale_jump",
     "copied_days",
     "round_people",

@@ -45,11 +45,16 @@ ROUND_TO = {
 }
 """Multiples of these (0 is none) are what a person writes who rounds."""
 
+COARSE_STEP = {"exercise_minutes": 5, "weight_kg": 0.5}
+"""Steps to which some vendors and scales round everything, whoever measures."""
+
 DAY_CHANGE, WEEK_CHANGE, MONTH_CHANGE = "weight change in a day", "weight change in a week", "weight change in 30 days"
 LIMITS_KG = {DAY_CHANGE: 2.0, WEEK_CHANGE: 4.0, MONTH_CHANGE: 5.0}
 HEIGHT, ENERGY, LOG = "height_cm", "calories_burned ~ bmr", "log"
 HEIGHT_SPREAD_CM = 2.0
 """A height whose standard deviation is above this is not that of one adult."""
+HEIGHT_RANGE_CM = (120.0, 230.0)
+"""Few adults are shorter or taller; multiples of the width of the histogram's bars."""
 PAL_RANGE = (1.0, 4.0)
 """Energy spent in a day as a multiple of the basal metabolic rate: what a day of a living body can be."""
 
@@ -91,7 +96,8 @@ class Days:
 
         ``n`` values with their sum ``x`` and squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends;
         ``pairs`` of values with their sums and products, of which so many are ``chained`` (share a day with the next
-        pair); how many are ``beyond`` the item's limits, ``round``, ``fine`` (not whole), ``equal`` to the other; and
+        pair); how many are ``beyond`` the item's limits, ``round``, multiples of a ``coarse`` step, ``fine`` (not
+        whole), ``equal`` to the other; and
         the highest ``peak`` (length of a run of equal values, size of a change, length of a gap; NaN where there is
         none) with its day.
         """
@@ -150,6 +156,8 @@ class Days:
         }
         if name in ROUND_TO:
             found["round"] = self._count((x != 0) & (x % ROUND_TO[name] == 0))
+        if name in COARSE_STEP:
+            found["coarse"] = self._count(x % COARSE_STEP[name] == 0)
         return found
 
     def _yesterday(self, x: Array) -> Array:

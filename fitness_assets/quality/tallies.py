@@ -20,7 +20,9 @@ NAMED = 20
 ROWS = 50_000
 """Days worked on at a time: so many fit the processor's cache, and memory does not grow with how many there are."""
 
-_SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "fine", "weekend_n", "span")
+_SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "coarse", "fine", "weekend_n", "span")
+LONG_RUN = 30
+"""A stretch of one value that is longer, in days, is no habit."""
 RELATIVE_ROUNDING = 1e-9
 """Sums of squares that are this much smaller than those they are the difference of are nothing but rounding."""
 
@@ -33,8 +35,9 @@ class Tally:
 
     Attributes:
         items: sums over people, by item.
-        named: for each item and list (``peak``, ``round``, ``spread``) the people with the highest values:
-            item, list, user_id, value, day on which it ended (days since 1970), n.
+        named: for each item and list (``peak``, ``stretch``, ``round``, ``spread``) the people with the highest values:
+            item, list, user_id, value, day on which it ended (days since 1970), n. The value of a ``stretch`` of equal
+            days is how surprising it is (`surprise`); its ``run`` is how long.
         completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
         changing: of how many people the gender changes, or the age falls or leaps.
         person: whoever has most weights, of `sums.Days.longest`.
@@ -158,7 +161,9 @@ def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
     """The people at the top of an item's lists."""
     n, none = of["n"], np.full(len(of["n"]), np.nan)
     lists = {}
-    if "peak" in of:
+    if "equal" in of:
+        lists["stretch"] = (surprise(of["peak"], of["pairs"], of["equal"]), of["peak_day"])
+    elif "peak" in of:
         lists["peak"] = (of["peak"], of["peak_day"])
     if "round" in of:
         lists["round"] = (np.where((of["round"] > 0) & (n >= 7), of["round"] / n, np.nan), none)
@@ -173,8 +178,26 @@ def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
                 "user_id": of["user_id"][at].as_py(),
                 "value": float(values[at]),
                 "day": None if np.isnan(days[at]) else int(days[at]),
+                "run": int(of["peak"][at]) if name == "stretch" else None,
                 "n": int(n[at]),
             }
+
+
+def surprise(run: Array, pairs: Array, equal: Array) -> Array:
+    """How surprising a person's longest stretch of one value is: −ln of its probability, by the person's other days.
+
+    If a share p of the days equals the day before, a stretch of k days has the probability p^(k−1). The stretch itself
+    does not count for p, so that a sensor that hangs does not excuse itself; a person with a coarse scale, or who
+    always gives the same rating, has a large p. Stretches longer than `LONG_RUN` count as if p was at most a half.
+
+    Args:
+        run: length of each person's longest stretch; NaN where there is none.
+        pairs: days whose day before is known.
+        equal: how many of them equal it.
+    """
+    in_run = np.nan_to_num(run, nan=1.0) - 1
+    p = (equal - in_run + 1) / (pairs - in_run + 2)
+    return in_run * -np.log(np.where(run > LONG_RUN, np.minimum(p, 0.5), p)) + 0 * run
 
 
 def _highest(rows: Sequence[Row]) -> list[Row]:

@@ -20,6 +20,8 @@ FITBIT = "measured on the Fitbit data of Furberg et al. 2016 (33 people, 31 days
 
 LEAP_KG, LONG_GAP_DAYS = 5.0, 30
 """Above these a person is named for a change of weight in a day, or for a gap."""
+ODD_HEIGHTS = 0.05
+"""Above this share of days an upload is named for heights that no adult has."""
 
 INFINITY = float("inf")
 
@@ -240,6 +242,17 @@ SCALE_JUMP = Diagnostic(
     "Look at the people named; correct or cut their weights from that day on.",
     suspicious=Bound(high=LEAP_KG),
 )
+UNITS = Diagnostic(
+    "implied_height",
+    "Is weight in kg?",
+    "share of days",
+    "Weight and BMI of one day imply a height. Where no adult has it, above 230 cm or below 120 cm, the weight is in "
+    "pounds or another unit; BMR, caloric balance and every change of weight are then wrong, too.",
+    "A weight in pounds that is read as kg makes a body look 1.48 times as tall; 5 % are left for rare bodies and "
+    "typing errors. Each upload is judged on its own.",
+    "Convert the weights of the uploads named to kg and upload them again.",
+    suspicious=Bound(high=ODD_HEIGHTS),
+)
 HEIGHT_CONSTANT = Diagnostic(
     "constant_height",
     "Does height stay the same?",
@@ -281,23 +294,14 @@ ROUND_PEOPLE = Diagnostic(
     "Leave these people out of comparisons, or treat them as self-reported.",
     suspicious=Bound(high=0),
 )
-FINE = Diagnostic(
-    "spacing",
-    "Finer than devices report",
-    "share of days",
-    "Wearables report whole kcal and whole beats. Decimals are calculated, by an average or by a generator.",
-    f"No decimals in calories, {FITBIT}.",
-    "Ask which device or which calculation the decimals come from.",
-    suspicious=Bound(high=0.5),
-)
 FLAT = Diagnostic(
     "identical_stretch",
     "Values that stay",
-    "days more than chance gives",
+    "people",
     "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
-    "The longest stretch that one such file in 100 would have by chance, from the share of days that equal the day "
-    "before; 5 days at least, 30 at most.",
-    "Take the stretches named as not measured.",
+    "By the share of each person's other days that equal the day before, fewer than 0.01 such stretches are to be "
+    "expected in the whole file; at least 5 days.",
+    "Treat the stretches named as not measured.",
     suspicious=Bound(high=0),
 )
 COPIED = Diagnostic(

@@ -8,7 +8,7 @@ Most of it comes from sums for each person, which ``sums.py`` makes and ``tallie
 
 from typing import TYPE_CHECKING
 
-from fitness_assets.quality.sums import DAY, INPUTS, ROUND_TO
+from fitness_assets.quality.sums import DAY, HEIGHT, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
 from fitness_assets.quality.tallies import NAMED, ROWS, Row, Tally, tally_people
 
@@ -30,24 +30,29 @@ BIN_WIDTH = {
     "stress_level": 1.0,
     "weight_kg": 2.0,
     "bmi": 0.5,
+    HEIGHT: 5.0,
 }
 """Width of a bar of each histogram, in the column's unit. Gender is counted as 1 for M and 0 for F."""
+
+_MADE = {
+    "gender": "CASE gender WHEN 'M' THEN 1 WHEN 'F' THEN 0 END",
+    HEIGHT: "CASE WHEN weight_kg > 0 AND bmi > 0 THEN 100 * sqrt(weight_kg / bmi) END",
+}
+"""Items that are no column of every table, in SQL; a height is what weight and BMI of the day imply."""
 
 _FURTHEST_BAR = 1e12
 """Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
 
-_IS_MALE = "CASE gender WHEN 'M' THEN 1 WHEN 'F' THEN 0 END"
-
 
 def tally(tables: "DuckDBPyConnection") -> Tally:
     """The `tallies.Tally` of all clean days."""
-    made = {DAY: "date - DATE '1970-01-01'", "gender": _IS_MALE}
+    made = {DAY: "date - DATE '1970-01-01'", "gender": _MADE["gender"]}
     columns = ", ".join(f"{made.get(name, name)} AS {name}" for name in INPUTS)
     return tally_people(tables.sql(f"SELECT {columns} FROM clean_days ORDER BY user_id, {DAY}").to_arrow_reader(ROWS))
 
 
 def bars(tables: "DuckDBPyConnection", table: str, key: str) -> list[Row]:
-    """Histograms of the columns of `BIN_WIDTH`.
+    """Histograms of the items of `BIN_WIDTH`.
 
     Args:
         tables: the connection.
@@ -57,7 +62,7 @@ def bars(tables: "DuckDBPyConnection", table: str, key: str) -> list[Row]:
     Returns:
         For each key, item and bar that has days: key, item, bin, days (n), their sum (x) and their squares (xx).
     """
-    values = {name: f"CAST({_IS_MALE if name == 'gender' else name} AS DOUBLE)" for name in BIN_WIDTH}
+    values = {name: f"CAST({_MADE.get(name, name)} AS DOUBLE)" for name in BIN_WIDTH}
     ends = {name: _FURTHEST_BAR * width for name, width in BIN_WIDTH.items()}
     within = (
         f"CASE WHEN abs({value}) <= {ends[name]} THEN {value} ELSE sign({value}) * {ends[name]} END AS {name}"

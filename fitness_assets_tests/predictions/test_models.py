@@ -1,4 +1,4 @@
-"""Judging the models: the test's days and people are apart, noise shows no skill, a planted signal is found."""
+"""Testing the models: days and people are apart, noise shows no skill, a planted signal is found, intervals hold."""
 
 import math
 from typing import Any
@@ -6,19 +6,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fitness_assets.predictions import models, transforms
+from fitness_assets.predictions import measures, models
 from fitness_assets.predictions.cards import card
-from fitness_assets.predictions.models import calibration_error, evaluate, last_training_day
-from fitness_assets.predictions.tables import EMBARGO_DAYS, HORIZON_DAYS, MODEL, PREDICTORS, TARGETS, Target
+from fitness_assets.predictions.measures import People
+from fitness_assets.predictions.models import evaluate, last_training_day
+from fitness_assets.predictions.tables import (
+    COVERAGE,
+    EMBARGO_DAYS,
+    GAP_DAYS,
+    HORIZON_DAYS,
+    INPUT_DRIFT,
+    MODEL,
+    OUTCOME_DRIFT,
+    PREDICTORS,
+    TARGETS,
+    Target,
+)
 from fitness_assets.predictions.transforms import ACTUALS, DAY, INPUTS
-from fitness_assets_tests.tools.planted import Planted, fact_daily, raw_days
+from fitness_assets_tests.tools.planted import Planted, features
 
 STRESS, SLEEP, WEIGHT = TARGETS
-SEEDS = (1, 2, 3, 4, 5)
-FOUND = {"sleep": (Planted("sleep", 0.5), SLEEP), "weight": (Planted("weight", 2), WEIGHT)}
-FOUND |= {"stress": (Planted("stress", 0.8), STRESS)}
+NOISE = [Planted("none", 0, seed, seed % 2 == 1) for seed in range(1, 7)]
+FOUND = {
+    "sleep": (Planted("sleep", 0.5), SLEEP),
+    "weight": (Planted("weight", 2), WEIGHT),
+    "stress": (Planted("stress", 0.8), STRESS),
+    "sleep of new people": (Planted("sleep", 0.5, 0, True), SLEEP),
+    "weight of new people": (Planted("weight", 2, 0, True), WEIGHT),
+    "stress of new people": (Planted("stress", 0.8, 0, True), STRESS),
+}
 
 
 def made_days(users: int = 30, days: int = 200, seed: int = 0) -> pd.DataFrame:
@@ -34,31 +54,40 @@ def made_days(users: int = 30, days: int = 200, seed: int = 0) -> pd.DataFrame:
     return rows
 
 
+def cohort(logs: list[tuple[int, int]]) -> pd.DataFrame:
+    """The same, of people who each log from some day on for so many days."""
+    parts = [
+        made_days(1, length, seed).assign(user_id=f"user {seed}", **{DAY: np.arange(first, first + length)})
+        for seed, (first, length) in enumerate(logs)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def judge(target: Target, days: pd.DataFrame) -> models.Evaluation:
     return evaluate(target, days, last_training_day(days))
 
 
 @pytest.fixture(scope="module")
-def verdicts(spark, tmp_path_factory) -> dict[str, dict[str, models.Evaluation]]:
-    """Every model judged on every set of days, by the name of what is planted: one pass of Spark for all of them."""
-    noise, found = [Planted("none", 0, seed) for seed in SEEDS], [planted for planted, _ in FOUND.values()]
-    raw = [*(raw_days(planted, 30, 240) for planted in noise), *(raw_days(planted, 50, 300) for planted in found)]
-    fact = fact_daily(spark, pd.concat(raw), tmp_path_factory.mktemp("planted"))
-    features = transforms.features(fact).toArrow().to_pandas()
-    of = dict([*features.groupby(features["user_id"].str.rsplit("-", n=1).str[0])])
-    judged = {p.name: {t.name: judge(t, of[p.name]) for t in TARGETS} for p in found}
+def verdicts(spark) -> dict[str, dict[str, models.Evaluation]]:
+    """Every model tested on every set of days, by the name of what is planted."""
+    noise = features(spark, NOISE, 40, 220)
+    found = features(spark, [planted for planted, _ in FOUND.values() if not planted.rounds], 40, 300)
+    found |= features(spark, [planted for planted, _ in FOUND.values() if planted.rounds], 60, 340)
+    judged = {p.name: {t.name: judge(t, days) for t in TARGETS} for p, days in found.items()}
     with pytest.MonkeyPatch.context() as patch:  # half of the time, and nobody asks what noise leans on
         patch.setattr(models, "_importance", lambda *_: {})
-        return judged | {p.name: {t.name: judge(t, of[p.name]) for t in TARGETS} for p in noise}
+        return judged | {p.name: {t.name: judge(t, days) for t in TARGETS} for p, days in noise.items()}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_independent_noise_shows_no_skill(verdicts, seed):
-    found = verdicts[Planted("none", 0, seed).name]
+@pytest.mark.parametrize("planted", NOISE, ids=lambda planted: planted.name)
+def test_independent_noise_shows_no_skill(verdicts, planted):
+    found = verdicts[planted.name]
     assert {name: (e.verdict, e.measure("skill")["lower"] > 0) for name, e in found.items()} == {
         target.name: ("no_skill", False) for target in TARGETS
     }
     assert all(e.predictor not in (None, MODEL) for e in found.values())
+    assert all(e.conclusion.startswith("Conclude nothing about a person") for e in found.values())
+    assert all("be careful" not in e.conclusion for e in found.values())
 
 
 @pytest.mark.parametrize("kind", FOUND)
@@ -71,6 +100,7 @@ def test_a_planted_signal_is_found_by_its_model_and_by_no_other(verdicts, kind):
     skill = found[target.name].measure("skill")
     assert 0 < skill["lower"] < skill["value"] < skill["upper"] < 1
     assert found[target.name].predictor == MODEL
+    assert f"Predictions of {target.short} may be used as a hint" in found[target.name].conclusion
 
 
 def test_what_was_planted_is_among_the_first_that_the_model_leans_on(verdicts):
@@ -80,9 +110,45 @@ def test_what_was_planted_is_among_the_first_that_the_model_leans_on(verdicts):
     assert {"stress_change_30d", "ra30_stress"} & set(first["stress"])
 
 
+def test_four_of_five_numbers_lie_in_their_interval_with_and_without_a_past(verdicts):
+    weights = [(planted, verdicts[planted.name]["weight_change"]) for planted in NOISE]
+    whole = [e.measure(COVERAGE, e.predictor) for _, e in weights]
+    assert np.mean([row["value"] for row in whole]) == pytest.approx(0.8, abs=0.03)
+    assert all(row["lower"] < row["value"] < row["upper"] for row in whole)
+    new = [e.measure(f"{COVERAGE}_new_people", e.predictor) for planted, e in weights if planted.rounds]
+    assert np.mean([row["value"] for row in new]) == pytest.approx(0.8, abs=0.03)
+    for planted, _ in FOUND.values():
+        e = verdicts[planted.name]["weight_change"]
+        measured = {m["measure"]: m for m in e.measures if m["predictor"] == e.predictor}
+        assert (f"{COVERAGE}_new_people" in measured) == planted.rounds, "else everybody has earlier days"
+        quarters = [row for name, row in measured.items() if name.startswith(f"{COVERAGE}_q")]
+        assert len(quarters) > 1
+        assert sum(row["test_rows"] for row in quarters) == measured[COVERAGE]["test_rows"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(31, 200)), min_size=4, max_size=30))
+def test_in_every_round_nobody_is_learned_from_and_tested(logs):
+    days = cohort(logs)
+    labelled, until = days.dropna(subset=list(ACTUALS)), last_training_day(days)
+    assert until is not None
+    past, future = labelled[labelled[DAY] <= until], labelled[labelled[DAY] > until + GAP_DAYS]
+    rounds = models._rounds(past, future)
+    for learned, calibrating, tested in rounds:
+        groups = [set(part["user_id"]) for part in (learned, calibrating, tested)]
+        assert sum(map(len, groups)) == len(set.union(*groups))
+        assert all(learned[DAY] <= until)
+        # The last day that a label knows of lies before what a mean of a test day looks back on.
+        assert all(part[DAY].min() - EMBARGO_DAYS > until + HORIZON_DAYS for part in (calibrating, tested) if len(part))
+    for at in (1, 2):  # everybody with later days calibrates once and is tested once
+        assert pd.concat([of[at] for of in rounds]).sort_index().equals(future.sort_index())
+    sizes = [of.tested["user_id"].nunique() for of in rounds]
+    assert max(sizes) - min(sizes) <= 1
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_test_days_and_people_are_apart_from_those_learned_from(monkeypatch, target):
-    learned, tested = [], []
+def test_the_test_learns_from_its_rounds_and_whoever_predicts_from_all_earlier_days(monkeypatch, target):
+    learned, asked = [], []
     fit, answer = models._fit, models.answer
 
     def spy_on_fit(target: Target, predictor: str, days: pd.DataFrame) -> Any:
@@ -90,29 +156,24 @@ def test_test_days_and_people_are_apart_from_those_learned_from(monkeypatch, tar
         return fit(target, predictor, days)
 
     def spy_on_answer(target: Target, estimator: Any, days: pd.DataFrame) -> np.ndarray:
-        if "user_id" in days:  # not when one feature was shuffled to see what it is good for
-            tested.append(days)
+        asked.append(days)
         return answer(target, estimator, days)
 
     monkeypatch.setattr(models, "_fit", spy_on_fit)
     monkeypatch.setattr(models, "answer", spy_on_answer)
     days = made_days()
     until = last_training_day(days)
-    assert until is not None
     judged = evaluate(target, days, until)
-    assert len(tested) == models.FOLDS * len(PREDICTORS)
-    for past, theirs in zip(learned, tested, strict=False):
-        last_known = past[DAY].max() + HORIZON_DAYS  # the last day that a label knows of
-        assert past[DAY].max() <= until
-        assert theirs[DAY].min() - EMBARGO_DAYS > last_known
+    in_rounds = models.ROUNDS * len(PREDICTORS)
+    for past, theirs in zip(learned[:in_rounds], asked[:in_rounds], strict=True):
         assert not set(past["user_id"]) & set(theirs["user_id"])
-    # Whoever predicts is fitted on everybody, but on no later day.
-    assert {(len(past), past[DAY].max()) for past in learned[len(tested) :]} == {(judged.train_rows, until)}
-    # Everybody is tested once, by each predictor on the same days.
-    for n in range(len(PREDICTORS)):
-        of_predictor = pd.concat(tested[n * models.FOLDS : (n + 1) * models.FOLDS])
-        assert not of_predictor.duplicated(["user_id", DAY]).any()
-        assert set(of_predictor["user_id"]) == set(days["user_id"])
+        assert past[DAY].max() + HORIZON_DAYS < theirs[DAY].min() - EMBARGO_DAYS
+    calibrating = asked[in_rounds:]
+    assert len(calibrating) == (0 if target.classes else 2 * models.ROUNDS)  # of the model, and of whoever predicts
+    for n, theirs in enumerate(calibrating):
+        past, tested = learned[n % models.ROUNDS], asked[n % models.ROUNDS]
+        assert not set(theirs["user_id"]) & (set(past["user_id"]) | set(tested["user_id"]))
+    assert {(len(past), past[DAY].max()) for past in learned[in_rounds:]} == {(judged.train_rows, until)}
 
 
 def test_a_model_is_the_same_on_any_number_of_cores(monkeypatch):
@@ -133,27 +194,66 @@ def test_horizon_and_embargo_are_as_long_as_the_windows():
     assert (HORIZON_DAYS, EMBARGO_DAYS) == (30, 30)
 
 
+def test_earlier_and_later_days_share_the_time():
+    days = made_days()  # 170 labelled days: 110 of them for both sides, and 60 between
+    assert last_training_day(days) == 54
+    assert last_training_day(days.assign(**dict.fromkeys(ACTUALS))) is None
+
+
 def test_a_few_days_with_a_wrong_year_do_not_move_the_past():
     days = made_days()
-    until = last_training_day(days)
-    assert until is not None
-    assert until == int(0.45 * (days[DAY].max() - 30))
     days.loc[days.index[:3], DAY] += 365 * 70
-    assert last_training_day(days) in (until, until + 1)
-    assert last_training_day(days.assign(**dict.fromkeys(ACTUALS))) is None
+    assert last_training_day(days) in (54, 55)
+
+
+COHORTS = {
+    # What people log, from which day on and for how long, and whether that is enough for a verdict.
+    "everybody all the time": ([(0, 200)] * 24, True),
+    "two rounds of other people": ([(0, 60)] * 24 + [(240, 60)] * 24, True),
+    "a small round, then a large one": ([(0, 60)] * 24 + [(240, 60)] * 90, True),
+    "people who join late": ([(5 * person, 200 - 2 * person) for person in range(60)], True),
+    "one long log among short ones": ([(0, 1_200)] + [(500 + 3 * person, 100) for person in range(60)], True),
+    "one long log among short ones at one time": ([(0, 1_200)] + [(500, 80)] * 40, False),
+    "too few in the second round": ([(0, 60)] * 24 + [(240, 60)] * 19, False),
+    "too few in the first round": ([(0, 60)] * 19 + [(240, 60)] * 24, False),
+}
+
+
+@pytest.mark.parametrize("name", COHORTS)
+def test_a_cohort_that_changes_gets_its_verdict(name):
+    logs, is_enough = COHORTS[name]
+    days = cohort(logs)
+    found = judge(WEIGHT, days)
+    assert found.verdict == ("no_skill" if is_enough else "not_enough_data")
+    if is_enough:
+        assert found.measure("skill")["test_users"] >= 20
+    else:
+        assert "of 20 people have" in found.conclusion
+
+
+def test_people_who_are_new_are_tested_too():
+    days = cohort([(0, 200)] * 24 + [(120, 80)] * 24)
+    found = judge(WEIGHT, days)
+    assert found.measure("skill")["test_users"] == 48
+    assert found.measure(f"{COVERAGE}_new_people")["test_users"] == 24
+
+
+def skill_of(model: np.ndarray, users: pd.Series, **baselines: np.ndarray) -> measures.Skill:
+    return measures.skill({MODEL: model, **baselines}, People(users))
 
 
 def test_skill_is_the_share_of_the_loss_that_is_saved():
     loss, users = np.arange(1.0, 41), pd.Series(np.repeat(np.arange(20), 2))
-    assert models._skill(0.9 * loss, loss, users) == pytest.approx((0.1, 0.1, 0.1))
-    assert models._skill(1.2 * loss, loss, users) == pytest.approx((-0.2, -0.2, -0.2))
-    assert models._skill(loss, 0 * loss, users) == (None, None, None)
+    assert skill_of(0.9 * loss, users, one=loss)[1:] == pytest.approx((0.1, 0.1, 0.1))
+    assert skill_of(1.2 * loss, users, one=loss)[1:] == pytest.approx((-0.2, -0.2, -0.2))
+    assert skill_of(loss, users, one=0 * loss) == ("one", None, None, None)
+    assert skill_of(loss, users, one=2 * loss, two=1.5 * loss, three=1.8 * loss).baseline == "two"
 
 
 def test_the_bootstrap_draws_people_and_not_days():
     rng = np.random.default_rng(1)
-    model, rule, users = rng.uniform(0.5, 1.4, 30), np.ones(30), pd.Series(range(30))
-    skill, lower, upper = models._skill(model, rule, users)
+    model, baseline, users = rng.uniform(0.5, 1.4, 30), np.ones(30), pd.Series(range(30))
+    _, skill, lower, upper = skill_of(model, users, one=baseline)
     assert skill == pytest.approx(1 - model.mean())
     assert skill is not None
     assert lower is not None
@@ -162,54 +262,130 @@ def test_the_bootstrap_draws_people_and_not_days():
     # The mean of 30 people: its 99 % interval is some 2.58 standard errors to each side.
     assert upper - lower == pytest.approx(2 * 2.58 * model.std() / math.sqrt(30), rel=0.15)
     # A hundred days like these of the same people tell no more.
-    many = models._skill(model.repeat(100), rule.repeat(100), pd.Series(users.repeat(100)))
-    assert many == pytest.approx((skill, lower, upper))
+    many = skill_of(model.repeat(100), pd.Series(users.repeat(100)), one=baseline.repeat(100))
+    assert many[1:] == pytest.approx((skill, lower, upper))
+
+
+def test_the_interval_of_skill_accounts_for_the_choice_of_the_baseline():
+    """Of several baselines that are equally good, one is the best by chance; each draw chooses anew."""
+    rng = np.random.default_rng(1)
+    users, loss = pd.Series(range(40)), {f"baseline {n}": rng.uniform(0.5, 1.5, 40) for n in range(6)}
+    chosen = skill_of(np.full(40, 0.95), users, **loss)
+    alone = skill_of(np.full(40, 0.95), users, **{chosen.baseline: loss[chosen.baseline]})
+    assert chosen.value == alone.value
+    assert chosen.lower is not None
+    assert alone.lower is not None
+    assert chosen.lower < alone.lower
 
 
 def test_losses_by_hand():
     answers = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.0, 0.5, 0.5]])
     truth = np.array(["less_stress", "more_stress", "less_stress"])
     expected = [-math.log(0.5), -math.log(0.7), -math.log(1e-6)]
-    assert models._losses(STRESS, truth, answers) == pytest.approx(expected)
-    assert models._losses(WEIGHT, np.array([1.0, -2.0]), np.array([0.5, 1.0])) == pytest.approx([0.25, 9.0])
+    assert measures.losses(STRESS, truth, answers) == pytest.approx(expected)
+    assert measures.losses(WEIGHT, np.array([1.0, -2.0]), np.array([0.5, 1.0])) == pytest.approx([0.25, 9.0])
 
 
 def test_measures_by_hand():
     answers = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
-    measures = models._measures(STRESS, np.array(["less_stress", "more_stress", "no_changes"]), answers)
-    assert measures["log_loss"] == pytest.approx(-(math.log(0.5) + math.log(0.7) + math.log(0.3)) / 3)
-    assert measures["accuracy"] == pytest.approx(2 / 3)
-    assert measures["balanced_accuracy"] == pytest.approx(2 / 3)
+    found = measures.numbers(STRESS, np.array(["less_stress", "more_stress", "no_changes"]), answers)
+    assert found["log_loss"] == pytest.approx(-(math.log(0.5) + math.log(0.7) + math.log(0.3)) / 3)
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["balanced_accuracy"] == pytest.approx(2 / 3)
     # less_stress: precision 1/2, recall 1; more_stress: both 1; no_changes: never said.
-    assert measures["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
-    assert models._measures(WEIGHT, np.array([1.0, -2.0]), np.array([0.0, 1.0])) == pytest.approx(
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert measures.numbers(WEIGHT, np.array([1.0, -2.0]), np.array([0.0, 1.0])) == pytest.approx(
         {"mean_absolute_error_kg": 2.0, "root_mean_squared_error_kg": math.sqrt(5), "mean_error_kg": -1.0}
     )
 
 
+def _said(label: str, probability: float) -> list[float]:
+    """Probabilities of which that of one label is the highest."""
+    rest = (1 - probability) / 2
+    return [probability if of == label else rest for of in STRESS.classes]
+
+
 def test_calibration_error_by_hand():
-    is_right, said = np.array([True, False, True, True, True]), np.array([0.95, 0.95, 0.55, 0.55, 1.0])
+    truth = np.array(["less_stress", "more_stress", "less_stress", "less_stress", "less_stress"])
+    answers = np.array([_said("less_stress", said) for said in (0.95, 0.95, 0.55, 0.55, 1.0)])
+    found = measures.calibration(STRESS, truth, answers, People(np.arange(5)))
     # 0.9 to 1: two right where 2.9 were said; 0.5 to 0.6: two right where 1.1 were said.
-    assert calibration_error(is_right, said) == pytest.approx((0.9 + 0.9) / 5)
-    assert calibration_error(np.array([True, False]), np.array([0.5, 0.5])) == 0
+    assert found.value == pytest.approx((0.9 + 0.9) / 5)
+    assert 0 <= found.lower <= found.upper
 
 
-def test_a_rule_that_is_never_wrong_leaves_no_skill_and_no_made_up_number():
+def test_the_interval_of_the_calibration_error_holds_what_is_true():
+    rng, held = np.random.default_rng(3), 0
+    for _ in range(100):
+        comes = np.where(rng.random(2_000) < 0.6, "less_stress", "more_stress")
+        answers = np.array([_said("less_stress", 0.8)]).repeat(2_000, axis=0)
+        found = measures.calibration(STRESS, comes, answers, People(np.arange(2_000) // 50))
+        held += found.lower <= 0.2 <= found.upper
+    assert held >= 95
+
+
+def test_an_interval_reaches_as_far_as_the_calibrating_people_were_off():
+    residuals = np.arange(-50, 51) / 10
+    assert measures.offsets(residuals) == pytest.approx((-4, 4))
+    assert measures.offsets(residuals + 9) == pytest.approx((0, 13)), "the number itself lies inside"
+    truth, said = np.array([-5.0, 1.0, 5.0]), np.array([-4.0, 0.0, 4.5])
+    assert measures.is_covered(truth, said, (-2, 0.9)).tolist() == [True, False, True]
+
+
+def test_a_baseline_that_is_never_wrong_leaves_no_skill_and_no_made_up_number():
     days = made_days()
     days.loc[days[DAY] > 90, WEIGHT.actual] = days[WEIGHT.actual].where(days[WEIGHT.actual].isna(), 0.0)
     found = judge(WEIGHT, days)
-    assert (found.verdict, found.predictor) == ("no_skill", "persistence")
-    assert [found.measure("skill")[name] for name in ("value", "lower", "upper")] == [None] * 3
+    skill = found.measure("skill")
+    assert (found.verdict, found.rule, found.predictor) == ("no_skill", "persistence", "persistence")
+    assert (skill["value"], skill["lower"], skill["upper"]) == (None, None, None)
     assert "never wrong" in card(found, "000001", {})
 
 
-def test_a_label_that_is_new_in_the_test_costs_much_and_breaks_nothing():
+def _heavier(days: pd.DataFrame) -> None:
+    days.loc[days[DAY] > 170, "weight_kg"] += 5
+
+
+def _no_longer_measured(days: pd.DataFrame) -> None:
+    days.loc[days[DAY] > 170, "heart_rate_avg"] = np.nan
+
+
+def _one_person_else(days: pd.DataFrame) -> None:
+    days.loc[(days[DAY] > 170) & (days["user_id"] == "user 3"), "weight_kg"] += 5
+
+
+@pytest.mark.parametrize(
+    ("change", "feature"),
+    [
+        (_heavier, "weight_kg"),
+        (_no_longer_measured, "heart_rate_avg"),
+        (_one_person_else, None),
+        (lambda _: None, None),
+    ],
+    ids=["heavier", "no longer measured", "one person", "nothing"],
+)
+def test_a_newest_month_out_of_range_is_said(change, feature):
     days = made_days()
-    days.loc[(days[DAY] <= 90) & (days[SLEEP.actual] == "excellent"), SLEEP.actual] = "good"
-    found = judge(SLEEP, days)
-    assert found.verdict == "no_skill"
-    assert found.answers[MODEL][:, SLEEP.classes.index("excellent")].max() == 0
-    assert found.measure("log_loss", "constant")["value"] > 3
+    change(days)
+    found = judge(STRESS, days)
+    drift = found.measure(INPUT_DRIFT)
+    assert 0 <= drift["lower"] <= drift["value"] <= drift["upper"] <= 1
+    assert (drift["lower"] > 0.1) == (feature is not None)
+    warning = f"of the newest month's {feature} are outside the range learned from"
+    assert (warning in found.conclusion) == (feature is not None)
+    assert ("be careful" in found.conclusion) == (feature is not None)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("other", [False, True])
+def test_newest_outcomes_that_differ_are_said(target, other):
+    days = made_days()
+    if other:
+        newest = (days[DAY] > 135) & days[target.actual].notna()
+        days.loc[newest, target.actual] = target.classes[0] if target.classes else 4.0
+    found = judge(target, days)
+    assert (found.measure(OUTCOME_DRIFT)["lower"] > 0.1) == other
+    assert ("the newest month's outcomes differ" in found.conclusion) == other
 
 
 @pytest.mark.parametrize("value", [None, 7.0], ids=["empty", "constant"])
@@ -228,12 +404,11 @@ TOO_LITTLE = {
     "no day": lambda: made_days().iloc[:0],
     "no label": lambda: made_days().assign(**dict.fromkeys(ACTUALS)),
     "one label": lambda: _one_label(made_days()),
-    "no labels in the past": lambda: made_days().query(f"{DAY} > 70 or user_id == 'user 1'"),
+    "one person in the past": lambda: cohort([(0, 300), *[(240, 60)] * 29]),
     "one day for each": lambda: made_days(users=300).drop_duplicates("user_id"),
-    "fewer people than folds": lambda: made_days(users=2),
+    "fewer people than groups": lambda: made_days(users=2),
     "too few people": lambda: made_days(users=19),
-    "too short": lambda: made_days(days=95),
-    "other people later": lambda: made_days().query(f"({DAY} <= 75) == (user_id < 'user 2')"),
+    "too short": lambda: made_days(days=85),
 }
 
 
@@ -247,9 +422,25 @@ def test_too_little_data_is_said_and_nothing_is_made_up(case):
         (skill,) = found.measures
         assert (skill["measure"], skill["value"], skill["lower"], skill["upper"]) == ("skill", None, None, None)
         assert (skill["test_rows"], skill["test_users"]) == (0, 0)
+        assert found.conclusion.startswith(f"Nothing can be predicted about {target.short}: ")
         shown = card(found, "000001", {"gold/fact_daily": "000002"})
         assert "not_enough_data" in shown
-        assert "tested on" not in shown
+        assert "How it was tested" not in shown
+
+
+@pytest.mark.parametrize(
+    ("case", "missing"),
+    [
+        ("no day", "no day has an outcome yet"),
+        ("no label", "no day has an outcome yet"),
+        ("one label", "all days to learn from have the same outcome"),
+        ("too few people", "19 of 20 people have earlier days to learn from and 19 of 20 people have later days"),
+        ("too short", "0 of 20 people have later days to be tested on (more than 60 days after those learned from)"),
+    ],
+)
+def test_what_is_missing_is_named(case, missing):
+    days = TOO_LITTLE[case]().reset_index(drop=True)
+    assert missing in judge(STRESS, days).conclusion
 
 
 def test_twenty_people_are_enough():

@@ -7,8 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from fitness_assets.predictions import models
-from fitness_assets.predictions.models import Evaluation, answer
+from fitness_assets.predictions import measures, models
+from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.models import answer
 from fitness_assets.predictions.scoring import score
 from fitness_assets.predictions.tables import PREDICTORS, TARGETS, Target, probability_of
 from fitness_assets.predictions.transforms import FEATURES, INPUTS
@@ -75,7 +76,7 @@ def test_spark_says_what_the_predictor_says(spark, who):
         assert set(rows[f"{of.target.name}_model_version"]) == {"000007"}
 
 
-@pytest.mark.parametrize("who", ["model", "today_level"])
+@pytest.mark.parametrize("who", ["model", "today_and_mean"])
 def test_of_two_labels_the_third_has_no_probability(spark, who):
     learned, days = learned_from(), asked()
     of = fitted(STRESS, who, learned.query("actual_stress_change != 'no_changes'"))
@@ -97,6 +98,8 @@ def test_where_nobody_predicts_only_that_is_said(spark):
     assert [name for name in rows if name.startswith(("predicted", "probability"))] == []
     assert set(rows["weight_change_skill"]) == {"not_enough_data"}
     assert set(rows["weight_change_predictor"]) == {None}
+    (conclusion,) = set(rows["weight_change_conclusion"])
+    assert conclusion.startswith("Nothing can be predicted about weight changes")
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -108,7 +111,7 @@ def test_importance_is_what_shuffling_a_feature_costs(target):
     truth = shuffled[target.actual].to_numpy()
 
     def loss(of: pd.DataFrame) -> float:
-        return models._losses(target, truth, answer(target, model, of)).mean()
+        return measures.losses(target, truth, answer(target, model, of)).mean()
 
     expected = {}
     for name in FEATURES:

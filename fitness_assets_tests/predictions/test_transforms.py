@@ -16,7 +16,8 @@ from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.engine.rule_checks import broken_rows
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import models, transforms
-from fitness_assets.predictions.models import Evaluation, answer, evaluate, last_training_day
+from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.models import answer, evaluate, last_training_day
 from fitness_assets.predictions.scoring import score
 from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, TARGETS, probability_of
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS, KEYS
@@ -158,12 +159,12 @@ def test_no_input_knows_of_a_later_day(gappy, cut):
     assert any(ours[day][name] != theirs[day][name] for day in past for name in ACTUALS)
 
 
-def test_spark_works_out_nothing_that_nobody_asks_for(spark, tmp_path, capsys):
+def test_features_that_no_model_uses_are_not_computed(spark, tmp_path, capsys):
     days = transforms.features(fact_daily(spark, raw_days(Planted(), 1, 3), tmp_path))
     nobody = [Evaluation(target) for target in TARGETS]
     transforms.fact_predictions(score(days, nobody, "000007"), None).explain()
     plan = capsys.readouterr().out
-    assert "first(stress_level" in plan
+    assert "lead(" in plan
     assert not {"sum(", "avg(", "count("} & {*re.findall(r"\w+\(", plan)}
 
 
@@ -257,6 +258,7 @@ def test_nobody_predicts_where_there_is_not_enough_data_and_a_rule_where_there_i
         if not of.facts:
             continue
         assert set(of.rows[f"{target.name}_skill"]) == {verdict}
+        assert set(of.rows[f"{target.name}_conclusion"]) == {of.evaluations[target.name].conclusion}
         who, predicted = of.rows[f"{target.name}_predictor"], of.rows[f"predicted_{target.quantity}"]
         others = [
             column for column in of.rows if re.match(f"probability_{target.name}_|{target.quantity}_(low|upp)", column)
@@ -310,7 +312,7 @@ def test_a_model_with_skill_predicts_itself(scored):
     assert (held_out["predicted_sleep_quality"] == held_out["actual_sleep_quality"]).mean() > usual + 0.03
 
 
-def test_the_interval_of_a_number_holds_four_of_five(scored):
+def test_the_published_interval_of_a_number_holds_four_of_five(scored):
     rows = scored["as they are"].rows
     held_out = rows[rows["split"] == "test"].dropna(subset=["actual_weight_change_30d"])
     inside = held_out["actual_weight_change_30d"].between(

@@ -1,10 +1,5 @@
-"""Made-up days with a planted signal, to see what models find: `python -m fitness_assets_tests.tools.planted`.
+"""Simulated days with a planted signal. Each kind plants what one model is to find; all else is drawn independently."""
 
-Each kind plants what one model is to find; whatever is not planted is drawn by itself. The script prints how much the
-models find at several strengths; docs/models.md keeps what it printed.
-"""
-
-import sys
 import tempfile
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -18,22 +13,14 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from fitness_assets.bronze.tables import LOGGED_DAYS
-from fitness_assets.engine.session import start_spark
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import transforms
-from fitness_assets.predictions.models import Evaluation, evaluate, last_training_day
 from fitness_assets.predictions.tables import TARGETS, Target
-from fitness_assets.settings import Settings
 from fitness_assets.silver import transforms as silver
 
 FIRST_DAY = date(2024, 9, 6)
 _STRESS_MEAN, _STRESS_SPREAD = 5.5, 2.9  # of whole numbers from 1 to 10, all as frequent
 
-STRENGTHS = {
-    "sleep": (0.05, 0.1, 0.2, 0.3, 0.5),
-    "weight": (0.1, 0.25, 0.5, 1.0, 2.0),
-    "stress": (0.1, 0.2, 0.3, 0.5, 0.8),
-}
 _TARGET_OF = {"sleep": "sleep_quality", "weight": "weight_change", "stress": "stress_change"}
 
 
@@ -46,16 +33,19 @@ class Planted(NamedTuple):
             day's stress with a personal cycle of 80 to 120 days; of ``weight``, the kg that a person is below their own
             base 30 days after a month of burning one standard deviation more than usual.
         seed: of everything that is drawn.
+        rounds: whether half of the people log the first half of the days only, and the others the second half only, so
+            that nobody who logs later has earlier days.
     """
 
     kind: str = "none"
     strength: float = 0.0
     seed: int = 0
+    rounds: bool = False
 
     @property
     def name(self) -> str:
         """What the users' identifiers begin with."""
-        return f"{self.kind}-{self.strength:g}-{self.seed}"
+        return f"{self.kind}-{self.strength:g}{'-rounds' * self.rounds}-{self.seed}"
 
     @property
     def target(self) -> Target:
@@ -87,7 +77,7 @@ def raw_days(planted: Planted, users: int, days: int) -> pd.DataFrame:
         calories += 300 * energy
         weight[:, 30:] -= strength * _mean_of_30(energy)[:, :-30]
 
-    return pd.DataFrame(
+    made = pd.DataFrame(
         {
             "user_id": np.repeat([f"{planted.name}-{user:03}" for user in range(users)], days),
             "age": np.repeat(rng.integers(18, 80, users), days),
@@ -103,6 +93,13 @@ def raw_days(planted: Planted, users: int, days: int) -> pd.DataFrame:
             "bmi": (weight / height**2).round(1).clip(12, 55).ravel(),
         }
     )
+    if not planted.rounds:
+        return made
+    is_late_user, is_late_day = (
+        np.repeat(np.arange(users) >= users // 2, days),
+        np.tile(np.arange(days), users) >= days // 2,
+    )
+    return made.loc[is_late_user == is_late_day].reset_index(drop=True)
 
 
 def _slow(rng: np.random.Generator, users: int, days: int) -> np.ndarray:
@@ -133,36 +130,12 @@ def fact_daily(spark: SparkSession, days: pd.DataFrame, folder: Path) -> DataFra
     return gold.fact_daily(silver.clean_days(silver.judge(frame)))
 
 
-def measure(spark: SparkSession, all_planted: Iterable[Planted], users: int, days: int) -> dict[Planted, Evaluation]:
-    """How each model does on what was planted for it, learned from as many days as by default."""
+def features(spark: SparkSession, all_planted: Iterable[Planted], users: int, days: int) -> dict[Planted, pd.DataFrame]:
+    """Features and targets of every day, made in one pass of Spark."""
     all_planted = list(all_planted)
     raw = pd.concat([raw_days(planted, users, days) for planted in all_planted])
     with tempfile.TemporaryDirectory() as folder:
-        fact = fact_daily(spark, raw, Path(folder))
-        limit = Settings.model_fields["training_rows"].default
-        features = transforms.sampled_features(fact, users * days, users, limit).toArrow().to_pandas()
-    done = {}
-    for planted in all_planted:
-        of_kind = features[features["user_id"].str.startswith(f"{planted.name}-")].reset_index(drop=True)
-        done[planted] = evaluate(planted.target, of_kind, last_training_day(of_kind))
-        print(planted.name, done[planted].verdict, file=sys.stderr)  # noqa: T201
-    return done
-
-
-def main() -> None:
-    """Measure, and print a Markdown table."""
-    spark = start_spark(Settings(spark_master="local[2]"))
-    wanted = [Planted(kind, strength, 1) for kind, strengths in STRENGTHS.items() for strength in strengths]
-    lines = ["| planted | strength | skill | 99 % interval | test people | verdict |", "|---|---|---|---|---|---|"]
-    for planted, found in measure(spark, wanted, 150, 365).items():
-        skill = found.measure("skill")
-        lines.append(
-            f"| {planted.kind} | {planted.strength:g} | {skill['value']:+.2%} | {skill['lower']:+.2%} to "
-            f"{skill['upper']:+.2%} | {skill['test_users']} | `{found.verdict}` |"
-        )
-    print("\n".join(lines))  # noqa: T201
-    spark.stop()
-
-
-if __name__ == "__main__":
-    main()
+        made = transforms.features(fact_daily(spark, raw, Path(folder))).toArrow()
+    rows = made.sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
+    of = dict([*rows.groupby(rows["user_id"].str.rsplit("-", n=1).str[0])])
+    return {planted: of[planted.name].reset_index(drop=True) for planted in all_planted}

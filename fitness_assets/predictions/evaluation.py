@@ -1,0 +1,89 @@
+"""What the test of one model found, and the sentence that says what may be concluded from it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fitness_assets.predictions.tables import (
+    INPUT_DRIFT,
+    INPUT_DRIFT_LIMIT,
+    MODEL,
+    NOT_ENOUGH_DATA,
+    OUTCOME_DRIFT,
+    OUTCOME_DRIFT_LIMIT,
+    SKILL,
+    Target,
+)
+
+
+@dataclass
+class Evaluation:
+    """A fitted predictor of one target and the result of its test.
+
+    Attributes:
+        target: what is predicted.
+        verdict: whether the model may predict.
+        missing: what is missing where there is not enough data; else empty.
+        rule: the baseline with the least loss; None if there was not enough data.
+        predictor: who predicts: the model or that baseline; None if there was not enough data.
+        estimators: fitted on every training day: the model, and whoever predicts.
+        measures: rows of the model's table, without the columns that are the same in every row.
+        importance: by feature, how much the loss of the model grows when the feature is shuffled.
+        drifted: the feature whose newest values lie furthest outside the range of the training days.
+        truth: labels or numbers that came true on the test days.
+        answers: what each predictor said of these days; it had not learned from their people.
+        offsets: of the interval around a predicted number.
+        train_rows: how many days were learned from.
+    """
+
+    target: Target
+    verdict: str = NOT_ENOUGH_DATA
+    missing: str = ""
+    rule: str | None = None
+    predictor: str | None = None
+    estimators: dict[str | None, Any] = field(default_factory=dict)
+    measures: list[dict[str, Any]] = field(default_factory=list)
+    importance: dict[str, float] = field(default_factory=dict)
+    drifted: str = ""
+    truth: np.ndarray = field(default_factory=lambda: np.empty(0))
+    answers: dict[str, np.ndarray] = field(default_factory=dict)
+    offsets: tuple[float, float] = (0.0, 0.0)
+    train_rows: int = 0
+
+    def measure(self, measure: str, predictor: str = MODEL) -> dict[str, Any]:
+        """One row of the table of measures."""
+        return next(m for m in self.measures if m["measure"] == measure and m["predictor"] == predictor)
+
+    @property
+    def conclusion(self) -> str:
+        """One sentence for people: what may be concluded from these predictions."""
+        what = self.target.short
+        if self.verdict == NOT_ENOUGH_DATA:
+            return f"Nothing can be predicted about {what}: {self.missing}."
+        skill = self.measure("skill")
+        if skill["value"] is None:
+            return f"Predictions of {what} come from the simple rule {self.rule}, which was never wrong in the test."
+        by = f"{skill['value']:+.1%}, 99 % interval {skill['lower']:+.1%} to {skill['upper']:+.1%}"
+        if self.verdict == SKILL:
+            said = (
+                f"Predictions of {what} may be used as a hint: on people and days that the model had not learned from, "
+                f"its loss was lower than that of the best simple rule, {self.rule} ({by})"
+            )
+        else:
+            said = (
+                f"Conclude nothing about a person from predictions of {what}: the model was not reliably better than "
+                f"the simple rule {self.rule} ({by}), so that rule predicts"
+            )
+        return f"{said}{self._out_of_range()}."
+
+    def _out_of_range(self) -> str:
+        """How the newest month differs from the training months, where it differs too much."""
+        parts, inputs = [], self.measure(INPUT_DRIFT)
+        if inputs["lower"] > INPUT_DRIFT_LIMIT:
+            parts.append(
+                f"{inputs['value']:.0%} of the newest month's {self.drifted} are outside the range learned from"
+            )
+        if self.measure(OUTCOME_DRIFT)["lower"] > OUTCOME_DRIFT_LIMIT:
+            parts.append("the newest month's outcomes differ from those learned from")
+        return f"; be careful now: {' and '.join(parts)}" if parts else ""
