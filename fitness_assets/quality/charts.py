@@ -55,6 +55,9 @@ _STYLE: dict[Any, Any] = {
 _TICK_CHARACTERS = 24
 """A longer name beside an axis would leave no room for the chart."""
 
+_SUFFIX = re.compile(r"_(avg|hours|burned|minutes|level|kg)\b")
+"""What the names of metrics can do without beside an axis."""
+
 Draw = Callable[[Axes], None]
 
 
@@ -104,7 +107,7 @@ def png(draws: Sequence[Draw]) -> bytes:
 def _make_room(figure: Figure, axes: Axes, width: float, height: float) -> None:
     """Leave room for labels by the number of their letters; the page sets them in a font that is not known here."""
     longest = max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
-    left = 0.14 + 0.08 * longest + (0.22 if axes.get_ylabel() else 0)
+    left = 0.16 + 0.092 * longest + (0.28 if axes.get_ylabel() else 0)
     bottom = 0.08 + (0.22 if len(axes.get_xticks()) else 0) + (0.23 if axes.get_xlabel() else 0)
     figure.subplots_adjust(left=left / width, bottom=bottom / height, right=1 - 0.22 / width, top=1 - 0.08 / height)
 
@@ -129,12 +132,22 @@ def _recolour(figure: Figure) -> None:
                     put(printed)
 
 
-def histogram(before: Mapping[int, int], after: Mapping[int, int], width: float, unit: str) -> Draw:
-    """Days before cleaning (behind) and after it, by the left end of each bar; the outermost 0.1 % are left out."""
+def histogram(
+    before: Mapping[int, int], after: Mapping[int, int], width: float, unit: str, centred: bool = False
+) -> Draw:
+    """Days before cleaning (behind) and after it; the outermost 0.1 % are left out.
+
+    Args:
+        before: days by the number of their bar.
+        after: the same.
+        width: of a bar.
+        unit: of the metric.
+        centred: whether each bar stands for one value, and is drawn around it, not from it on.
+    """
 
     def draw(axes: Axes) -> None:
         low, high = _core(after or before)
-        edges = [bar * width for bar in range(low, high + 2)]
+        edges = [(bar - centred / 2) * width for bar in range(low, high + 2)]
         for bars, color in ((before, _BEFORE), (after, _AFTER)):
             axes.stairs([bars.get(bar, 0) for bar in range(low, high + 1)], edges, fill=True, color=color)
         axes.set_xlabel(unit)
@@ -159,7 +172,7 @@ def intervals(
             if name in real:
                 axes.plot(real[name], y, "D", ms=5, markerfacecolor="none", markeredgecolor=_REAL, markeredgewidth=1.4)
         axes.axvline(0, color=_QUIET, lw=0.6)
-        axes.set_yticks(range(len(names)), [_tick(name) for name in names])
+        axes.set_yticks(range(len(names)), [_tick(_SUFFIX.sub("", name)) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

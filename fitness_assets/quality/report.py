@@ -84,7 +84,7 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
         span=_span(collected),
         audited_on=datetime.now(UTC).date(),
         version=version,
-        mend=to_mend(findings),
+        mend=[(what, [*map(_subject, because)]) for what, because in to_mend(findings)],
         named=[f for f in findings if f.text and f.verdict == SUSPICIOUS and f.diagnostic.name in _NAMING],
         sections=[section for section in _sections(collected, findings) if section.charts],
         groups=[(name, rows) for name, rows in groups if rows],
@@ -106,10 +106,15 @@ def summary(collected: Collected, findings: Sequence[Finding]) -> str:
         picture = base64.b64encode(charts.png(draws)).decode()
         lines += ["", f"![The main pictures of the report](data:image/png;base64,{picture})"]
     lines += ["", "## Before anybody decides on it", ""]
-    lines += [f"- {what} ({_words(', '.join(scopes))})" for what, scopes in to_mend(findings)] or [
+    lines += [f"- {what} ({_words(', '.join(f.scope for f in because))})" for what, because in to_mend(findings)] or [
         "- Nothing was found that has to be corrected."
     ]
     return "\n".join([*lines, "", "The whole report is `report.html` beside the version."]) + "\n"
+
+
+def _subject(finding: Finding) -> str:
+    """What an advice is about: a metric, a link, or the people and days of the file that were found."""
+    return finding.text.rstrip(".") if finding.scope == FILE else _words(finding.scope)
 
 
 def _compared(c: Collected, one: Verdict) -> _Compared:
@@ -136,7 +141,12 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             "what this data gives, with 99 % intervals.",
             [
                 *_maybe("Do people differ?", "share of variance between people", _between(findings), "between"),
-                *_maybe("Does a day know the day before?", "correlation within people", _day_to_day(findings), "lag"),
+                *_maybe(
+                    "Does a day know the day before?",
+                    "correlation with the day before, within people",
+                    _day_to_day(findings),
+                    "lag",
+                ),
                 *_maybe(
                     "Do metrics go together?", "correlation within people, same day", _links(findings), "links", 2.9
                 ),
@@ -146,7 +156,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
         ),
         _Section(
             "One person",
-            "The person with most weights. A body's weight drifts; drawn by lot, it jumps about.",
+            "The person with most weights. The weight of a body drifts slowly; random numbers jump.",
             [
                 _chart("Weight", _weight(c), "person-weight", f"User {c.person['user_id']}, kg, as far as a year."),
                 _chart("Steps", charts.line(*_course(c, "steps"), ""), "person-steps"),
@@ -162,7 +172,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             [
                 _chart(
                     _words(name),
-                    charts.histogram(before, after, BIN_WIDTH[name], _unit(name)),
+                    charts.histogram(before, after, BIN_WIDTH[name], _unit(name), name == "stress_level"),
                     f"hist-{name}",
                     _numbers(c, name),
                 )
@@ -258,11 +268,11 @@ def _estimates(findings: Sequence[Finding], name: str, real: dict[str, float], u
 
 
 def _between(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "people_differ", thresholds.FITBIT_BETWEEN, "share of variance between people")
+    return _estimates(findings, "people_differ", thresholds.FITBIT_BETWEEN, "share of variance")
 
 
 def _day_to_day(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "day_to_day", thresholds.FITBIT_DAY_TO_DAY, "correlation with the day before")
+    return _estimates(findings, "day_to_day", thresholds.FITBIT_DAY_TO_DAY, "correlation")
 
 
 def _links(findings: Sequence[Finding]) -> charts.Draw | None:

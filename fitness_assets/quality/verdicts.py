@@ -111,12 +111,12 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
-    """What to do before anybody decides on the data, and because of what; the gravest first."""
-    found: dict[str, list[str]] = {}
+def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """What to do before anybody decides on the data, and because of which findings; the gravest first."""
+    found: dict[str, list[Finding]] = {}
     order = (LOOKS_GENERATED, SUSPICIOUS)
     for finding in sorted((f for f in findings if f.verdict in order), key=lambda f: order.index(f.verdict)):
-        found.setdefault(finding.diagnostic.mend, []).append(finding.scope)
+        found.setdefault(finding.diagnostic.mend, []).append(finding)
     return [*found.items()]
 
 
