@@ -39,7 +39,7 @@ ODD_HEIGHTS = 0.05
 """Above this share of days an upload is named for heights that no adult has."""
 
 COHORTS = 100
-FALSE_ALARMS: dict[str, int] = {}
+FALSE_ALARMS = {"identical_stretch": 2}
 """How many of these cohorts a diagnostic was in doubt about (`fitness_assets_tests.tools.false_alarms`); else none."""
 
 INFINITY = float("inf")
@@ -323,8 +323,8 @@ FLAT = Diagnostic(
     "Values that stay",
     "people",
     "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
-    "By the share of each person's other days that equal the day before, fewer than 0.01 such stretches are to be "
-    "expected in the whole file; at least 5 days.",
+    "By the share of each person's days that equal the day before, fewer than 0.01 such stretches are to be expected "
+    "in the whole file; at least 5 days.",
     "Treat the stretches named as not measured.",
     suspicious=Bound(high=0),
 )
