@@ -44,8 +44,8 @@ def reader(
     tables = {table.key: store.dataset(table, version) for table, version in versions}
     with TemporaryDirectory() as folder:
         try:
-            limit = f"{int(memory_bytes() * _SHARE_OF_MEMORY)}B"
-            with duckdb.connect(config=_CONFIG | {"memory_limit": limit, "temp_directory": folder}) as connection:
+            limits = {"memory_limit": f"{int(memory_bytes() * _SHARE_OF_MEMORY)}B", "temp_directory": folder}
+            with duckdb.connect(config=limits | _CONFIG) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 for key, rows in {**tables, **(in_memory or {})}.items():
                     connection.register(table_name(key), rows)

@@ -73,10 +73,11 @@ def _label(target: Target, estimator: Any) -> list[dict[str, str]]:
         steps = [dict(zip(probabilities, map(_literal, estimator.class_prior_), strict=True))]
     else:
         sums, powers = ([f"_{what}_{name}" for name in probabilities] for what in ("sum", "power"))
+        all_powers = " + ".join(powers)
         steps = [
             dict(zip(sums, _sums(estimator), strict=True)),
             {power: f"exp({one} - greatest({', '.join(sums)}))" for power, one in zip(powers, sums, strict=True)},
-            {name: _rounded(f"{power} / ({' + '.join(powers)})", 9) for name, power in zip(probabilities, powers, strict=True)},
+            {name: _rounded(f"{power} / ({all_powers})", 9) for name, power in zip(probabilities, powers, strict=True)},
         ]
     every = [probability_of(target, label) for label in target.classes]
     steps[0] |= {name: "0D" for name in every if name not in probabilities}
