@@ -100,7 +100,11 @@ anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters='
 cells = {"user_id": anything, "gender": st.sampled_from(["M", "f", "Male", "x", ""]), "date": days}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example, HealthCheck.data_too_large],
+)
 @given(
     st.lists(
         st.fixed_dictionaries({}, optional={name: cells.get(name, numbers) for name in _NAMES}),

@@ -28,8 +28,9 @@ def read(
     rows = [row for table in read_rows(path, tell_dialect(path), styles) for row in table.to_pylist()]
     if styles.decide():
         rows = [row for table in read_rows(path, tell_dialect(path), styles) for row in table.to_pylist()]
-    cells = {name: [row[name] for row in rows] for name in ("steps", *columns)}
-    return cells, [(row["problems"] or "").splitlines() for row in rows], styles.decimal_mark
+    cells: dict[str, Cells] = {name: [row[name] for row in rows] for name in ("steps", *columns)}
+    reasons: list[list[str]] = [str(row["problems"] or "").splitlines() for row in rows]
+    return cells, reasons, styles.decimal_mark
 
 
 READ = {

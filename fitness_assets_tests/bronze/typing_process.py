@@ -21,8 +21,9 @@ def start(engine: str) -> tuple[SparkSession, SparkConnectServer | None]:
     if engine == "sail":
         server = SparkConnectServer("127.0.0.1", 0)
         server.start(background=True)
-        _, port = server.listening_address
-        return SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate(), server
+        address = server.listening_address
+        assert address
+        return SparkSession.builder.remote(f"sc://127.0.0.1:{address[1]}").getOrCreate(), server
     builder = SparkSession.builder.master("local[1]").config("spark.driver.bindAddress", "127.0.0.1")
     return builder.config("spark.driver.host", "127.0.0.1").config("spark.ui.enabled", "false").getOrCreate(), None
 

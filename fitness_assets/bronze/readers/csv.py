@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from fitness_assets.bronze.readers.cells import BLANKS
@@ -254,9 +255,10 @@ class _Cut:
         for position in range(len(self._dialect.header.names), width):
             column = cells[f"c{position}"]
             if column.null_count < len(column):
-                filled = pa.compute.call_function("utf8_trim", [column], pa.compute.TrimOptions(BLANKS))
+                filled = pc.call_function("utf8_trim", [column], pc.TrimOptions(BLANKS))
                 is_filled |= np.array([bool(value) for value in filled.to_pylist()])
-        return pa.array(np.where(is_filled, self._counts(width), None), pa.string())
+        said = self._counts(width)
+        return pa.array([said if filled else None for filled in is_filled], pa.string())
 
     def _irregular(self, odd: Sequence[tuple[int, str]]) -> pa.Table:
         """Rows cut by the csv module; blank ones are left out."""
