@@ -261,7 +261,7 @@ def test_people_are_told_which_step_failed_and_why(inbox, raw, lake, materialize
 
 def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, lake, materialize, instance, monkeypatch):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
-    monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda path: 1 / 0)
+    monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda *_: 1 / 0)
     ended(materialize("group:bronze"), instance, inbox.arn, lake)
     (message,) = inbox.read()
     assert "bronze: ZeroDivisionError: division by zero\n" in message["Message"]

@@ -129,16 +129,17 @@ def read_rows(path: Path, dialect: Dialect, styles: NumberStyles) -> Iterator[pa
 
 def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
     """The blocks below the header, each with its irregular lines apart."""
-    carry, line, skip = b"", 1, dialect.lines_above
+    carry, line, skip, before = b"", 1, dialect.lines_above, b""
     stream = blocks(path, dialect.encoding)
     block = next(stream, None)
     while block is not None:
         following = next(stream, None)
         if skip:
             line, block, skip = line + skip, block[_below(block, skip) :], 0
-        cut = _Cut(carry + block, line, dialect, following is None)
+        cut = _Cut(carry + block, line, dialect, following is None, before)
         yield cut
-        carry, line = cut.carry, cut.next_line
+        carry, line, before = cut.carry, cut.next_line, block[-LONGEST_ROW:].rstrip(b"\r\n")
+        before = before[max(before.rfind(b"\n"), before.rfind(b"\r")) + 1 :]
         block = following
 
 
@@ -153,7 +154,7 @@ def _below(block: bytes, count: int) -> int:
 class _Cut:
     """One block of whole lines, with the lines that pyarrow cannot cut apart."""
 
-    def __init__(self, block: bytes, first_line: int, dialect: Dialect, is_last: bool) -> None:
+    def __init__(self, block: bytes, first_line: int, dialect: Dialect, is_last: bool, before: bytes) -> None:
         self._dialect, self._first_line, self._is_last = dialect, first_line, is_last
         self._plain = self._original = block
         self._index: np.ndarray | None = None  # of the plain lines; None: all
@@ -166,7 +167,10 @@ class _Cut:
         self._plain, self._original = map(_with_line_feeds, (self._plain, self._original))
         count = _count_lines(self._original) if self._index is None else self._count
         self.next_line = first_line + count
-        self._ends_open = is_last and not block.endswith((b"\n", b"\r"))
+        # A last line without an end may be cut off, unless it has as many cells as the line before it.
+        delimiter = dialect.header.delimiter.encode()
+        has_end = block.endswith((b"\n", b"\r")) or block.count(delimiter) == before.count(delimiter)
+        self._may_be_cut_off = is_last and not has_end
         self._last_index = count - 1
 
     def _take_apart(self, block: bytes) -> None:
@@ -208,7 +212,8 @@ class _Cut:
         """The lines that pyarrow can cut, and the others with their index."""
         names, delimiter = self._dialect.header.names, self._dialect.header.delimiter
         width = self._plain[: self._plain.find(b"\n")].count(delimiter.encode()) + 1
-        width = width if self._dialect.last_required + 1 < width <= _MOST_CELLS else len(names)
+        if not self._dialect.last_required + 1 < width <= _MOST_CELLS or self._may_be_cut_off:
+            width = len(names)
         others: list[tuple[int, str]] = []
 
         def skip(row: arrow_csv.InvalidRow) -> str:
@@ -268,7 +273,7 @@ class _Cut:
             if not text.strip(BLANKS + delimiter + '"'):
                 continue
             cells = self._dialect.quotes.cells(text)
-            is_cut_off = self._ends_open and at == self._last_index
+            is_cut_off = self._may_be_cut_off and at == self._last_index
             problem = OPEN_QUOTE if cells is None else self._misfit(cells, is_cut_off)
             kept_cells = [] if problem else (cells or [])[: len(names)]
             rows.append([cell or None for cell in kept_cells] + [None] * (len(names) - len(kept_cells)))
@@ -321,9 +326,9 @@ class _Quotes:
         """The cells of a row; None if a quote is not closed, or text follows a closing one."""
         if '"' not in text:
             return text.split(self._delimiters)
-        if self._is_open(text):
-            return None
-        return _cells_or_none(self._closed.sub(r"\1\2", text), self._delimiters)
+        if any(beside in text for beside in (' "', '" ', '\t"', '"\t')):  # blanks around quotes are no part of a cell
+            text = self._closed.sub(r"\1\2", text)
+        return _cells_or_none(text, self._delimiters)
 
     def end_of_record(self, lines: Sequence[bytes], at: int) -> int | None:
         """Behind which line a row ends; None if that is not known from these lines.
