@@ -13,7 +13,7 @@ from fitness_assets.engine.session import start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.layers import steps
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
-from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors, uploads_sensor
+from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.orchestration.step_assets import Launch, step_assets
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings
@@ -32,7 +32,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=[step_assets(step, _launch(settings)) for step in steps(settings)],
         jobs=[JOB],
-        sensors=[uploads_sensor(settings.raw, listeners), *message_sensors(listeners)],
+        sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )

@@ -5,12 +5,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import boto3
 import dagster as dg
 import duckdb
 import pyarrow as pa
@@ -24,6 +26,7 @@ from fitness_assets.engine.session import start_spark
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
+from fitness_assets.orchestration.metrics import NAMESPACE
 from fitness_assets.registry import TABLES, table_of
 from fitness_assets.schema.rules import SetRule
 from fitness_assets.schema.table import Table
@@ -274,3 +277,19 @@ def sample_of(evaluation: dg.AssetCheckEvaluation | dg.AssetCheckResult) -> list
     shown = evaluation.metadata["sample"]
     assert isinstance(shown, dg.TableMetadataValue)
     return [dict(record.data) for record in shown.records]
+
+
+def measured(bucket: str, name: str, **dimensions: str) -> list[float]:
+    """The sums of a metric in the last hour."""
+    now = datetime.now(UTC)
+    names = [{"Name": key, "Value": value} for key, value in {"Bucket": bucket, **dimensions}.items()]
+    points = boto3.client("cloudwatch").get_metric_statistics(
+        Namespace=NAMESPACE,
+        MetricName=name,
+        Dimensions=names,  # pyright: ignore[reportArgumentType]
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=3_600,
+        Statistics=["Sum"],
+    )
+    return [point["Sum"] for point in points["Datapoints"]]

@@ -58,7 +58,9 @@ class _Ingested:
                 if styles.decide():
                     draft.discard()
                     draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
-            except (RefusedError, UnicodeError) as error:  # its dialect was told from all of its bytes
+            except (RefusedError, UnicodeError, pa.ArrowInvalid) as error:
+                if self.upload.is_unchanged():
+                    raise
                 raise OSError(f"it changed while it was read: {error}") from error
             if not self.upload.is_unchanged():
                 draft.discard()

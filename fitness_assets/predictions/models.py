@@ -167,7 +167,7 @@ def _missing(target: Target, past: Any, future: Any, rounds: list[_Round]) -> st
     """What is missing for a test, for people; empty if nothing is."""
     earlier, later = past["user_id"].nunique(), future["user_id"].nunique()
     if not earlier and not later:
-        return "no day has an outcome yet"
+        return f"no day has a known outcome ({target.source} was not logged, or not that many days later)"
     few = [
         f"{people} of {MIN_PEOPLE} people have {what}"
         for people, what in (

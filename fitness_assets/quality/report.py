@@ -6,7 +6,7 @@ Whatever comes from outside (people, files, reasons) reaches the page through th
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from importlib.resources import files
 from math import sqrt
 from typing import Any
@@ -16,11 +16,11 @@ from markupsafe import Markup
 
 from fitness_assets.quality import charts, thresholds
 from fitness_assets.quality.diagnostics import Finding
-from fitness_assets.quality.measures import Collected, Estimate, histogram, is_beyond, moments
+from fitness_assets.quality.measures import Collected, Estimate, histogram, is_beyond, moments, usual_difference
 from fitness_assets.quality.sums import DAY
 from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import BIN_WIDTH
-from fitness_assets.quality.verdicts import digits, to_mend, verdicts
+from fitness_assets.quality.verdicts import Verdict, advice, digits, to_mend, verdicts
 from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS, WEEKDAYS
 
 _NAMING = (
@@ -40,6 +40,17 @@ class _Chart:
     title: str
     svg: Markup
     text: str = ""
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One line of the table at the top: how far two people are apart here, and among real people."""
+
+    metric: str
+    verdict: str
+    yours: str
+    real: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -66,10 +77,14 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
     groups = [(name or FILE, [f for f in findings if f.metric == name]) for name in (None, *METRICS)]
     return template.render(
         overall=overall,
+        advice=advice(findings),
         metrics=metrics,
+        compared=[_compared(collected, one) for one in metrics],
         collected=collected,
+        span=_span(collected),
+        audited_on=datetime.now(UTC).date(),
         version=version,
-        mend=to_mend(findings),
+        mend=[(what, [*map(_subject, because)]) for what, because in to_mend(findings)],
         named=[f for f in findings if f.text and f.verdict == SUSPICIOUS and f.diagnostic.name in _NAMING],
         sections=[section for section in _sections(collected, findings) if section.charts],
         groups=[(name, rows) for name, rows in groups if rows],
@@ -81,7 +96,8 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
 def summary(collected: Collected, findings: Sequence[Finding]) -> str:
     """The verdicts and the main pictures as Markdown."""
     overall, *metrics = verdicts(findings)
-    lines = [f"# {overall.verdict.capitalize()}", "", overall.text, "", "| metric | verdict |", "|---|---|"]
+    lines = [f"# {overall.verdict.capitalize()}", "", f"**{advice(findings)}**", "", overall.text, ""]
+    lines += ["| metric | verdict |", "|---|---|"]
     lines += [f"| {one.scope} | {one.verdict} |" for one in metrics]
     draws = [draw for draw in (_between(findings), _day_to_day(findings)) if draw]
     if collected.person:
@@ -90,8 +106,31 @@ def summary(collected: Collected, findings: Sequence[Finding]) -> str:
         picture = base64.b64encode(charts.png(draws)).decode()
         lines += ["", f"![The main pictures of the report](data:image/png;base64,{picture})"]
     lines += ["", "## Before anybody decides on it", ""]
-    lines += [f"- {what}" for what, _ in to_mend(findings)] or ["- Nothing was found that has to be mended."]
+    lines += [f"- {what} ({_words(', '.join(f.scope for f in because))})" for what, because in to_mend(findings)] or [
+        "- Nothing was found that has to be corrected."
+    ]
     return "\n".join([*lines, "", "The whole report is `report.html` beside the version."]) + "\n"
+
+
+def _subject(finding: Finding) -> str:
+    """What an advice is about: a metric, a link, or the people and days of the file that were found."""
+    return finding.text.rstrip(".") if finding.scope == FILE else _words(finding.scope)
+
+
+def _compared(c: Collected, one: Verdict) -> _Compared:
+    unit = CLEAN_DAYS[one.scope].unit or ("points" if one.scope == "stress_level" else "")
+    yours, (real, source) = usual_difference(c.items.get(one.scope)), thresholds.REAL_DIFFERENCES[one.scope]
+
+    def said(value: float | None, otherwise: str) -> str:
+        return otherwise if value is None else f"{value:,.{0 if value >= 20 else 1}f} {unit}"
+
+    return _Compared(one.scope, one.verdict, said(yours, "not enough data"), said(real, "no reference"), source)
+
+
+def _span(c: Collected) -> str:
+    """The first and the last day of all uploads."""
+    days = [day for row in c.uploads for day in (row["first"], row["last"]) if day]
+    return f"{min(days)} to {max(days)}" if days else ""
 
 
 def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
@@ -102,7 +141,12 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             "what this data gives, with 99 % intervals.",
             [
                 *_maybe("Do people differ?", "share of variance between people", _between(findings), "between"),
-                *_maybe("Does a day know the day before?", "correlation within people", _day_to_day(findings), "lag"),
+                *_maybe(
+                    "Does a day know the day before?",
+                    "correlation with the day before, within people",
+                    _day_to_day(findings),
+                    "lag",
+                ),
                 *_maybe(
                     "Do metrics go together?", "correlation within people, same day", _links(findings), "links", 2.9
                 ),
@@ -112,7 +156,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
         ),
         _Section(
             "One person",
-            "The person with most weights. A body's weight drifts; drawn by lot, it jumps about.",
+            "The person with most weights. The weight of a body drifts slowly; random numbers jump.",
             [
                 _chart("Weight", _weight(c), "person-weight", f"User {c.person['user_id']}, kg, as far as a year."),
                 _chart("Steps", charts.line(*_course(c, "steps"), ""), "person-steps"),
@@ -128,7 +172,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             [
                 _chart(
                     _words(name),
-                    charts.histogram(before, after, BIN_WIDTH[name], _unit(name)),
+                    charts.histogram(before, after, BIN_WIDTH[name], _unit(name), name == "stress_level"),
                     f"hist-{name}",
                     _numbers(c, name),
                 )
@@ -155,9 +199,7 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             "Averages over people from gold/monthly_summary: trust these more than single days.",
             [
                 _chart(
-                    _words(name),
-                    charts.line([_month(row) for row in c.months], values, _unit(name), True),
-                    f"month-{name}",
+                    _words(name), charts.line([_month(row) for row in c.months], values, _unit(name)), f"month-{name}"
                 )
                 for name in ("share_logged", *METRICS)
                 if len(c.months) > 1 and set(values := _monthly(c, name)) != {None}
@@ -167,13 +209,22 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
             "What is missing",
             "How completely people log, and what the cleaning rules left out.",
             [
-                _chart(
-                    "Days logged between first and last",
-                    charts.columns(
-                        {f"{r['share']:.0%}": r["people"] for r in sorted(c.completeness, key=lambda r: r["share"])},
-                        "people",
-                    ),
-                    "complete",
+                *(
+                    [
+                        _chart(
+                            "Days logged between first and last",
+                            charts.columns(
+                                {
+                                    f"{r['share']:.0%}": r["people"]
+                                    for r in sorted(c.completeness, key=lambda r: r["share"])
+                                },
+                                "people",
+                            ),
+                            "complete",
+                        )
+                    ]
+                    if len(c.completeness) > 1  # a single bar says nothing
+                    else []
                 ),
                 *(
                     [
@@ -184,12 +235,12 @@ def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
                             height=2.6,
                         )
                     ]
-                    if c.rejected
+                    if len(c.rejected) > 1
                     else []
                 ),
                 *(
                     [_chart("Cells quarantined by column", charts.bars(dict(c.misfits), "cells", False), "misfits")]
-                    if c.misfits
+                    if len(c.misfits) > 1
                     else []
                 ),
             ]
@@ -217,11 +268,11 @@ def _estimates(findings: Sequence[Finding], name: str, real: dict[str, float], u
 
 
 def _between(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "people_differ", thresholds.FITBIT_BETWEEN, "share of variance between people")
+    return _estimates(findings, "people_differ", thresholds.FITBIT_BETWEEN, "share of variance")
 
 
 def _day_to_day(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "day_to_day", thresholds.FITBIT_DAY_TO_DAY, "correlation with the day before")
+    return _estimates(findings, "day_to_day", thresholds.FITBIT_DAY_TO_DAY, "correlation")
 
 
 def _links(findings: Sequence[Finding]) -> charts.Draw | None:
@@ -273,6 +324,10 @@ def _week(c: Collected, name: str) -> dict[str, float]:
     n = sum(part[0] for part in of.values())
     mean = sum(m * x for m, x, _ in of.values()) / n if n else 0
     return {WEEKDAYS[int(day)][:2]: (of[day][1] / mean - 1) * 100 for day in sorted(filter(None, of))} if mean else {}
+
+
+def _completeness(c: Collected) -> dict[str, float]:
+    return {f"{row['share']:.0%}": row["people"] for row in sorted(c.completeness, key=lambda row: row["share"])}
 
 
 def _monthly(c: Collected, name: str) -> list[float | None]:

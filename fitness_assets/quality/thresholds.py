@@ -16,12 +16,31 @@ FITBIT_DAY_TO_DAY = {"steps": 0.13, "sleep_hours": 0.03, "calories_burned": 0.15
 FITBIT_LINKS = {"calories_burned ~ steps": 0.81, "exercise_minutes ~ steps": 0.73, "sleep_hours ~ steps": -0.25}
 """Correlations within people in the Fitbit data."""
 
+REAL_DIFFERENCES: dict[str, tuple[float | None, str]] = {
+    "steps": (3_600, "33 people with Fitbit wristbands, 2016"),
+    "heart_rate_avg": (8.7, "resting heart rate of 92,457 adults: Quer et al., PLoS ONE 2020;15:e0227709"),
+    "sleep_hours": (1.15, "22 people with Fitbit wristbands, 2016"),
+    "calories_burned": (665, "33 people with Fitbit wristbands, 2016"),
+    "exercise_minutes": (34, "33 people with Fitbit wristbands, 2016"),
+    "stress_level": (None, "each survey asks in its own way, so there is no figure to compare with"),
+    "weight_kg": (19, "8 people with Fitbit scales, 2016"),
+    "bmi": (4.2, "8 people with Fitbit scales, 2016"),
+}
+"""How far the usual values of two people are apart on average, as `measures.usual_difference` has it, and whose.
+
+Where a source gives the standard deviation s between people (7.7 bpm), that is 2s/√π.
+"""
+
 FITBIT = "measured on the Fitbit data of Furberg et al. 2016 (33 people, 31 days, clean days only)"
 
 LEAP_KG, LONG_GAP_DAYS = 5.0, 30
 """Above these a person is named for a change of weight in a day, or for a gap."""
 ODD_HEIGHTS = 0.05
 """Above this share of days an upload is named for heights that no adult has."""
+
+COHORTS = 100
+FALSE_ALARMS = {"identical_stretch": 2}
+"""How many of these cohorts a diagnostic was in doubt about (`fitness_assets_tests.tools.false_alarms`); else none."""
 
 INFINITY = float("inf")
 
@@ -69,6 +88,11 @@ class Diagnostic:
     suspicious: Bound | None = None
     generated: Bound | None = None
     either_sign: bool = False
+
+    @property
+    def false_alarms(self) -> str:
+        """How often it is in doubt about realistic data."""
+        return f"{FALSE_ALARMS.get(self.name, 0)} of {COHORTS} simulated cohorts with realistic devices"
 
     @property
     def threshold(self) -> str:
@@ -299,8 +323,8 @@ FLAT = Diagnostic(
     "Values that stay",
     "people",
     "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
-    "By the share of each person's other days that equal the day before, fewer than 0.01 such stretches are to be "
-    "expected in the whole file; at least 5 days.",
+    "By the share of each person's days that equal the day before, fewer than 0.01 such stretches are to be expected "
+    "in the whole file; at least 5 days.",
     "Treat the stretches named as not measured.",
     suspicious=Bound(high=0),
 )

@@ -164,8 +164,7 @@ class Arrivals(RuleBasedStateMachine):
         if what == "roll back" and lake.current > 0:
             lake.rolled_back.add(lake.current)
             lake.point(lake.current - 1)
-            pending = self.pending()
-            self.is_quiet = pending.new != () and pending.new == pending.held
+            self.is_quiet = self.is_held
         elif what == "withdraw" and lake.ledger.get(content) == "ingested":
             lake.publish(lake.ledger | {content: "withdrawn"})
             self.is_quiet &= self.state.is_cancelled or self.outcome == "cancelled"
@@ -185,7 +184,14 @@ class Arrivals(RuleBasedStateMachine):
         if not self.state.asked:
             self.run, self.outcome = None, None
         if text is not None:
-            self.is_quiet = self.is_unfinished = False  # without a cursor nobody knows how a run ended
+            self.is_unfinished = False  # without a cursor nobody knows how a run ended, but the lake knows a rollback
+            self.is_quiet = self.is_held
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a person rolled back bronze, and all that is new was in it."""
+        pending = self.pending()
+        return pending.new != () and pending.new == pending.held
 
     @property
     def listing(self) -> dict[str, str]:
@@ -235,7 +241,8 @@ class Arrivals(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Left in peace, every content that is there is ingested, tables follow, and then there is rest."""
-        if not self.is_quiet and self.state.failures <= len(DELAYS):
+        is_cancelled = self.state.is_cancelled or self.outcome == "cancelled"
+        if not self.is_quiet and not is_cancelled and self.state.failures <= len(DELAYS):
             self.let_runs_succeed()
             assert {content for content, _ in self.files.values()} <= set(self.lake.ledger)
             assert all(version == self.lake.current for version in self.lake.tables.values())

@@ -24,11 +24,11 @@ from fitness_assets.lake.s3 import S3Store
 from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import DELAYS, State
-from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors
+from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor
 from fitness_assets.registry import publish_group_of
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, looks, root_of
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, job_of, looks, measured, root_of
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:fitness"
 
@@ -311,21 +311,32 @@ def inbox(cloud) -> Inbox:
     return Inbox("fitness")
 
 
-def ended(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance, topic: str, lake: Lake) -> None:
-    """Have the sensors see the end of a run."""
-    success, failure = message_sensors(Listeners(topic, None, client))
-    sensor, kind = (success, "RUN_SUCCESS") if result.success else (failure, "RUN_FAILURE")
-    event = next(e for e in result.all_events if e.event_type_value == ("PIPELINE" + kind[3:]))
-    context = dg.build_run_status_sensor_context(
-        sensor.name, event, instance, result.dagster_run, resources={"lake": lake}
-    )
-    sensor(context if result.success else context.for_run_failure())
+class Telling:
+    """The sensor that sends messages, tick by tick."""
+
+    def __init__(self, instance: dg.DagsterInstance, lake: Lake, topic: str | None, bucket: str | None = None) -> None:
+        self.instance, self.lake, self.sensor = instance, lake, messages_sensor(Listeners(topic, bucket, client))
+        self.cursor = None
+        self.tick()  # says nothing of earlier runs
+
+    def tick(self) -> str:
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources={"lake": self.lake})
+        result = self.sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        return skipped(result)
 
 
-def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, lake, materialize, instance):
+@pytest.fixture
+def telling(instance, lake, inbox) -> Telling:
+    return Telling(instance, lake, inbox.arn)
+
+
+def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, telling, materialize):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n{GOOD_ROW.replace('8120', '8k')}\n")
     (raw / "line\nbreak.csv").write_text("not,an,upload\n1,2,3\n")
-    ended(materialize("group:bronze or group:silver"), instance, inbox.arn, lake)
+    materialize("group:bronze or group:silver")
+    telling.tick()
     (message,) = inbox.read()
     assert message["Subject"] == "fitness-assets: uploads ingested: 1, refused: 1, checks to look at: 1"
     assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
@@ -334,22 +345,88 @@ def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, lake
     assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
 
 
-def test_people_are_told_which_step_failed_and_why(inbox, raw, lake, materialize, instance):
+def test_people_are_told_which_step_failed_and_why(inbox, raw, telling, materialize):
     result = materialize("group:silver")
     assert "materialize bronze/logged_days first" in failure_of(result)
-    ended(result, instance, inbox.arn, lake)
+    telling.tick()
     (message,) = inbox.read()
     assert message["Subject"] == "fitness-assets: failed in silver"
     assert "materialize bronze/logged_days first" in message["Message"]
     assert f"/runs/{result.run_id}" in message["Message"]
 
 
-def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, lake, materialize, instance, monkeypatch):
+def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, telling, materialize, monkeypatch):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
     monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda path: 1 / 0)
-    ended(materialize("group:bronze"), instance, inbox.arn, lake)
+    materialize("group:bronze")
+    telling.tick()
     (message,) = inbox.read()
     assert "bronze: ZeroDivisionError: division by zero\n" in message["Message"]
+
+
+class TestMessagesWhileS3Fails:
+    @pytest.fixture
+    def told(self, bucket, inbox, instance, spark, monkeypatch):
+        """A run on a lake in a bucket, and the sensor that is to tell of it."""
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        there = Lake(S3Store(bucket, {}), lambda: spark)
+        graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=there)
+        telling = Telling(instance, there, inbox.arn, bucket.name)
+        bucket.put("raw/a.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
+
+        def run_bronze() -> bool:
+            job = job_of(graph, "group:bronze")
+            return job.execute_in_process(instance=instance, raise_on_error=False).success
+
+        return telling, run_bronze
+
+    def test_what_cannot_be_read_is_left_out_and_the_message_is_sent(self, told, cloud, bucket, inbox):
+        telling, run_bronze = told
+        assert run_bronze()
+        with cloud.faults(lambda request: 503 if bucket.name in request else None):
+            telling.tick()
+        (message,) = inbox.read()
+        assert message["Subject"].startswith("fitness-assets: uploads ingested: 0")
+        assert "not complete, because the lake could not be read: s3://" in message["Message"]
+        telling.tick()
+        assert inbox.read() == []
+
+    def test_a_run_that_s3_broke_is_a_failure_in_the_metrics(self, told, cloud, bucket, inbox):
+        telling, run_bronze = told
+        with cloud.faults(lambda request: 503 if bucket.name in request else None):
+            assert not run_bronze()
+            telling.tick()
+        assert measured(bucket.name, "RunFailures") == [1.0]
+        assert [message["Subject"] for message in inbox.read()] == ["fitness-assets: failed in bronze"]
+
+    def test_what_could_not_be_sent_is_sent_by_the_next_tick_once(self, told, cloud, bucket, inbox):
+        telling, run_bronze = told
+        assert run_bronze()
+        with cloud.faults(lambda request: 503 if request.startswith("POST") else None):
+            assert telling.tick() == "Runs told of: 0. To be sent again: 1."
+        assert inbox.read() == []
+        for _ in range(3):
+            telling.tick()
+        assert len(inbox.read()) == 1
+        assert measured(bucket.name, "RunFailures") == [0.0]
+
+    def test_metrics_that_are_refused_hold_up_no_message(self, told, monkeypatch, inbox):
+        telling, run_bronze = told
+        monkeypatch.setattr(metrics, "put", lambda *_: False)
+        for _ in range(2):
+            assert run_bronze()
+            telling.tick()
+            telling.tick()
+        assert len(inbox.read()) == 2, "one for each run"
+
+    def test_after_a_day_what_cannot_be_sent_holds_up_nothing(self, told, monkeypatch, inbox):
+        telling, run_bronze = told
+        assert run_bronze()
+        monkeypatch.setattr(messages, "send", lambda *_: False)
+        assert "again: 1" in telling.tick()
+        later = datetime.now(UTC).timestamp() + 86_500
+        monkeypatch.setattr("fitness_assets.orchestration.sensors.time.time", lambda: later)
+        assert telling.tick() == "Runs told of: 1."
 
 
 def test_a_message_on_thousands_of_uploads_says_as_much_as_is_sent(inbox, caplog):
@@ -417,6 +494,6 @@ def test_what_cannot_be_sent_is_logged_and_fails_nothing(arn, caplog, monkeypatc
         sent = messages.send(
             message, arn, lambda: boto3.client("sns", region_name="eu-central-1"), logging.getLogger("x")
         )
-    assert not sent
+    assert sent == (arn is None), "what is only logged is done"
     assert "the whole text" in caplog.text
     assert ("was not sent" in caplog.text) == (arn is not None)

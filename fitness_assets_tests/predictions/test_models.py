@@ -431,8 +431,8 @@ def test_too_little_data_is_said_and_nothing_is_made_up(case):
 @pytest.mark.parametrize(
     ("case", "missing"),
     [
-        ("no day", "no day has an outcome yet"),
-        ("no label", "no day has an outcome yet"),
+        ("no day", "no day has a known outcome (stress_level was not logged"),
+        ("no label", "no day has a known outcome (stress_level was not logged"),
         ("one label", "all days to learn from have the same outcome"),
         ("too few people", "19 of 20 people have earlier days to learn from and 19 of 20 people have later days"),
         ("too short", "0 of 20 people have later days to be tested on (more than 60 days after those learned from)"),

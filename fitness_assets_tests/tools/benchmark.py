@@ -27,7 +27,6 @@ from fitness_assets_tests.whole_runs import Server, free_port, listens
 ETL = "group:bronze or group:silver or (group:gold and not key:gold/fact_predictions)"
 SELECTIONS = {
     "ETL with its checks": ETL,
-    "ETL and audit": f"{ETL} or group:quality",
     "ETL and predictions": f"{ETL} or group:predictions or key:gold/fact_predictions",
     "whole graph": "*",
 }

@@ -17,7 +17,7 @@ from fitness_assets.settings import Settings
 from fitness_assets_tests.tools.planted import Planted, features
 
 SEEDS = 6
-STRENGTHS = {"sleep": (0.1, 0.2, 0.3), "weight": (0.25, 0.5, 1.0), "stress": (0.2, 0.3, 0.5)}
+STRENGTHS = {"sleep": (0.1, 0.2, 0.3), "weight": (0.1, 0.25, 0.5, 1.0), "stress": (0.2, 0.3, 0.5)}
 COHORTS = {
     "25 people, 180 days": (False, 25, 180),
     "25 people, 365 days": (False, 25, 365),
@@ -45,14 +45,14 @@ def signals() -> pd.DataFrame:
     for kind, strengths in STRENGTHS.items():
         for strength in strengths:
             for rounds in (False, True):
-                planted = [Planted(kind, strength, seed, rounds) for seed in range(SEEDS)]
+                planted = [Planted(kind, strength, seed, rounds) for seed in range(1, SEEDS + 1)]
                 made = features(spark, planted, max(people for r, people, _ in COHORTS.values() if r == rounds), 365)
                 for of, days in made.items():
                     for cohort, (in_rounds, people, length) in COHORTS.items():
                         if in_rounds == rounds:
                             found = _judge(of, _part(days, people, length, rounds))
                             rows.append((kind, strength, cohort, found.verdict == SKILL))
-                print(rows[-len(made) * len(COHORTS) :], file=sys.stderr, flush=True)  # noqa: T201
+                print(kind, strength, rounds, file=sys.stderr, flush=True)  # noqa: T201
     spark.stop()
     return pd.DataFrame(rows, columns=pd.Index(["kind", "strength", "cohort", "found"]))
 
