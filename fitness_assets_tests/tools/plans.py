@@ -45,9 +45,7 @@ def main(root: Path, times: int) -> None:
             "gold: monthly_summary": gold.monthly_summary(clean),
             "predictions: features": predictions.features(fact),
         }
-        click.echo(
-            "| query | tasks that read | exchanges | tasks after one | bytes read |\n|---|---|---|---|---|"
-        )
+        click.echo("| query | tasks that read | exchanges | tasks after one | bytes read |\n|---|---|---|---|---|")
         for name, query in queries.items():
             reads = {"silver": logged, "gold": clean, "predictions": fact}[name.split(":")[0]]
             plan, size = explained(query)
