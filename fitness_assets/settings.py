@@ -3,6 +3,7 @@
 Here belongs what a user may set and what it may be. Not here: Spark, AWS, or anything that is done with a setting.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -51,7 +52,7 @@ class Settings(BaseSettings):
     gold_prefix: str = Field(default="gold", description=_PREFIX_RULE)
     raw_path: str | None = Field(
         default=None,
-        description="a CSV, a folder of uploads, or a prefix such as s3://bucket/raw, with no table of the lake in it",
+        description="a CSV, a folder of uploads, or a prefix such as s3://bucket/raw, with neither tables of the lake nor DAGSTER_HOME in it",
     )
     glue_database: str | None = Field(
         default=None, pattern=r"^[a-z0-9_]{1,255}$", description="the name of a Glue database: a-z, 0-9 and _"
@@ -112,6 +113,8 @@ class Settings(BaseSettings):
         tables = [f"s3://{info.data.get('s3_bucket')}/{prefix}" for prefix in (*layers, *_OTHER_PREFIXES)]
         if info.data.get("storage_mode") == "s3" and path and _meets(path.rstrip("/"), tables):
             raise ValueError
+        if path and not path.startswith("s3://") and _holds_own_files(Path(path).resolve(), info):
+            raise ValueError
         return path
 
     @field_validator("spark")
@@ -165,6 +168,15 @@ class Settings(BaseSettings):
     def spark_properties(self) -> dict[str, str]:
         """``spark_conf`` as a mapping."""
         return _pairs(self.spark_conf)
+
+
+def _holds_own_files(path: Path, info: ValidationInfo) -> bool:
+    """Whether a folder holds tables of a local lake or Dagster's files, or lies among them."""
+    root, home = info.data.get("local_root"), os.environ.get("DAGSTER_HOME")
+    folders = [Path(home).resolve()] if home else []
+    if root and info.data.get("storage_mode") == "local":
+        folders += [root.resolve() / name for name in ("_versions", "bronze", "silver", "gold", *_OTHER_PREFIXES)]
+    return _meets(str(path).rstrip("/"), [str(folder) for folder in folders])
 
 
 def _meets(prefix: str, others: Iterable[str]) -> bool:
