@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -52,7 +53,8 @@ class Settings(BaseSettings):
     gold_prefix: str = Field(default="gold", description=_PREFIX_RULE)
     raw_path: str | None = Field(
         default=None,
-        description="a CSV, a folder of uploads, or a prefix such as s3://bucket/raw, with neither tables of the lake nor DAGSTER_HOME in it",
+        description="a CSV, a folder of uploads, or a prefix such as s3://bucket/raw, "
+        "with neither tables of the lake nor DAGSTER_HOME in it",
     )
     glue_database: str | None = Field(
         default=None, pattern=r"^[a-z0-9_]{1,255}$", description="the name of a Glue database: a-z, 0-9 and _"
@@ -190,6 +192,25 @@ def _pairs(text: str) -> dict[str, str]:
     if not all(key and value for key, value in properties.items()):
         raise ValueError
     return properties
+
+
+def require_runs_in_dagster_home() -> None:
+    """Make sure that runs are kept where the UI looks for them.
+
+    Raises:
+        SettingsError: if the instance's storage is relative, so that it follows the working directory.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    file = Path(home or "", "dagster.yaml")
+    if not home or not file.is_file() or Path(home).resolve() == Path.cwd():
+        return
+    config = yaml.safe_load(file.read_text()) or {}
+    folder = ((config.get("storage") or {}).get("sqlite") or {}).get("base_dir")
+    if isinstance(folder, str) and not Path(folder).is_absolute():
+        raise SettingsError(
+            f"{file} keeps runs in {folder} of the working directory {Path.cwd()}, where the UI may not find them: "
+            "remove the block storage from that file (runs are then in DAGSTER_HOME), or give an absolute path."
+        )
 
 
 def load_settings() -> Settings:

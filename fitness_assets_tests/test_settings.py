@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fitness_assets.settings import Settings, SettingsError, load_settings
+from fitness_assets.settings import Settings, SettingsError, load_settings, require_runs_in_dagster_home
 
 
 def test_nothing_has_to_be_configured():
@@ -165,3 +165,20 @@ def test_a_raw_path_that_holds_dagsters_own_files_is_refused(monkeypatch, tmp_pa
     monkeypatch.setenv("FITNESS_RAW_PATH", "uploads")
     with pytest.raises(SettingsError, match="DAGSTER_HOME in it"):
         load_settings()
+
+
+def test_runs_that_would_be_kept_where_nobody_looks_are_refused(monkeypatch, tmp_path, root):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text((root / "dagster.yaml").read_text())
+    require_runs_in_dagster_home()  # DAGSTER_HOME is unset
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with pytest.raises(SettingsError, match="remove the block storage from that file"):
+        require_runs_in_dagster_home()
+    monkeypatch.chdir(home)
+    require_runs_in_dagster_home()
+    monkeypatch.chdir(tmp_path)
+    (home / "dagster.yaml").write_text(f"storage: {{sqlite: {{base_dir: {tmp_path}}}}}")
+    require_runs_in_dagster_home()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    require_runs_in_dagster_home()
