@@ -1,4 +1,4 @@
-"""The lake's own commands: `python -m fitness_assets versions|rollback|dictionary|spark-server`."""
+"""The lake's own commands: `python -m fitness_assets versions|rollback|withdraw|restore|dictionary|spark-server`."""
 
 import os
 from collections.abc import Iterator
@@ -7,12 +7,17 @@ from typing import Any
 
 import click
 
+from fitness_assets.bronze import withdrawal
+from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.bronze.withdrawal import lost_by_rollback
 from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import connect_server, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.registry import page, publish_group_of
 from fitness_assets.settings import load_settings
+
+_FOLLOW = "Silver and all later tables follow with the next run; the sensor requests one if it is on."
 
 
 class _Key(click.ParamType):
@@ -77,8 +82,34 @@ def rollback(key: str, version: str) -> None:
     """Make VERSION of a table current again, together with the tables that were published with it."""
     tables = publish_group_of(key)
     with _plain_failures():
-        _lake().rollback(tables, version)
+        lake = _lake()
+        lost = lost_by_rollback(lake, version) if UPLOADS in tables and lake.current(UPLOADS) else []
+        lake.rollback(tables, version)
     click.echo(f"{', '.join(table.key for table in tables)}: version {version} is current")
+    if lost:
+        click.echo(f"Uploads that this version lacks ({len(lost)}); the next run ingests again those that are there:")
+        for row in lost:
+            click.echo(f"  {row['upload_id']}  {row['uri']}")
+        click.echo("To keep one out: python -m fitness_assets withdraw UPLOAD --reason WHY")
+
+
+@main.command()
+@click.argument("upload", metavar="UPLOAD")
+@click.option("--reason", required=True, help="Why; kept in the ledger.")
+def withdraw(upload: str, reason: str) -> None:
+    """Keep UPLOAD (an id or URI of the ledger) out of silver and all later tables; `restore` undoes this."""
+    with _plain_failures():
+        row = withdrawal.withdraw(_lake(), upload, reason)
+    click.echo(f"{row['upload_id']} ({row['uri']}) is withdrawn. {_FOLLOW}")
+
+
+@main.command()
+@click.argument("upload", metavar="UPLOAD")
+def restore(upload: str) -> None:
+    """Undo the withdrawal of UPLOAD (an id or URI of the ledger)."""
+    with _plain_failures():
+        row = withdrawal.restore(_lake(), upload)
+    click.echo(f"{row['upload_id']} ({row['uri']}) is no longer withdrawn. {_FOLLOW}")
 
 
 @main.command()

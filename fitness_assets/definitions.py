@@ -16,7 +16,7 @@ from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManag
 from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.orchestration.step_assets import Launch, step_assets
 from fitness_assets.schema.table import Table
-from fitness_assets.settings import Settings, load_settings
+from fitness_assets.settings import Settings, load_settings, require_runs_in_dagster_home
 
 
 def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
@@ -63,6 +63,7 @@ def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], Non
 
 def _defs() -> dg.Definitions:
     settings = load_settings()
+    require_runs_in_dagster_home()
     if settings.needs_java:
         require_java()
     return build_defs(settings)

@@ -6,7 +6,7 @@ from fitness_assets.bronze.tables import TABLES as BRONZE
 from fitness_assets.gold.tables import TABLES as GOLD
 from fitness_assets.predictions.tables import TABLES as PREDICTIONS
 from fitness_assets.quality.tables import TABLES as QUALITY
-from fitness_assets.schema.table import Column, Table
+from fitness_assets.schema.table import Column, Table, number_text
 from fitness_assets.silver.tables import TABLES as SILVER
 
 PUBLISH_GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY)
@@ -65,7 +65,7 @@ _CONSEQUENCE = {"blocking": "not published", "error": "error, published", "warni
 
 
 def _column_line(column: Column) -> str:
-    values = "{:g} to {:g}".format(*column.range) if column.range else ", ".join(column.allowed)
+    values = " to ".join(map(number_text, column.range)) if column.range else ", ".join(column.allowed)
     sources = ", ".join(f"`{source}`" for source in column.sources)
     nullable = "yes" if column.nullable else "no"
     cells = (f"`{column.name}`", column.type, column.unit or "", nullable, values, column.description, sources)

@@ -3,11 +3,13 @@
 Here belongs what a user may set and what it may be. Not here: Spark, AWS, or anything that is done with a setting.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+import yaml
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -51,7 +53,8 @@ class Settings(BaseSettings):
     gold_prefix: str = Field(default="gold", description=_PREFIX_RULE)
     raw_path: str | None = Field(
         default=None,
-        description="a CSV, a folder of uploads, or a prefix such as s3://bucket/raw, with no table of the lake in it",
+        description="a CSV, a folder of uploads, or a prefix such as s3://bucket/raw, "
+        "with neither tables of the lake nor DAGSTER_HOME in it",
     )
     glue_database: str | None = Field(
         default=None, pattern=r"^[a-z0-9_]{1,255}$", description="the name of a Glue database: a-z, 0-9 and _"
@@ -112,6 +115,8 @@ class Settings(BaseSettings):
         tables = [f"s3://{info.data.get('s3_bucket')}/{prefix}" for prefix in (*layers, *_OTHER_PREFIXES)]
         if info.data.get("storage_mode") == "s3" and path and _meets(path.rstrip("/"), tables):
             raise ValueError
+        if path and not path.startswith("s3://") and _holds_own_files(Path(path).resolve(), info):
+            raise ValueError
         return path
 
     @field_validator("spark")
@@ -167,6 +172,15 @@ class Settings(BaseSettings):
         return _pairs(self.spark_conf)
 
 
+def _holds_own_files(path: Path, info: ValidationInfo) -> bool:
+    """Whether a folder holds tables of a local lake or Dagster's files, or lies among them."""
+    root, home = info.data.get("local_root"), os.environ.get("DAGSTER_HOME")
+    folders = [Path(home).resolve()] if home else []
+    if root and info.data.get("storage_mode") == "local":
+        folders += [root.resolve() / name for name in ("_versions", "bronze", "silver", "gold", *_OTHER_PREFIXES)]
+    return _meets(str(path).rstrip("/"), [str(folder) for folder in folders])
+
+
 def _meets(prefix: str, others: Iterable[str]) -> bool:
     """Whether a prefix holds one of others or lies in one."""
     return any(f"{prefix}/".startswith(f"{other}/") or f"{other}/".startswith(f"{prefix}/") for other in others)
@@ -178,6 +192,25 @@ def _pairs(text: str) -> dict[str, str]:
     if not all(key and value for key, value in properties.items()):
         raise ValueError
     return properties
+
+
+def require_runs_in_dagster_home() -> None:
+    """Make sure that runs are kept where the UI looks for them.
+
+    Raises:
+        SettingsError: if the instance's storage is relative, so that it follows the working directory.
+    """
+    home = os.environ.get("DAGSTER_HOME")
+    file = Path(home or "", "dagster.yaml")
+    if not home or not file.is_file() or Path(home).resolve() == Path.cwd():
+        return
+    config = yaml.safe_load(file.read_text()) or {}
+    folder = ((config.get("storage") or {}).get("sqlite") or {}).get("base_dir")
+    if isinstance(folder, str) and not Path(folder).is_absolute():
+        raise SettingsError(
+            f"{file} keeps runs in {folder} of the working directory {Path.cwd()}, where the UI may not find them: "
+            "remove the block storage from that file (runs are then in DAGSTER_HOME), or give an absolute path."
+        )
 
 
 def load_settings() -> Settings:

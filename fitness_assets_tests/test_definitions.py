@@ -73,7 +73,7 @@ def test_both_ways_into_the_ui_open_the_same_module(root):
 
 def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reported_home(root):
     config = yaml.safe_load((root / "dagster.yaml").read_text())
-    assert not Path(config["storage"]["custom"]["config"]["base_dir"]).is_absolute()
+    assert not Path(config["storage"]["sqlite"]["base_dir"]).is_absolute()
     assert config["concurrency"]["runs"]["max_concurrent_runs"] == 1
     assert config["telemetry"]["enabled"] is False
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fitness_assets.settings import Settings, SettingsError, load_settings
+from fitness_assets.settings import Settings, SettingsError, load_settings, require_runs_in_dagster_home
 
 
 def test_nothing_has_to_be_configured():
@@ -122,7 +122,9 @@ def test_a_lake_in_a_bucket_needs_its_name(monkeypatch):
 def test_uploads_are_not_looked_for_where_tables_are_written(monkeypatch, path):
     for name, value in {"STORAGE_MODE": "s3", "S3_BUCKET": "lake", "RAW_PATH": path}.items():
         monkeypatch.setenv(f"FITNESS_{name}", value)
-    with pytest.raises(SettingsError, match=r"^FITNESS_RAW_PATH has to be .* with no table of the lake in it\.$"):
+    with pytest.raises(
+        SettingsError, match=r"^FITNESS_RAW_PATH has to be .* with neither tables .* nor DAGSTER_HOME in it\.$"
+    ):
         load_settings()
     for fine in ("s3://lake/raw/2024", "s3://lake/exports", "s3://lake-2", "year.csv"):
         monkeypatch.setenv("FITNESS_RAW_PATH", fine)
@@ -146,3 +148,37 @@ def test_a_bucket_that_is_named_for_later_leaves_the_lake_where_it_is(monkeypatc
     monkeypatch.setenv("FITNESS_S3_BUCKET", "lake")
     assert load_settings().lake_bucket is None
     assert load_settings().raw == "data/raw"
+
+
+@pytest.mark.parametrize("path", [".", "data", "data/", "data/quality", "data/bronze/uploads", "data/_versions", "/"])
+def test_a_local_raw_path_that_meets_the_tables_of_the_lake_is_refused(monkeypatch, path):
+    monkeypatch.setenv("FITNESS_RAW_PATH", path)
+    with pytest.raises(SettingsError, match=r"^FITNESS_RAW_PATH has to be "):
+        load_settings()
+    for fine in ("data/raw", "data/raw/2024", "uploads", "year.csv"):
+        monkeypatch.setenv("FITNESS_RAW_PATH", fine)
+        assert load_settings().raw == fine
+
+
+def test_a_raw_path_that_holds_dagsters_own_files_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "uploads" / "home"))
+    monkeypatch.setenv("FITNESS_RAW_PATH", "uploads")
+    with pytest.raises(SettingsError, match="DAGSTER_HOME in it"):
+        load_settings()
+
+
+def test_runs_that_would_be_kept_where_nobody_looks_are_refused(monkeypatch, tmp_path, root):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text((root / "dagster.yaml").read_text())
+    require_runs_in_dagster_home()  # DAGSTER_HOME is unset
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    with pytest.raises(SettingsError, match="remove the block storage from that file"):
+        require_runs_in_dagster_home()
+    monkeypatch.chdir(home)
+    require_runs_in_dagster_home()
+    monkeypatch.chdir(tmp_path)
+    (home / "dagster.yaml").write_text(f"storage: {{sqlite: {{base_dir: {tmp_path}}}}}")
+    require_runs_in_dagster_home()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    require_runs_in_dagster_home()

@@ -17,9 +17,6 @@ import fitness_assets
 PACKAGE = Path(fitness_assets.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
-BEING_REMOVED = {"orchestration/history.py"}
-"""Modules that still use private parts of Dagster."""
-
 
 def private_imports(source: str) -> Iterator[str]:
     """Imports of another package's private modules or names."""
@@ -46,9 +43,6 @@ def private_overrides(owner: type) -> Iterator[str]:
 @pytest.mark.parametrize("module", MODULES)
 def test_nothing_private_of_another_package_is_imported_or_overridden(module: str):
     found = [*private_imports((PACKAGE / module).read_text())]
-    if module in BEING_REMOVED:
-        assert found, f"remove {module} from BEING_REMOVED"
-        return
     assert found == []
     name = ".".join(("fitness_assets", *Path(module).with_suffix("").parts)).removesuffix(".__init__")
     if name.endswith("__main__"):

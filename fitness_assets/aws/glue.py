@@ -1,6 +1,6 @@
-"""Tables of a bucket in the Glue Data Catalog, where Athena, Redshift Spectrum and EMR look for them.
+"""Enters tables of a bucket in the Glue Data Catalog, where Athena, Redshift Spectrum and EMR look for them.
 
-A table's entry leads to its manifest, not to its files, so it is written again only to follow the dictionary.
+A table's entry leads to its manifest, not to its files, so only a change of the table's schema changes the entry.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,16 +18,16 @@ _FORMAT = {
 
 
 def register(tables: Sequence[Table], store: Store, database: str, client: Callable[[], Any]) -> None:
-    """Make or update the entries of some tables.
+    """Create or update the entries of some tables.
 
     Args:
-        tables: which; a table is entered under its name without the layer.
-        store: where they lie.
-        database: the Glue database, which has to be there.
+        tables: the tables; each is entered under its name without the layer.
+        store: where they are stored.
+        database: the Glue database; it has to exist.
         client: makes a boto3 client for Glue.
 
     Raises:
-        LakeError: saying what Glue answered.
+        LakeError: with the answer of Glue.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -36,7 +36,8 @@ def register(tables: Sequence[Table], store: Store, database: str, client: Calla
         for table in tables:
             entry = _entry(table, store)
             try:
-                glue.update_table(DatabaseName=database, TableInput=entry)
+                # Glue would keep every earlier entry as a version of the table; their number is limited.
+                glue.update_table(DatabaseName=database, TableInput=entry, SkipArchive=True)
             except glue.exceptions.EntityNotFoundException:
                 glue.create_table(DatabaseName=database, TableInput=entry)
     except (BotoCoreError, ClientError) as error:
@@ -62,4 +63,4 @@ def _entry(table: Table, store: Store) -> dict[str, Any]:
 
 
 def _comment(text: str) -> str:
-    return text if len(text) <= 255 else text[:254] + "…"  # Glue takes no longer ones
+    return text if len(text) <= 255 else text[:254] + "…"  # the limit of Glue

@@ -109,7 +109,7 @@ class Folder(Source):
             raise FileNotFoundError(
                 f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
             )
-        paths = sorted(path for path in self.path.rglob("*") if path.is_file())
+        paths = sorted(path for path in self.path.rglob("*") if path.is_file() and not _is_published(path))
         there = (self.stat(str(path)) for path in paths if _is_finished(path.relative_to(self.path).parts))
         return [found for found in there if found]  # one may be gone by now
 
@@ -214,6 +214,11 @@ def _file(path: Path) -> Found:
     modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
     fingerprint = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
     return Found(str(path), stat.st_size, modified_at, fingerprint, stat.st_ctime)
+
+
+def _is_published(path: Path) -> bool:
+    """Whether this is a link to a file of a version of a lake, such as a report."""
+    return path.is_symlink() and "_versions" in path.resolve().parts
 
 
 def _is_finished(names: Sequence[str]) -> bool:

@@ -96,9 +96,9 @@ UPLOADS = Table(
         Column(
             "status",
             "string",
-            "Whether its rows are in bronze.",
+            "Whether its rows are in bronze; those of a withdrawn upload are, but silver leaves them out.",
             "ingested",
-            allowed=("ingested", "refused"),
+            allowed=("ingested", "refused", "withdrawn"),
             nullable=False,
         ),
         Column(
@@ -107,6 +107,7 @@ UPLOADS = Table(
             "Why the upload as a whole was refused; empty when it was not.",
             "the header lacks the required column steps",
         ),
+        Column("withdrawal", "string", "Why a person withdrew the upload; empty otherwise.", "wrong person"),
         Column("rows_read", "bigint", "Rows below the header.", 365, "rows", nullable=False),
         Column("rows_typed", "bigint", "Rows in bronze/logged_days.", 360, "rows", nullable=False),
         Column("rows_quarantined", "bigint", "Rows in bronze/quarantine.", 5, "rows", nullable=False),

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame
 from fitness_assets.engine.rule_checks import check_version, contract_errors
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
-from fitness_assets.lake.version import CheckResult
+from fitness_assets.lake.version import CheckResult, VersionConflictError
 from fitness_assets.schema.table import CONTRACT, CONTRACT_DESCRIPTION, Table
 
 _MINUTE = 60.0  # seconds
@@ -103,9 +103,12 @@ def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all
 
     Raises:
         ContractError: if the columns of a frame differ from the table's declaration.
+        VersionConflictError: if another run published tables of one group while they were read.
     """
     step_run.lake.recover(tables)
-    staging = step_run.lake.stage(tables, step_run.lake.versions_of([*sources.values()]), step_run.run_id)
+    inputs = step_run.lake.versions_of([*sources.values()])
+    _require_one_version_of_each_group(inputs)
+    staging = step_run.lake.stage(tables, inputs, step_run.run_id)
     step_run.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
     try:
         with _progress(step_run.log, staging):
@@ -115,6 +118,19 @@ def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all
     finally:
         staging.clean_up()
     return staging
+
+
+def _require_one_version_of_each_group(inputs: Mapping[str, str]) -> None:
+    """Refuse inputs that were read before and after another run published their group; the tables of a layer are one.
+
+    Raises:
+        VersionConflictError: naming them; the step is tried again.
+    """
+    versions: dict[str, set[str]] = {}
+    for key, version in inputs.items():
+        versions.setdefault(key.partition("/")[0], set()).add(version)
+    if mixed := [f"{layer} ({', '.join(sorted(found))})" for layer, found in versions.items() if len(found) > 1]:
+        raise VersionConflictError(f"Another run published while inputs were read, versions: {', '.join(mixed)}.")
 
 
 @contextmanager

@@ -100,6 +100,7 @@ class LocalStore(Store):
         draft.write_bytes(content)
         _flush(draft)
         draft.replace(path)
+        _flush(path.parent)
 
     def publish_artifact(self, table: Table, version: str, name: str) -> None:
         """Link to the file."""
@@ -151,6 +152,10 @@ class LocalStore(Store):
             path.write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))
             _flush(path)
             added += path.stat().st_size
+        for path in (folder, *folder.parents):  # folders too, or a power cut may take the names of files
+            _flush(path)
+            if path == self.root:
+                break
         return added
 
     def discard(self, scratch: Path) -> None:
@@ -175,6 +180,8 @@ class LocalStore(Store):
         new = link.with_name(f".{link.name}.{uuid4().hex}")
         new.symlink_to(Path("..") / to.relative_to(self.root))
         new.replace(link)
+        _flush(link.parent)
+        _flush(link.parent.parent)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -186,6 +193,9 @@ class LocalStore(Store):
 
 
 def _flush(path: Path) -> None:
-    """Put a file on the disk itself, so that a power cut after publishing cannot empty it."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Write a file, or the names in a folder, to the disk, so that a power cut after publishing loses nothing."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Compares the uploads that are there with what the lake holds: what would a run have to do?
+"""Compares the uploads that are there with what the lake holds, to tell what a run would have to do.
 
 The content of an upload decides. A file that was touched, moved or copied has a new fingerprint, but the ledger may
 know its content. So a file of a size that the ledger knows is hashed, once per process.

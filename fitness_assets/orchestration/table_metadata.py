@@ -7,7 +7,7 @@ import dagster as dg
 
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
-from fitness_assets.schema.table import Column, Table
+from fitness_assets.schema.table import Column, Table, number_text
 
 _CELL_CHARACTERS = 300
 
@@ -81,5 +81,5 @@ def _cell(value: Any) -> str | int | float | bool | None:
 
 
 def _constraints(column: Column) -> list[str]:
-    constraints = [f"{column.range[0]:g} to {column.range[1]:g}"] if column.range else []
+    constraints = [" to ".join(map(number_text, column.range))] if column.range else []
     return constraints + ([f"one of {', '.join(column.allowed)}"] if column.allowed else [])

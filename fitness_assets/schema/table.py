@@ -179,6 +179,11 @@ class Table:
         return pa.schema([(c.name, types[c.type]) for c in self.columns])
 
 
+def number_text(value: float) -> str:
+    """A number with all its digits, for SQL and for people; a whole number has no decimals."""
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
 def range_rule(column: Column, severity: Severity = "blocking") -> Rule:
     """The rule that no value is outside the column's range. NaN breaks it, an empty cell does not."""
     if column.range is None:
@@ -187,8 +192,8 @@ def range_rule(column: Column, severity: Severity = "blocking") -> Rule:
     unit = f" {column.unit}" if column.unit else ""
     return Rule(
         f"{column.name}_range",
-        f"{column.name} is between {low:g} and {high:g}{unit}, both included.",
-        f"{column.name} IS NOT NULL AND NOT {column.name} BETWEEN {low:g} AND {high:g}",
+        f"{column.name} is between {number_text(low)} and {number_text(high)}{unit}, both included.",
+        f"{column.name} IS NOT NULL AND NOT {column.name} BETWEEN {number_text(low)} AND {number_text(high)}",
         {column.name: type(column.example)(high + 1)},
         severity,
         COLUMNS_CHECK,

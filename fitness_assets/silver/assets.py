@@ -1,6 +1,6 @@
 """When and where silver is made: one step judges the logged rows and writes both of its tables."""
 
-from fitness_assets.bronze.tables import LOGGED_DAYS
+from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
 from fitness_assets.lake.staging import Staging
 from fitness_assets.silver import transforms
@@ -10,8 +10,11 @@ from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
 def _make(step_run: StepRun, sources: Frames) -> Staging:
     def write_all(staging: Staging) -> None:
         inputs = staging.metadata[CLEAN_DAYS.key].inputs
-        logged = step_run.lake.metadata(LOGGED_DAYS, inputs[LOGGED_DAYS.key]).rows
-        judged = transforms.judge(sources[LOGGED_DAYS.key])
+        version = inputs[LOGGED_DAYS.key]  # also of the ledger: one publish group shares a version
+        logged = step_run.lake.metadata(LOGGED_DAYS, version).rows
+        ledger = step_run.lake.rows(UPLOADS, version)
+        withdrawn = [row["upload_id"] for row in ledger if row["status"] == "withdrawn"]
+        judged = transforms.judge(sources[LOGGED_DAYS.key], withdrawn)
         write(staging, CLEAN_DAYS, transforms.clean_days(judged))
         # Judging once more costs about what keeping every judged row would, and nothing where no row was left out.
         is_some_rejected = logged > staging.metadata[CLEAN_DAYS.key].rows

@@ -38,11 +38,13 @@ DUPLICATE = "duplicate"
 """Reason of a row that repeats an earlier row of the same upload exactly."""
 SUPERSEDED = "superseded"
 """Reason of a row for whose user and day a row was ingested later."""
+WITHDRAWN = "withdrawn"
+"""Reason of a row whose upload a person withdrew."""
 
 REJECTIONS = (*(range_rule(column) for column in RAW_COLUMNS if column.range), ZERO_STEPS, DATE_RANGE)
 """The second and third cleaning rule. Each is also the reason under which a rejected row is kept."""
 
-REASONS = (*(rule.name for rule in REJECTIONS), DUPLICATE, SUPERSEDED)
+REASONS = (*(rule.name for rule in REJECTIONS), DUPLICATE, SUPERSEDED, WITHDRAWN)
 """Every reason that a rejected row can have."""
 
 

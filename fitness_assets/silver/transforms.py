@@ -24,6 +24,7 @@ from fitness_assets.silver.tables import (
     REJECTIONS,
     SUPERSEDED,
     WEEKDAYS,
+    WITHDRAWN,
 )
 
 _RAW_NAMES = [column.name for column in RAW_COLUMNS]
@@ -38,16 +39,17 @@ _ROW = ["upload_id", "row_number"]
 _WINDOW_DAYS = 30
 
 
-def judge(logged_days: DataFrame) -> DataFrame:
+def judge(logged_days: DataFrame, withdrawn: Sequence[str] = ()) -> DataFrame:
     """Give every logged row its reasons for rejection.
 
     Args:
         logged_days: ``bronze/logged_days``.
+        withdrawn: ids of the uploads that a person withdrew.
 
     Returns:
         The same rows plus ``_day`` and ``_broken`` (0 for the row that is kept for its day).
     """
-    rows = _with_broken_rules(logged_days).withColumn(_DAY, F.unix_date("date"))
+    rows = _with_broken_rules(logged_days, withdrawn).withColumn(_DAY, F.unix_date("date"))
     # Few rows share their day with another row, and only these need to be compared.
     shared = rows.groupBy(_KEY).agg(F.count("*").alias("_rows")).where(F.col("_rows") > 1).select(_KEY)
     lost = _lost_rows(rows.join(shared, _KEY, "left_semi"))
@@ -79,9 +81,11 @@ def _row_hash() -> SparkColumn:
     return F.xxhash64(*names, *(F.isnull(name) for name in names))
 
 
-def _with_broken_rules(logged_days: DataFrame) -> DataFrame:
+def _with_broken_rules(logged_days: DataFrame, withdrawn: Sequence[str]) -> DataFrame:
     """The rows as they were, plus the cleaning rules that each breaks once negative values are 0."""
-    bits = (F.when(F.expr(rule.violated), _REASON_BITS[rule.name]).otherwise(0) for rule in REJECTIONS)
+    bits = [F.when(F.expr(rule.violated), _REASON_BITS[rule.name]).otherwise(0) for rule in REJECTIONS]
+    if withdrawn:
+        bits.append(F.when(F.col("upload_id").isin([*withdrawn]), _REASON_BITS[WITHDRAWN]).otherwise(0))
     others = [name for name in logged_days.columns if name not in _RAW_NAMES]
     return (
         logged_days.withColumn("_raw", F.struct(*_RAW_NAMES))

@@ -363,3 +363,14 @@ class TestPrefixes:
     def test_a_bucket_that_is_not_there_is_a_sentence(self, cloud):
         with pytest.raises(BucketError, match=r"^s3://no-such-bucket/raw/: .*NoSuchBucket"):
             Prefix(Bucket("no-such-bucket"), "raw").find()
+
+
+def test_what_a_lake_publishes_beside_its_tables_is_no_upload(tmp_path):
+    version = tmp_path / "_versions" / "quality" / "audit" / "000001.report.html"
+    version.parent.mkdir(parents=True)
+    version.write_text("<html>")
+    (tmp_path / "quality").mkdir()
+    (tmp_path / "quality" / "report.html").symlink_to(version)
+    (tmp_path / "real.csv").write_text("a")
+    (tmp_path / "linked.csv").symlink_to(tmp_path / "real.csv")
+    assert [Path(found.uri).name for found in Folder(tmp_path).find()] == ["linked.csv", "real.csv"]

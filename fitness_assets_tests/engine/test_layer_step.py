@@ -8,7 +8,8 @@ import pytest
 
 from fitness_assets.engine import layer_step as steps
 from fitness_assets.engine.layer_step import StepRun, stage, write
-from fitness_assets.gold.tables import DIM_DATE
+from fitness_assets.gold.tables import DIM_DATE, DIM_USER, FACT_DAILY
+from fitness_assets.lake.version import VersionConflictError
 from fitness_assets_tests.conftest import frame_of
 
 
@@ -54,3 +55,23 @@ def test_a_step_that_fails_says_no_more(lake, said):
     with pytest.raises(OSError, match="no space left"):
         stage(work(lake), [DIM_DATE], {}, write_all)
     assert not is_logging()
+
+
+def test_a_step_whose_inputs_mix_versions_of_one_publish_group_is_tried_again(lake):
+    """Another run publishes between the reading of two tables of one group."""
+    tables = [DIM_DATE, DIM_USER]
+
+    def publish():
+        def write_all(staging):
+            for table in tables:
+                write(staging, table, frame_of(lake.spark, table, [{}]))
+
+        lake.publish(stage(work(lake), tables, {}, write_all))
+
+    publish()
+    first = lake.read(DIM_DATE)
+    publish()
+    mixed = {DIM_DATE.key: first, DIM_USER.key: lake.read(DIM_USER)}
+    with pytest.raises(VersionConflictError, match=r"versions: gold \(000001, 000002\)\.$"):
+        stage(work(lake), [FACT_DAILY], mixed, lambda staging: None)
+    assert lake.versions(FACT_DAILY) == []

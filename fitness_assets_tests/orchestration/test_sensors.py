@@ -477,6 +477,17 @@ def test_metrics_that_cannot_be_sent_are_logged_and_fail_nothing(cloud, caplog, 
     assert "Metrics were not sent to CloudWatch" in caplog.text
 
 
+def test_glue_is_told_to_keep_no_earlier_entries(bucket, monkeypatch):
+    """The AWS of the tests keeps versions whatever it is told, so the request is looked at."""
+    glue, asked = client("glue"), []
+    glue.create_database(DatabaseInput={"Name": "versions"})
+    glue.meta.events.register("provide-client-params.glue.UpdateTable", lambda params, **_: asked.append(params))
+    table = publish_group_of("gold/dim_user")[0]
+    for _ in range(3):
+        register([table], S3Store(bucket, {}), "versions", lambda: glue)
+    assert [request["SkipArchive"] for request in asked] == [True, True, True]
+
+
 def test_tables_that_glue_does_not_take_are_published_all_the_same_and_a_sentence_says_so(bucket):
     table = publish_group_of("gold/dim_user")[0]
     with pytest.raises(LakeError, match=r"^gold/dim_user are published, but not in the Glue database nowhere: "):

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from fitness_assets.engine.rule_checks import broken_rows, contract_errors
 from fitness_assets.registry import TABLES, table_of
 from fitness_assets.schema.rules import Rule
-from fitness_assets.schema.table import Column, Table
+from fitness_assets.schema.table import Column, Table, range_rule
 from fitness_assets.silver.tables import REJECTIONS
 from fitness_assets_tests.conftest import arrow_of, frame_of
 
@@ -116,3 +116,12 @@ def test_a_file_made_in_python_and_one_made_by_spark_have_the_same_types(spark, 
     own = {pa.timestamp("us", tz="UTC"): pa.timestamp("ns")}
     for column in table.arrow_schema:
         assert stored.field(column.name).type in (column.type, own.get(column.type)), column.name
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0, 16_777_217, "0 AND 16777217"), (18.5, 1234567.25, "18.5 AND 1234567.25"), (-1e-7, 1e7, "-1e-07 AND 10000000")],
+)
+def test_a_range_keeps_all_its_digits(low, high, text):
+    column = Column("steps", "bigint", "Steps.", 1, range=(low, high))
+    assert f"BETWEEN {text}" in range_rule(column).violated

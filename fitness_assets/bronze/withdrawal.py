@@ -1,0 +1,109 @@
+"""Withdraws uploads: the ledger says so, with a reason, and silver leaves their rows out.
+
+Bronze keeps the rows, so a withdrawal can be undone. Each change is a new version of the ledger; it needs no engine.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
+from fitness_assets.engine.rule_checks import check_version
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.version import LakeError, TableMissingError, VersionConflictError
+
+Row = Mapping[str, Any]
+_NO_ROWS = {"rows_read": 0, "rows_typed": 0, "rows_quarantined": 0}
+
+
+def withdraw(lake: Lake, upload: str, reason: str) -> Row:
+    """Keep an upload out of silver and all later tables.
+
+    Args:
+        lake: the lake.
+        upload: its id or URI; the ledger knows it, or knew it before a rollback.
+        reason: stored in the ledger.
+
+    Returns:
+        The row of the ledger.
+
+    Raises:
+        LakeError: if no version of the ledger knows the upload.
+    """
+
+    def change(ledger: Sequence[Row]) -> tuple[Row, list[Row]]:
+        marks = {"status": "withdrawn", "withdrawal": reason}
+        if row := _find(ledger, upload):
+            withdrawn = {**row, **marks}
+            return withdrawn, [withdrawn if each is row else each for each in ledger]
+        for version in reversed(lake.versions(UPLOADS)):  # after a rollback, so that the upload does not come back
+            if row := _find(lake.rows(UPLOADS, version), upload):
+                withdrawn = {**row, **_NO_ROWS, **marks}
+                return withdrawn, [*ledger, withdrawn]
+        raise _unknown(ledger, upload)
+
+    return _publish(lake, change)
+
+
+def restore(lake: Lake, upload: str) -> Row:
+    """Undo a withdrawal.
+
+    Raises:
+        LakeError: if the upload is not withdrawn.
+    """
+
+    def change(ledger: Sequence[Row]) -> tuple[Row, list[Row]]:
+        row = _find([row for row in ledger if row["status"] == "withdrawn"], upload)
+        if row is None:
+            raise LakeError(f"{upload} is not withdrawn.")
+        if not row["rows_read"] and not row["refusal"]:  # bronze has none of its rows: the next run ingests it
+            return row, [each for each in ledger if each is not row]
+        restored = {**row, "status": "refused" if row["refusal"] else "ingested", "withdrawal": None}
+        return restored, [restored if each is row else each for each in ledger]
+
+    return _publish(lake, change)
+
+
+def lost_by_rollback(lake: Lake, version: str) -> list[Row]:
+    """The uploads that the current ledger knows and an earlier version of it does not: a run would ingest them again.
+
+    Raises:
+        LakeError: if there is no such version.
+    """
+    lake.metadata(UPLOADS, version)
+    kept = {row["upload_id"] for row in lake.rows(UPLOADS, version)}
+    return [row for row in lake.rows(UPLOADS) if row["upload_id"] not in kept and row["status"] != "withdrawn"]
+
+
+def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]]) -> Row:
+    lake.recover(TABLES)
+    version = lake.current(UPLOADS)
+    if version is None:
+        raise TableMissingError(f"{UPLOADS.key} does not exist yet: there is no upload to withdraw.")
+    changed, ledger = change(lake.rows(UPLOADS, version))
+    staging = lake.stage(TABLES, {}, "command line")
+    try:
+        if staging.parent != version:
+            raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile: try again.")
+        for table in (LOGGED_DAYS, QUARANTINE):
+            staging.write(table, None, append=True)
+        staging.write_rows(UPLOADS, ledger)
+        none = pa.array([], pa.string())
+        staging.run_inputs = {FOUND: pa.table({"upload_id": none}), UNREAD: pa.table({"uri": none, "reason": none})}
+        check_version(staging, [])
+        staging.commit()
+    finally:
+        staging.clean_up()
+    lake.publish(staging)
+    return changed
+
+
+def _find(ledger: Sequence[Row], upload: str) -> Row | None:
+    """The row of an upload by its id or, of several with one URI, the last one."""
+    return next((row for row in reversed(ledger) if upload in (row["upload_id"], row["uri"])), None)
+
+
+def _unknown(ledger: Sequence[Row], upload: str) -> LakeError:
+    known = ", ".join(f"{row['upload_id']} ({row['uri']})" for row in ledger[-5:])
+    return LakeError(f"The ledger knows no upload {upload}. The last ones are: {known}.")
