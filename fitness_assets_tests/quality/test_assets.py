@@ -8,10 +8,10 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.engine.duckdb_reader import reader
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.quality import thresholds
+from fitness_assets.quality.bounds import Bound, Diagnostic
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected, Estimate, collect
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.thresholds import Bound, Diagnostic
 from fitness_assets.quality.transforms import tally
 from fitness_assets.quality.verdicts import rows, to_mend, verdicts
 from fitness_assets_tests import devices, people

@@ -10,7 +10,9 @@ import pandas as pd
 
 from fitness_assets.engine.session import start_spark
 from fitness_assets.predictions import models
-from fitness_assets.predictions.models import Evaluation, evaluate, last_training_day
+from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.models import evaluate
+from fitness_assets.predictions.rounds import last_training_day
 from fitness_assets.predictions.tables import COVERAGE, SKILL, TARGETS
 from fitness_assets.predictions.transforms import ACTUALS, DAY
 from fitness_assets.settings import Settings
