@@ -1,17 +1,15 @@
-"""fitness_assets: daily fitness logs into tables that one can trust.
+"""fitness_assets: a Dagster asset graph that turns daily fitness logs into tables that you can trust.
 
-The rooms, in the order in which a row walks through them:
+The layers, in the order in which a row passes through them:
 
-* ``bronze``: uploads as they came, typed, nothing lost.
-* ``silver``: days cleaned by the analysts' rules and enriched over 30 calendar days.
+* ``bronze``: uploads as they came, typed; malformed rows in quarantine.
+* ``silver``: cleaned days, one row per user and day, with features over calendar days.
 * ``gold``: a star schema for queries.
-* ``predictions``: models, what they are worth, and what they say.
-* ``quality``: what all of it is worth, measured, with a report.
+* ``predictions``: models, how they were tested, and what they predict.
+* ``quality``: what the data is worth, measured, with a report.
 
-Each room is furnished alike: ``tables.py`` (what the data is), ``transforms.py`` (how it is made: pure functions on
-Spark frames; of ``quality``, questions to DuckDB), ``assets.py`` (when and where). The plumbing is beside them:
-``settings``, ``dictionary`` (with ``rules``), ``catalogue``, ``lake`` (with ``staging``, ``versions``, and ``stores``
-and ``s3_store`` under it), ``steps`` (with ``audits``, ``reader`` and ``layers``), ``io_managers``, ``checks``, ``job``
-and ``jobs``, ``resources``, ``history``, ``aws``, ``glue``, ``sensors`` (with ``arrivals``, ``messages`` and
-``metrics``), and ``definitions``, where everything is put together.
+Each layer has the same modules: ``tables.py`` (what the data is), ``transforms.py`` (how it is made) and ``assets.py``
+(the layer step that makes it). The other packages are ``schema`` (how tables are described), ``lake`` (versions of
+tables), ``engine`` (where Spark code runs, and how rules are checked), ``aws`` and ``orchestration`` (everything that
+uses Dagster). ``definitions`` puts it together. ``docs/architecture.md`` has the details.
 """

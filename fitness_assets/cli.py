@@ -90,7 +90,7 @@ def dictionary() -> None:
 @main.command()
 @click.option("--port", default=15002, show_default=True, type=click.IntRange(1024, 65535), help="Of 127.0.0.1.")
 def spark_server(port: int) -> None:
-    """Become a Spark Connect server, for runs with FITNESS_SPARK_REMOTE=sc://127.0.0.1:PORT."""
+    """Become a Spark Connect server, for runs with FITNESS_SPARK=sc://127.0.0.1:PORT."""
     require_java()
     command = connect_server(load_settings(), port)
     os.execv(command[0], command)  # noqa: S606, no shell is meant

@@ -1,4 +1,4 @@
-"""Every step of the graph for some settings, in the order in which a row walks through them."""
+"""The layer steps of the graph, upstream steps first."""
 
 from fitness_assets.bronze.assets import bronze_step
 from fitness_assets.engine.layer_step import LayerStep
@@ -10,5 +10,5 @@ from fitness_assets.silver.assets import STEP as SILVER
 
 
 def steps(settings: Settings) -> list[LayerStep]:
-    """The five steps of the graph."""
+    """The layer steps for some settings."""
     return [bronze_step(settings.raw), SILVER, GOLD, prediction_step(settings.training_rows), QUALITY]

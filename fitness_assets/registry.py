@@ -1,4 +1,4 @@
-"""All tables of the project in the order of the walk, and their page for analysts."""
+"""All tables of the project, upstream tables first, and the data dictionary page that describes them."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import TABLES as SILVER
 
 PUBLISH_GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY)
-"""Tables that one step writes share a version and are published and rolled back together."""
+"""The tables that one layer step writes. They share a version, and are published and rolled back together."""
 
 TABLES: tuple[Table, ...] = tuple(table for group in PUBLISH_GROUPS for table in group)
 
@@ -34,7 +34,7 @@ def table_of(key: str) -> Table:
 
 
 def page() -> str:
-    """The dictionary as Markdown, for analysts."""
+    """The data dictionary as Markdown, for analysts."""
     return "\n".join(_page_lines()) + "\n"
 
 
@@ -45,7 +45,10 @@ def _unknown(key: str) -> tuple[Table, ...]:
 def _page_lines() -> Iterator[str]:
     yield "# Data dictionary"
     yield ""
-    yield "Made from the tables' declarations by `python -m fitness_assets dictionary > docs/dictionary.md`."
+    yield (
+        "Generated from the declarations of the tables by `python -m fitness_assets dictionary > docs/dictionary.md`. "
+        "The column `check` names the check that reports a rule in the Dagster UI."
+    )
     for table in TABLES:
         yield from ("", f"## {table.key}", "", table.description, "")
         grain, key = table.grain.removeprefix("one "), ", ".join(f"`{name}`" for name in table.primary_key)
@@ -53,9 +56,9 @@ def _page_lines() -> Iterator[str]:
         yield from ("", "| column | type | unit | may be empty | values | meaning | made from | example |")
         yield "|---|---|---|---|---|---|---|---|"
         yield from map(_column_line, table.columns)
-        yield from ("", "| rule | if it fails | what holds |", "|---|---|---|")
-        for name, description, severity in table.checks:
-            yield f"| `{name}` | {_CONSEQUENCE[severity]} | {description} |"
+        yield from ("", "| rule | check | if it fails | what holds |", "|---|---|---|---|")
+        for rule in table.all_rules:
+            yield f"| `{rule.name}` | `{rule.check}` | {_CONSEQUENCE[rule.severity]} | {rule.description} |"
 
 
 _CONSEQUENCE = {"blocking": "not published", "error": "error, published", "warning": "warning, published"}

@@ -1,7 +1,7 @@
-"""Make a file like the public one, flaws included: `python -m fitness_assets.sample --users 50 --days 365 --seed 1`.
+"""Generate a file like the public one, and as flawed: `python -m fitness_assets.sample --users 50 --days 365 --seed 1`.
 
-Every measure is drawn by itself from a plausible distribution. Nothing follows from anything, so no model can have
-skill on it that its target's own definition does not leak; that is how the public file behaves, too.
+Each measure is drawn by itself from a plausible distribution, as in the public file. Measures do not depend on each
+other or on earlier days, so no model has skill on this data, except for what the definition of a target reveals.
 """
 
 import csv
@@ -16,7 +16,7 @@ from fitness_assets.bronze.tables import RAW_COLUMNS
 
 FIRST_DAY = date(2024, 1, 1)
 
-# How often each flaw occurs in a row, as the share of rows.
+# The share of rows with each flaw.
 GAP = 0.012
 REPEATED = 0.004
 NEGATIVE = 0.004
@@ -38,12 +38,12 @@ _UNPARSEABLE = ("n/a", "8,000", "--", "12:30", "NaN", "unknown")
 
 
 def rows(users: int, days: int, seed: int) -> Iterator[list[list[str]]]:
-    """The rows of one user after the other, in the order of the raw columns.
+    """Yield the rows of each user, as text cells in the order of the raw columns.
 
     Args:
-        users: how many people.
-        days: how many days from `FIRST_DAY` on.
-        seed: same seed, same rows.
+        users: the number of people.
+        days: the number of days, starting with `FIRST_DAY`.
+        seed: the same seed gives the same rows.
     """
     random = Random(seed)  # noqa: S311
     names = [column.name for column in RAW_COLUMNS]
@@ -84,7 +84,7 @@ def _days_of(user_id: str, days: int, random: Random) -> Iterator[dict[str, str]
 
 
 def _flaw(values: dict[str, str], random: Random) -> None:
-    """Give a row the flaws that the raw source is known for, each with its own small chance."""
+    """Add the known flaws of the raw source to a row, each with its own small probability."""
     if random.random() < NEGATIVE:
         name = random.choice(("steps", "exercise_minutes"))
         values[name] = f"-{values[name]}"
@@ -100,16 +100,16 @@ def _flaw(values: dict[str, str], random: Random) -> None:
 
 
 @click.command(help=__doc__)
-@click.option("--users", default=50, show_default=True, type=click.IntRange(1), help="How many people.")
-@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36_500), help="How many days.")
-@click.option("--seed", default=1, show_default=True, help="Same seed, same file.")
+@click.option("--users", default=50, show_default=True, type=click.IntRange(1), help="The number of people.")
+@click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36_500), help="The number of days.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same file.")
 @click.option(
     "--out", default="data/raw/sample.csv", show_default=True, type=click.Path(dir_okay=False, path_type=Path)
 )
 def main(users: int, days: int, seed: int, out: Path) -> None:
-    """Write the file, with a progress bar."""
+    """Write the file and show a progress bar."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}.part")  # a watcher of the folder never sees half a file
+    draft = out.with_name(f".{out.name}.part")  # the sensor ignores hidden files, so it never sees half a file
     count = 0
     with draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -62,26 +62,21 @@ class Settings(BaseSettings):
     sns_topic_arn: str | None = Field(
         default=None, pattern=r"^arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+$", description="the ARN of an SNS topic"
     )
-    spark_remote: str | None = Field(
-        default=None, pattern=r"^sc://\S+$", description="a Spark Connect URL such as sc://host:15002"
-    )
-    spark_master: str = Field(
-        default="local[*]",
-        pattern=r"^(local(\[(\*|[1-9]\d*)(,\d+)?\])?|(spark|k8s)://\S+|yarn)$",
-        description="a Spark master: local[*], local[4], spark://host:7077, k8s://https://host:6443 or yarn",
+    spark: str = Field(
+        default="sail",
+        pattern=r"^(sail|local(\[(\*|[1-9]\d*)(,\d+)?\])?|(spark|k8s|sc)://\S+|yarn"
+        r"|process|glue:[A-Za-z0-9_.-]+|emr-serverless:[0-9a-z]+)$",
+        description="'sail', local[*], spark://host:7077, yarn, k8s://https://host:6443, a Spark Connect URL such as "
+        "sc://host:15002, 'process' or, where FITNESS_STORAGE_MODE is s3, 'glue:JOB' or 'emr-serverless:APPLICATION'",
     )
     executor: Literal["in_process", "multiprocess"] = Field(
         default="in_process", description="'in_process' or 'multiprocess'"
     )
-    spark_jobs: str | None = Field(
-        default=None,
-        pattern=r"^(process|glue:[A-Za-z0-9_.-]+|emr-serverless:[0-9a-z]+)$",
-        description="'process' or, where FITNESS_STORAGE_MODE is s3, 'glue:JOB' or 'emr-serverless:APPLICATION'",
-    )
     emr_role_arn: str | None = Field(
         default=None,
         pattern=r"^arn:aws[\w-]*:iam::\d{12}:role/[A-Za-z0-9_+=,.@/-]+$",
-        description="the ARN of the role that jobs have on EMR Serverless, and set where FITNESS_SPARK_JOBS names one",
+        description="the ARN of the role of jobs on EMR Serverless, and set where FITNESS_SPARK is "
+        "emr-serverless:APPLICATION",
         validate_default=True,
     )
     spark_conf: str = Field(default="", description="Spark properties as key=value, separated by ';'")
@@ -119,17 +114,17 @@ class Settings(BaseSettings):
             raise ValueError
         return path
 
-    @field_validator("spark_jobs")
+    @field_validator("spark")
     @classmethod
-    def _where_its_tables_are(cls, jobs: str | None, info: ValidationInfo) -> str | None:
-        if jobs not in (None, "process") and info.data.get("storage_mode") != "s3":
+    def _jobs_read_a_bucket(cls, spark: str, info: ValidationInfo) -> str:
+        if spark.startswith(("glue:", "emr-serverless:")) and info.data.get("storage_mode") != "s3":
             raise ValueError
-        return jobs
+        return spark
 
     @field_validator("emr_role_arn")
     @classmethod
     def _with_a_role(cls, role: str | None, info: ValidationInfo) -> str | None:
-        if role is None and (info.data.get("spark_jobs") or "").startswith("emr-serverless:"):
+        if role is None and info.data.get("spark", "").startswith("emr-serverless:"):
             raise ValueError
         return role
 
@@ -138,6 +133,17 @@ class Settings(BaseSettings):
     def _key_value_pairs(cls, text: str) -> str:
         _pairs(text)
         return text
+
+    @property
+    def needs_java(self) -> bool:
+        """Whether Spark itself runs in this process: alone, or as the driver of a cluster."""
+        return self.spark.startswith(("local", "spark://", "k8s://", "yarn"))
+
+    @property
+    def job_service(self) -> str | None:
+        """Where each step runs as a job: ``process``, ``glue`` or ``emr-serverless``; None: in this process."""
+        service = self.spark.partition(":")[0]
+        return service if service in ("process", "glue", "emr-serverless") else None
 
     @property
     def lake_bucket(self) -> str | None:

@@ -1,4 +1,4 @@
-"""An AWS of the tests' own on loopback: S3, SNS, SQS, CloudWatch, Glue and IAM, with faults on request."""
+"""A simulated AWS on loopback: S3, SNS, SQS, CloudWatch, Glue and IAM (moto), which can inject faults."""
 
 import json
 import socket
@@ -14,18 +14,18 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 Fault = Literal[500, 503, "slow", "cut", "lost"]
-"""An error; an answer that takes its time; a connection that breaks before the request is carried out, or after."""
+"""A fault: an error status; a slow answer; a connection that breaks before (`cut`) or after (`lost`) the request."""
 
 _SLOW_SECONDS = 0.3
 
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Cloud:
-    """The server, in a thread of this process; it checks every signature, and what its user may do."""
+    """The server, in a thread of this process. It checks the signature and the permissions of every request."""
 
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -37,7 +37,7 @@ class Cloud:
             "iam", "us-east-1", endpoint_url=self._url, aws_access_key_id="any", aws_secret_access_key="any"
         )
         self._admin = self.user("admin", {"Action": "*", "Resource": "*"})
-        settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on
+        settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on, moto checks permissions
         self._iam = boto3.client("iam", "us-east-1", endpoint_url=self._url, **_arguments(self._admin))
 
     @property
@@ -45,7 +45,7 @@ class Cloud:
         return f"http://127.0.0.1:{self._server.port}"
 
     def user(self, name: str, *statements: dict[str, Any]) -> dict[str, str]:
-        """Make a user who may do what some statements of a policy say; returns variables with the user's key."""
+        """Create a user with the permissions in some policy statements; returns environment variables with its key."""
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow"} | statement for statement in statements]}
         self._iam.create_user(UserName=name)
         self._iam.put_user_policy(UserName=name, PolicyName="policy", PolicyDocument=json.dumps(policy))
@@ -54,7 +54,7 @@ class Cloud:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes boto3 and the SDK for Java come here, as the admin, and nowhere else."""
+        """Variables that make every AWS SDK send its requests to this server, as the admin."""
         return {
             "AWS_ENDPOINT_URL": self._url,
             **self._admin,
@@ -67,7 +67,7 @@ class Cloud:
 
     @contextmanager
     def faults(self, fault: Callable[[str], Fault | None]) -> Iterator[None]:
-        """Answer as ``fault`` says of each request (``PUT /bucket/key``) in this block; None: as always."""
+        """In this block, inject the fault that ``fault`` returns for a request (``PUT /bucket/key``), if any."""
         self._fault = fault
         try:
             yield
@@ -75,12 +75,14 @@ class Cloud:
             self._fault = lambda request: None
 
     def stop(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._server.shutdown()
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}".removesuffix("?")
         self.requests.append(request)
+        # A blank in a query may be written + or %20. S3 checks the signature of the second form, moto of what it got.
+        environ["QUERY_STRING"] = environ["QUERY_STRING"].replace("+", "%20")
         fault = self._fault(request)
         if fault in (500, 503):
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -100,7 +102,7 @@ def _arguments(key: dict[str, str]) -> dict[str, Any]:
 
 
 class Inbox:
-    """A topic, and the messages that were sent there."""
+    """An SNS topic, and the messages that were sent to it."""
 
     def __init__(self, name: str) -> None:
         self._sqs, sns = boto3.client("sqs"), boto3.client("sns")
@@ -110,7 +112,7 @@ class Inbox:
         sns.subscribe(TopicArn=self.arn, Protocol="sqs", Endpoint=queue["QueueArn"])
 
     def read(self) -> list[dict[str, str]]:
-        """Messages since the last reading."""
+        """The messages since the last call."""
         found = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages", [])
         for message in found:
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])

@@ -5,12 +5,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import boto3
 import dagster as dg
 import duckdb
 import pyarrow as pa
@@ -24,20 +26,12 @@ from fitness_assets.engine.session import start_spark
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
+from fitness_assets.orchestration.metrics import NAMESPACE
 from fitness_assets.registry import TABLES, table_of
 from fitness_assets.schema.rules import SetRule
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Cloud
-
-JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
-"""For little data: what Java would spend on its best code, or on verifying Spark's, is never earned back."""
-
-SPARK_CONF = (
-    "spark.sql.shuffle.partitions=2;spark.driver.memory=2g;"
-    f"spark.driver.extraJavaOptions={JAVA_OPTIONS};spark.executor.extraJavaOptions={JAVA_OPTIONS}"
-)
-"""For two processes on two cores."""
 
 EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
 """For tests of what holds of every lake."""
@@ -85,13 +79,9 @@ def bucket(cloud: Cloud) -> Bucket:
 
 
 @pytest.fixture(scope="session")
-def spark(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    settings = Settings(storage_mode="s3", s3_bucket="any", spark_master="local[2]", spark_conf=SPARK_CONF)
-    os.environ["PYSPARK_PYTHON"] = sys.executable  # rows that tests make go to Spark by way of it
-    # One process after the other: on a new machine the first one fetches what Spark needs for S3.
-    with (tmp_path_factory.getbasetemp().parent / "spark.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        session = start_spark(settings)
+def spark(cloud: Cloud) -> Iterator[SparkSession]:
+    """A session on Sail, the default engine; ``cloud`` comes first, because Sail finds S3 by environment variables."""
+    session = start_spark(Settings(storage_mode="s3", s3_bucket="any"))
     yield session
     session.stop()
 
@@ -282,8 +272,24 @@ def failure_of(result: dg.ExecuteInProcessResult) -> str:
     return " ".join(str(event.step_failure_data.error_display_string) for event in events)
 
 
-def sample_of(evaluation: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
+def sample_of(evaluation: dg.AssetCheckEvaluation | dg.AssetCheckResult) -> list[dict[str, Any]]:
     """The failing rows that a check shows."""
     shown = evaluation.metadata["sample"]
     assert isinstance(shown, dg.TableMetadataValue)
     return [dict(record.data) for record in shown.records]
+
+
+def measured(bucket: str, name: str, **dimensions: str) -> list[float]:
+    """The sums of a metric in the last hour."""
+    now = datetime.now(UTC)
+    names = [{"Name": key, "Value": value} for key, value in {"Bucket": bucket, **dimensions}.items()]
+    points = boto3.client("cloudwatch").get_metric_statistics(
+        Namespace=NAMESPACE,
+        MetricName=name,
+        Dimensions=names,  # pyright: ignore[reportArgumentType]
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(minutes=1),
+        Period=3_600,
+        Statistics=["Sum"],
+    )
+    return [point["Sum"] for point in points["Datapoints"]]

@@ -1,4 +1,4 @@
-"""Made-up days, and what the contract says of them over time, computed slowly and obviously."""
+"""Generates days, and computes the features over time by simple, slow code as a reference for Spark's results."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -16,7 +16,7 @@ OVER_TIME = (
 def good_days(
     users: Iterable[str], first: date, days: int, seed: int, gaps: float = 0, empty: float = 0
 ) -> list[dict[str, Any]]:
-    """Rows that break no cleaning rule; a share ``gaps`` of days is missing, a share ``empty`` of cells is null."""
+    """Rows that break no cleaning rule. The share ``gaps`` of days is missing, the share ``empty`` of cells is null."""
     rng = np.random.default_rng(seed)
 
     def maybe(value: Any) -> Any:
@@ -42,7 +42,7 @@ def good_days(
 
 
 def over_time(clean: pd.DataFrame) -> dict[tuple[str, date], dict[str, Any]]:
-    """Every column of ``OVER_TIME`` for every user and day, looked up day by day; what is not known is None."""
+    """Every column of ``OVER_TIME`` for every user and day, by looking up single days. Unknown values are None."""
     rows = {(row["user_id"], row["date"]): row for row in clean.astype(object).to_dict("records")}
 
     def cell(user: str, day: date, name: str) -> Any:
@@ -77,10 +77,10 @@ def over_time(clean: pd.DataFrame) -> dict[tuple[str, date], dict[str, Any]]:
 
 
 def row_windows(days: pd.DataFrame) -> pd.DataFrame:
-    """Every column of ``OVER_TIME`` by plain windows over rows; right only where no day and no cell is missing.
+    """Every column of ``OVER_TIME`` by windows over rows. Correct only if no day and no cell is missing.
 
     Args:
-        days: by user and date, in this order.
+        days: clean days, sorted by user and date.
     """
     by_user = days.groupby("user_id")
     mean_of = {

@@ -1,4 +1,4 @@
-"""Made-up days of people who are alike to real ones in what the quality audit asks, and faults planted in them."""
+"""Generates days of people who resemble real people in everything that the quality audit measures, and adds faults."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -22,7 +22,7 @@ USERS, DAYS = 30, 150
 
 
 def plausible() -> pd.DataFrame:
-    """Days in the raw contract's columns: habits, a week, bodies that change slowly, and links between all of it."""
+    """Days with the raw columns: people and weekends differ, bodies change slowly, measures depend on each other."""
     rng = np.random.default_rng(5)
     shape = (USERS, DAYS)
     weekend = np.array([(FIRST_DAY + timedelta(day)).weekday() >= 5 for day in range(DAYS)])
@@ -68,7 +68,7 @@ def plausible() -> pd.DataFrame:
 
 
 def with_planted_faults(days: pd.DataFrame) -> pd.DataFrame:
-    """A few people and days go wrong; most do not."""
+    """The same days with faults of a few people on a few days."""
     days = days.copy()
     day = days.groupby("user_id").cumcount()
     days.loc[(days.user_id == "03") & (day >= 60), "weight_kg"] += 8
@@ -84,7 +84,7 @@ def with_planted_faults(days: pd.DataFrame) -> pd.DataFrame:
 
 
 def careless(days: pd.DataFrame) -> pd.DataFrame:
-    """A file that was badly kept as a whole: gaps, empty cells, zeros, decimals, other units from May on."""
+    """The same days, carelessly recorded: gaps, empty cells, zeros, rounded values, and other units from May on."""
     rng = np.random.default_rng(6)
     days = days.copy()
     days["steps"] = (days.steps / 1_000).round().clip(1) * 1_000
@@ -98,7 +98,7 @@ def careless(days: pd.DataFrame) -> pd.DataFrame:
 
 
 def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: int = 0) -> dict[str, pa.Table]:
-    """All that the audit reads, by key, made from raw days; each month from May on is an upload of its own."""
+    """The tables that the audit reads, by key, made from raw days. The days from May on are a second upload."""
     upload = np.where(pd.to_datetime(days.date) >= "2024-05-01", "may", "first")
     logged = days.assign(
         upload_id=upload, ingested_at=datetime(2026, 1, 1, tzinfo=UTC), row_number=np.arange(len(days)) + 1

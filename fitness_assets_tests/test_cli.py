@@ -124,7 +124,7 @@ def test_each_table_of_a_version_shows_its_own_rows(lake, monkeypatch):
     staging.write(DIM_USER, frame_of(lake.spark, DIM_USER, [{"user_id": user_id} for user_id in "abc"]))
     staging.write(DIM_DATE, frame_of(lake.spark, DIM_DATE, [{}]))
     staging.commit()
-    staging.publish()
+    lake.publish(staging)
     for key, rows in {"gold/dim_user": "3 rows", "gold/dim_date": "1 rows"}.items():
         assert f" {rows}  run run  current" in CliRunner().invoke(main, ["versions", key]).output
 

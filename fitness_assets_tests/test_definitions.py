@@ -1,11 +1,9 @@
 """The graph as Dagster sees it, and the command line as a user sees it."""
 
-import importlib
 import os
 import subprocess
 import sys
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,13 +11,10 @@ import pytest
 import yaml
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
-from fitness_assets import definitions
-from fitness_assets.gold.assets import STEP
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
-from fitness_assets.orchestration.io_manager import libraries, plain_failures
+from fitness_assets.orchestration.io_manager import plain_failures
 from fitness_assets.registry import TABLES
-from fitness_assets.schema.table import CONTRACT
 from fitness_assets_tests.conftest import failure_of
 
 
@@ -52,28 +47,7 @@ def test_the_fact_goes_stale_when_nothing_new_came_for_a_year_and_a_month(graph)
     assert specs["gold/fact_daily"].freshness_policy is not None
 
 
-def test_only_a_run_with_a_step_loads_what_that_step_needs(graph):
-    def needed(*keys):
-        selected = {dg.AssetKey(key.split("/")) for key in keys}
-        nodes = graph.resolve_job_def("all_tables").get_subset(asset_selection=selected).nodes
-        return {key for node in nodes for key in node.definition.required_resource_keys if "libraries" in key}
-
-    assert needed("bronze/uploads", "silver/clean_days", "gold/fact_daily") == set()
-    assert needed("gold/fact_daily", "gold/fact_predictions") == {"predictions_libraries"}
-    assert needed("gold/fact_daily", "quality/audit") == {"quality_libraries"}
-
-
-def test_what_a_step_needs_is_loaded_beside_the_steps_before_it(monkeypatch, tmp_path):
-    (tmp_path / "slow_library.py").write_text("import time; time.sleep(1); loaded = True")
-    monkeypatch.syspath_prepend(tmp_path)
-    step = replace(STEP, loads=["slow_library"])
-    libraries(step)(dg.build_init_resource_context())
-    assert not hasattr(sys.modules.get("slow_library"), "loaded"), "nobody waits for it"
-    assert importlib.import_module("slow_library").loaded
-    del sys.modules["slow_library"]
-
-
-def test_every_rule_is_a_check_and_blocks_if_it_says_so(graph):
+def test_a_check_of_the_ui_describes_each_of_its_rules_and_blocks_if_one_of_them_does(graph):
     checks = {
         (spec.asset_key.to_user_string(), spec.name): spec
         for asset in graph.assets or []
@@ -81,10 +55,14 @@ def test_every_rule_is_a_check_and_blocks_if_it_says_so(graph):
         for spec in asset.check_specs
     }
     for table in TABLES:
-        assert checks[table.key, CONTRACT].blocking
-        for rule in (*table.rules, *table.set_rules):
-            assert checks[table.key, rule.name].blocking == (rule.severity == "blocking")
-            assert checks[table.key, rule.name].description == rule.description
+        blocking = {rule.check for rule in table.all_rules if rule.severity == "blocking"}
+        assert "columns" in blocking
+        for rule in table.all_rules:
+            spec = checks[table.key, rule.check]
+            assert spec.blocking == (rule.check in blocking)
+            assert rule.description in (spec.description or "") or rule.check == "columns"
+            # Dagster stops later steps for every failure of a blocking check that is no warning.
+            assert rule.severity != "error" or not spec.blocking
 
 
 def test_both_ways_into_the_ui_open_the_same_module(root):
@@ -104,7 +82,10 @@ def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reporte
     ("variables", "sentence"),
     [
         ({"FITNESS_STORAGE_MODE": "floppy"}, "Error: FITNESS_STORAGE_MODE has to be 'local' or 's3'."),
-        ({"JAVA_HOME": "/nowhere"}, "Error: Spark needs Java 17 or later, but none was found in JAVA_HOME"),
+        (
+            {"FITNESS_SPARK": "local[*]", "JAVA_HOME": "/nowhere"},
+            "Error: Spark needs Java 17 or later, but none was found in JAVA_HOME",
+        ),
     ],
     ids=["wrong setting", "no Java"],
 )
@@ -122,7 +103,7 @@ def test_a_run_that_fails_with_a_sentence_shows_one_stack_trace(materialize):
 
 
 def test_a_server_that_is_gone_is_no_stack_trace_of_its_own():
-    with pytest.raises(dg.Failure, match="FITNESS_SPARK_REMOTE cannot be reached") as caught, plain_failures():
+    with pytest.raises(dg.Failure, match="FITNESS_SPARK cannot be reached") as caught, plain_failures():
         raise SparkConnectGrpcException("StatusCode.UNAVAILABLE")
     assert caught.value.__suppress_context__
     assert caught.value.__cause__ is None
@@ -138,36 +119,12 @@ def test_a_lake_that_cannot_be_written_to_names_its_variable(tmp_path):
         raise PermissionError(13, "Permission denied", "/lake")
 
 
-def test_loading_the_code_location_starts_no_spark(tmp_path):
+def test_loading_the_code_location_starts_no_engine(tmp_path):
     script = (
-        "import fitness_assets.definitions, pyspark.core.context as c; "
-        "print(len(fitness_assets.definitions.defs.resolve_all_asset_specs()), c.SparkContext._gateway)"
+        "import sys, fitness_assets.definitions as d, pyspark.core.context as c; "
+        "print(len(d.defs.resolve_all_asset_specs()), 'pysail' in sys.modules, c.SparkContext._gateway)"
     )
     found = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
     )
-    assert found.stdout.split() == [str(len(TABLES)), "None"]
-
-
-@pytest.mark.parametrize(
-    ("command", "variables", "starts"),
-    [
-        ("dagster asset materialize --select bronze", {}, True),
-        ("dg launch --job all_tables", {}, True),
-        ("__main__.py api execute_run {}", {}, True),
-        ("dagster asset list", {}, False),
-        ("dagster api grpc --port 4000", {}, False),
-        ("pytest", {}, False),
-        ("dagster asset materialize", {"FITNESS_EXECUTOR": "multiprocess"}, False),
-        ("dagster asset materialize", {"FITNESS_SPARK_JOBS": "process"}, False),
-        ("dagster asset materialize", {"FITNESS_SPARK_REMOTE": "sc://127.0.0.1"}, False),
-    ],
-)
-def test_spark_starts_while_a_run_is_planned_in_the_process_that_needs_it(monkeypatch, command, variables, starts):
-    started = []
-    monkeypatch.setattr(Lake, "start_spark", lambda lake: started.append(lake))
-    monkeypatch.setattr("sys.argv", command.split())
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    definitions._defs()
-    assert bool(started) is starts
+    assert found.stdout.split() == [str(len(TABLES)), "False", "None"]

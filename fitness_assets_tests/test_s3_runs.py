@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -22,12 +21,19 @@ from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.s3 import S3Store
-from fitness_assets.orchestration.metrics import NAMESPACE
 from fitness_assets.registry import TABLES
 from fitness_assets.silver.tables import REJECTED_DAYS
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import JAVA_OPTIONS, REFUSED, SPARK_CONF, new_bucket, published
-from fitness_assets_tests.whole_runs import Server, assert_same, environment, free_port, listens
+from fitness_assets_tests.conftest import REFUSED, measured, new_bucket, published
+from fitness_assets_tests.whole_runs import (
+    JAVA_OPTIONS,
+    SPARK_CONF,
+    Server,
+    assert_same,
+    environment,
+    free_port,
+    listens,
+)
 
 pytestmark = pytest.mark.deployment
 COMPUTE_LOGS = """
@@ -103,7 +109,7 @@ def deployed(cloud, sample, root, tmp_path_factory) -> Deployed:
     found = []
     with cluster(home / "cluster", **user) as (master, workers):
         spark_conf = f"{SPARK_CONF};spark.executor.memory=1g;spark.executor.cores=1"
-        more = {"FITNESS_SPARK_MASTER": master, "FITNESS_SPARK_CONF": spark_conf}
+        more = {"FITNESS_SPARK": master, "FITNESS_SPARK_CONF": spark_conf}
         daemon = Server(command, home, environment(**variables, **more))
         try:
             daemon.start(lambda: "silver/rejected_days: writing" in daemon.log.read_text())
@@ -116,22 +122,6 @@ def deployed(cloud, sample, root, tmp_path_factory) -> Deployed:
     (message,) = found
     lake = Lake(S3Store(bucket, {"gold": "gold tables"}), pytest.fail)
     return Deployed(bucket, lake, message, home, user)
-
-
-def measured(bucket: str, name: str, **dimensions: str) -> list[float]:
-    """The sums of a metric in the last hour."""
-    now = datetime.now(UTC)
-    names = [{"Name": key, "Value": value} for key, value in {"Bucket": bucket, **dimensions}.items()]
-    points = boto3.client("cloudwatch").get_metric_statistics(
-        Namespace=NAMESPACE,
-        MetricName=name,
-        Dimensions=names,  # pyright: ignore[reportArgumentType]
-        StartTime=now - timedelta(hours=1),
-        EndTime=now + timedelta(minutes=1),
-        Period=3_600,
-        Statistics=["Sum"],
-    )
-    return [point["Sum"] for point in points["Datapoints"]]
 
 
 def test_every_table_is_what_it_is_on_disk(deployed, reference):

@@ -9,7 +9,7 @@ def test_nothing_has_to_be_configured():
     settings = load_settings()
     assert settings.storage_mode == "local"
     assert settings.raw == "data/raw"
-    assert settings.spark_master == "local[*]"
+    assert settings.spark == "sail"
     assert settings.spark_properties == {}
     assert settings.training_rows == 20_000
 
@@ -20,11 +20,11 @@ def test_models_may_be_told_to_learn_from_as_few_as_a_thousand_rows(monkeypatch)
 
 
 def test_the_environment_wins_over_the_env_file(tmp_path, monkeypatch):
-    (tmp_path / ".env").write_text("FITNESS_LOCAL_ROOT=from_file\nFITNESS_SPARK_MASTER=local[1]\n")
+    (tmp_path / ".env").write_text("FITNESS_LOCAL_ROOT=from_file\nFITNESS_SPARK=local[1]\n")
     monkeypatch.setenv("FITNESS_LOCAL_ROOT", "from environment")
     settings = load_settings()
     assert settings.local_root == Path("from environment")
-    assert settings.spark_master == "local[1]"
+    assert settings.spark == "local[1]"
 
 
 def test_an_empty_variable_is_an_unset_one(monkeypatch):
@@ -38,10 +38,25 @@ def test_raw_path_takes_the_place_of_the_lakes_own_folder(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "master", ["local", "local[2]", "local[*,3]", "spark://one:7077,two:7077", "k8s://https://host:6443", "yarn"]
+    ("spark", "needs_java", "job_service"),
+    [
+        ("sail", False, None),
+        ("local", True, None),
+        ("local[2]", True, None),
+        ("local[*,3]", True, None),
+        ("spark://one:7077,two:7077", True, None),
+        ("k8s://https://host:6443", True, None),
+        ("yarn", True, None),
+        ("sc://host:15002/;token=a", False, None),
+        ("process", False, "process"),
+        ("glue:layers", False, "glue"),
+        ("emr-serverless:00f1", False, "emr-serverless"),
+    ],
 )
-def test_every_kind_of_spark_master_is_taken(master):
-    assert Settings(spark_master=master).spark_master == master
+def test_every_place_where_spark_code_may_run_is_accepted(spark, needs_java, job_service):
+    role = "arn:aws:iam::123456789012:role/jobs"
+    settings = Settings(storage_mode="s3", s3_bucket="lake", spark=spark, emr_role_arn=role)
+    assert (settings.spark, settings.needs_java, settings.job_service) == (spark, needs_java, job_service)
 
 
 def test_spark_properties_are_pairs_and_may_contain_equals_signs():
@@ -67,13 +82,13 @@ def test_spark_properties_are_pairs_and_may_contain_equals_signs():
         ("FITNESS_TRAINING_ROWS", "999", "a whole number of rows, at least 1000"),
         ("FITNESS_TRAINING_ROWS", "many", "a whole number of rows, at least 1000"),
         ("FITNESS_TRAINING_ROWS", "20000.5", "a whole number of rows, at least 1000"),
-        ("FITNESS_SPARK_REMOTE", "http://host", "sc://host:15002"),
-        ("FITNESS_SPARK_MASTER", "local [2]", "local[*]"),
-        ("FITNESS_SPARK_MASTER", "local[x]", "local[*]"),
-        ("FITNESS_SPARK_MASTER", "local[0]", "local[*]"),
-        ("FITNESS_SPARK_MASTER", "cluster", "spark://host:7077"),
-        ("FITNESS_SPARK_JOBS", "glue:layers", "where FITNESS_STORAGE_MODE is s3"),
-        ("FITNESS_SPARK_JOBS", "yarn", "'process' or"),
+        ("FITNESS_SPARK", "http://host", "sc://host:15002"),
+        ("FITNESS_SPARK", "sail2", "'sail'"),
+        ("FITNESS_SPARK", "local [2]", "local[*]"),
+        ("FITNESS_SPARK", "local[x]", "local[*]"),
+        ("FITNESS_SPARK", "local[0]", "local[*]"),
+        ("FITNESS_SPARK", "cluster", "spark://host:7077"),
+        ("FITNESS_SPARK", "glue:layers", "where FITNESS_STORAGE_MODE is s3"),
         ("FITNESS_EMR_ROLE_ARN", "admin", "the ARN of the role"),
         ("FITNESS_SPARK_CONF", "spark.hadoop.fs.s3a.secret.key", "key=value"),
     ],
@@ -115,14 +130,14 @@ def test_uploads_are_not_looked_for_where_tables_are_written(monkeypatch, path):
 
 
 def test_jobs_on_emr_serverless_need_a_role(monkeypatch):
-    lake = {"FITNESS_STORAGE_MODE": "s3", "FITNESS_S3_BUCKET": "lake", "FITNESS_SPARK_JOBS": "emr-serverless:00f1"}
+    lake = {"FITNESS_STORAGE_MODE": "s3", "FITNESS_S3_BUCKET": "lake", "FITNESS_SPARK": "emr-serverless:00f1"}
     for name, value in lake.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=r"^FITNESS_EMR_ROLE_ARN has to be the ARN of the role"):
         load_settings()
     monkeypatch.setenv("FITNESS_EMR_ROLE_ARN", "arn:aws:iam::123456789012:role/jobs")
-    assert load_settings().spark_jobs == "emr-serverless:00f1"
-    monkeypatch.setenv("FITNESS_SPARK_JOBS", "glue:layers")
+    assert load_settings().spark == "emr-serverless:00f1"
+    monkeypatch.setenv("FITNESS_SPARK", "glue:layers")
     monkeypatch.delenv("FITNESS_EMR_ROLE_ARN")
     assert load_settings().emr_role_arn is None
 

@@ -1,4 +1,4 @@
-"""What tests need that run the whole graph in processes of its own, against servers of their own on loopback."""
+"""Helpers for tests that run the whole graph in separate processes, with their own servers on loopback."""
 
 import os
 import signal
@@ -11,20 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from fitness_assets.lake.lake import Lake
-from fitness_assets_tests.conftest import SPARK_CONF, content, materialize_command
+from fitness_assets_tests.conftest import content, materialize_command
 
-SECONDS = 600  # of patience: three of these runs share two cores, which may be slow
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+"""For small data: Java neither compiles its best code nor verifies the classes of Spark."""
+
+SPARK_CONF = (
+    "spark.sql.shuffle.partitions=2;spark.driver.memory=2g;"
+    f"spark.driver.extraJavaOptions={JAVA_OPTIONS};spark.executor.extraJavaOptions={JAVA_OPTIONS}"
+)
+"""Properties of the Spark that tests start."""
+
+SECONDS = 600  # timeout: three such runs may share two slow cores
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of this process without its own settings, and some more; Spark starts no Python, and finds none."""
+    """This process's variables without settings of the project, plus ``more``. Spark must not need a Python worker."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_"))}
     ours = {"SPARK_LOCAL_IP": "127.0.0.1", "FITNESS_SPARK_CONF": SPARK_CONF, "PYSPARK_PYTHON": "/nowhere"}
     return kept | ours | more
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A free port of the loopback interface."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]
@@ -32,7 +41,7 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """A process that goes on until it is killed, with all that it started."""
+    """A process that runs until it is killed together with its child processes."""
 
     command: Sequence[str]
     folder: Path
@@ -41,11 +50,11 @@ class Server:
 
     @property
     def log(self) -> Path:
-        """What it prints."""
+        """The file with its output."""
         return self.folder / "log"
 
     def start(self, is_ready: Callable[[], Any]) -> None:
-        """Start it and wait until it is ready."""
+        """Start the process and wait until ``is_ready`` returns something true."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -54,12 +63,12 @@ class Server:
         self.wait_for(is_ready)
 
     def wait_for(self, what: Callable[[], Any]) -> None:
-        """Ask again until there is something."""
+        """Wait until ``what`` returns something true."""
         assert self.process
         wait_for(what, self.process, self.log)
 
     def kill(self) -> None:
-        """Kill it with everything that it started."""
+        """Kill the process and its child processes."""
         if self.process:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -67,24 +76,24 @@ class Server:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody listens on a port of loopback."""
+    """Whether a process listens on a port of the loopback interface."""
     with socket.socket() as asking:
         return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def wait_for(what: Callable[[], Any], process: subprocess.Popen, log: Path) -> Any:
-    """Ask again until there is something, or the process ends, or it takes too long."""
+    """Call ``what`` until it returns something true, and return that; fail if the process ends or the time is up."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
         if found := what():
             return found
-        assert process.poll() is None, f"it ended: {log.read_text()[-3000:]}"
+        assert process.poll() is None, f"the process ended: {log.read_text()[-3000:]}"
         time.sleep(0.5)
-    raise AssertionError(f"nothing came in {SECONDS} s: {log.read_text()[-3000:]}")
+    raise AssertionError(f"timeout after {SECONDS} s: {log.read_text()[-3000:]}")
 
 
 def materialize(folder: Path, **variables: str) -> tuple[subprocess.Popen, Path]:
-    """Start the main job in a folder; returns it and what it prints."""
+    """Start the main job in a folder; returns the process and the file with its output."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "run.log"
     with log.open("wb") as out:
@@ -95,7 +104,7 @@ def materialize(folder: Path, **variables: str) -> tuple[subprocess.Popen, Path]
 
 
 def assert_same(lake: Lake, reference: dict[str, list[tuple]]) -> None:
-    """Every table of a lake is that of the embedded run, content for content."""
+    """Assert that every table of a lake has the rows of the reference run."""
     for key, rows in reference.items():
         found = content(lake, key)
         assert found, f"{key} is empty"

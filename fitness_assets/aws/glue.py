@@ -6,7 +6,7 @@ A table's entry leads to its manifest, not to its files, so it is written again 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from fitness_assets.lake.local import Store
+from fitness_assets.lake.store import Store
 from fitness_assets.lake.version import LakeError
 from fitness_assets.schema.table import Table
 

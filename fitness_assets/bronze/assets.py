@@ -1,31 +1,19 @@
-"""When and where bronze is made: one step takes in every upload that the ledger does not know yet."""
+"""When and where bronze is made: one step ingests every upload that the ledger does not know yet."""
 
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from fitness_assets.bronze import transforms
-from fitness_assets.bronze.readers.csv import (
-    IrregularError,
-    Layout,
-    RefusedError,
-    read_cells,
-    read_rows,
-    require_name,
-    tell_dialect,
-)
-from fitness_assets.bronze.sources import Upload, identify, source_of
+from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
+from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.numbers import NumberStyles
+from fitness_assets.bronze.row_files import RowFiles
+from fitness_assets.bronze.sources import Hashes, Upload, identify, source_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
-from fitness_assets.engine.duckdb_reader import reader
 from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
 from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
@@ -33,67 +21,59 @@ from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
-_MOMENT = pa.timestamp("us", tz="UTC")
-_FEW = 1_000
-"""So many malformed_rows are looked up by their numbers; where there are more, Spark looks for them in all rows."""
-_STORED = "upload_id STRING, row_number BIGINT, line_number BIGINT, ingested_at TIMESTAMP"
+_HASHES = "hashes.json"  # sidecar of the ledger: content hashes that it does not hold
+_DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
+_HEADER_CHARACTERS = 2_000
 
 
 @dataclass
-class _Taken:
-    """What became of one new upload, and where its rows lie for Spark."""
+class _Ingested:
+    """What became of one new upload."""
 
     upload: Upload
     ingested_at: datetime
     rows_read: int = 0
     rows_quarantined: int = 0
     refusal: str | None = None
-    layout: Layout | None = None
-    is_regular: bool = True
-    stored: Path | None = None
+    dialect: Dialect | None = None
+    decimal_mark: str | None = None
+    warnings: list[str] = field(default_factory=list)
 
-    def store(self, path: Path) -> None:
-        """Stream the upload into a Parquet file: as cells where every line is a plain row, else as rows of text."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with self.upload.source.local_copy(self.upload.found, path.parent) as source:
+    def read(self, files: RowFiles) -> None:
+        """Cut the upload into rows of cells for the engine.
+
+        Raises:
+            OSError: if it cannot be read, or changes meanwhile; nothing of it is in ``files`` then.
+        """
+        with self.upload.source.local_copy(self.upload.found, files.folder) as path:
             try:
                 require_name(self.upload.found.uri)
-                dialect = tell_dialect(source)
+                dialect = tell_dialect(path, self.upload.found.text)
             except RefusedError as refused:
                 self.refusal = str(refused)
                 return
-            self.layout, self.stored = dialect.layout, path
+            styles = NumberStyles(dialect.header.delimiter)
             try:
-                self.rows_read = self._write(path, read_cells(source, dialect), dialect.header_line)
-            except IrregularError:
-                self.is_regular = False
-                self.rows_read = self._write(path, read_rows(source, dialect))
-
-    def _write(self, path: Path, batches: Iterator[pa.RecordBatch], header_line: int | None = None) -> int:
-        """Write batches with what names each row; returns how many rows there were."""
-        count, writer = 0, None
-        try:
-            for batch in batches:
-                numbers = range(count + 1, count + len(batch) + 1)
-                columns = {
-                    "upload_id": pa.repeat(self.upload.upload_id, len(batch)),
-                    "row_number": pa.array(numbers, pa.int64()),
-                    "ingested_at": pa.repeat(pa.scalar(self.ingested_at, _MOMENT), len(batch)),
-                }
-                if header_line is not None:
-                    columns["line_number"] = pa.array([header_line + number for number in numbers], pa.int64())
-                columns |= dict(zip(batch.schema.names, batch.columns, strict=True))
-                table = pa.table(columns)
-                writer = writer or pq.ParquetWriter(path, table.schema)
-                writer.write_table(table)
-                count += len(batch)
-        finally:
-            if writer:
-                writer.close()
-        return count
+                draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+                if styles.decide():
+                    draft.discard()
+                    draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+            except (RefusedError, UnicodeError, pa.ArrowInvalid) as error:
+                if self.upload.is_unchanged():
+                    raise
+                raise OSError(f"it changed while it was read: {error}") from error
+            if not self.upload.is_unchanged():
+                draft.discard()
+                raise OSError("it changed while it was read")
+            self.rows_read = draft.rows
+            files.keep(draft)
+        self.dialect, self.decimal_mark = dialect, styles.decimal_mark
+        empty = [] if self.rows_read else ["the file has a header and no rows"]
+        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty]
 
     def ledger_row(self) -> dict[str, Any]:
         """The upload's row of the ledger."""
+        dialect = self.dialect
         return {
             "upload_id": self.upload.upload_id,
             "content_sha256": self.upload.content_sha256,
@@ -104,6 +84,11 @@ class _Taken:
             "rows_read": self.rows_read,
             "rows_typed": self.rows_read - self.rows_quarantined,
             "rows_quarantined": self.rows_quarantined,
+            "encoding": dialect.encoding.label if dialect else None,
+            "delimiter": _DELIMITER_NAMES[dialect.header.delimiter] if dialect else None,
+            "decimal_mark": self.decimal_mark,
+            "header": dialect.header_text[:_HEADER_CHARACTERS] if dialect else None,
+            "warnings": self.warnings,
             "ingested_at": self.ingested_at,
         }
 
@@ -119,11 +104,11 @@ def bronze_step(raw: str) -> LayerStep:
         lake, sources = step_run.lake, step_run.uploads or [raw]
         lake.start_spark()
         version = lake.current(UPLOADS)
-        ledger = lake.rows(UPLOADS, version) if version else []
-        fingerprints = {(row["uri"], row["fingerprint"]): row["content_sha256"] for row in ledger}
+        ledger = sorted(lake.rows(UPLOADS, version), key=lambda row: row["ingested_at"]) if version else []
+        hashes = _known_hashes(lake, ledger, version)
         unread: dict[str, str] = {}
         found = identify(
-            [source_of(source, must_exist=bool(step_run.uploads)) for source in sources], fingerprints, unread
+            [source_of(source, must_exist=bool(step_run.uploads)) for source in sources], ledger, hashes, unread
         )
         if version is None and not found:
             missing = f"There is no upload in {', '.join(sources)}: put a CSV file there."
@@ -134,6 +119,8 @@ def bronze_step(raw: str) -> LayerStep:
         new = [upload for upload in found if upload.upload_id not in known]
         step_run.log.info(f"uploads found: {len(found)}, new: {len(new)}")
         if version and not new:
+            if hashes.have_changed:
+                lake.store.write_sidecar(UPLOADS, f"{version}.{_HASHES}", hashes.to_json().encode())
             return _audit_again(lake, found, unread)
 
         def write_all(staging: Staging) -> None:
@@ -141,17 +128,25 @@ def bronze_step(raw: str) -> LayerStep:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
             _ingest(step_run, staging, found, new, unread, last_ingested)
+            staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
 
         return stage(step_run, TABLES, {}, write_all)
 
     return LayerStep(TABLES, [], make)
 
 
+def _known_hashes(lake: Lake, ledger: Sequence[dict[str, Any]], version: str | None) -> Hashes:
+    """The content hashes of the ledger, and those that earlier runs kept beside it."""
+    name = f"{version}.{_HASHES}"
+    has_sidecar = version is not None and name in lake.attachments(UPLOADS, version)
+    return Hashes.of(ledger, lake.store.read_sidecar(UPLOADS, name) if has_sidecar else "{}")
+
+
 def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
     """Nothing is new: the current version stays, and its rules are asked again."""
     staging = lake.reopen(TABLES)
-    staging.run_inputs = _met(found, unread)
-    check_version(staging)
+    staging.run_inputs = _run_inputs(found, unread)
+    check_version(staging, [])
     return staging
 
 
@@ -166,88 +161,52 @@ def _ingest(
     """Read the new uploads and write the three tables; what the parent version holds is taken over as it is."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
-    taken: list[_Taken] = []
+    files, ingested = RowFiles(staging.scratch / "rows"), list[_Ingested]()
     for position, upload in enumerate(new):
         step_run.log.info(
             f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)"
         )
-        entry = _Taken(upload, first + timedelta(microseconds=position))
+        entry = _Ingested(upload, first + timedelta(microseconds=position))
         try:
-            entry.store(staging.scratch / "rows" / str(position))
-            reason = None if upload.is_unchanged() else "it changed while it was read"
+            entry.read(files)
         except OSError as error:
-            reason = str(error)
-        except (UnicodeError, EOFError, zlib.error) as error:  # its dialect was told from all of its bytes
-            reason = f"it changed while it was read: {error}"
-        if reason:
-            unread[upload.found.text] = reason
-            step_run.log.warning(f"{upload.found.text} is left out, a later run tries again: {reason}")
+            unread[upload.found.text] = str(error)
+            step_run.log.warning(f"{upload.found.text} is left out, a later run tries again: {error}")
             continue
         if entry.refusal:
             step_run.log.warning(f"{upload.found.text} was refused: {entry.refusal}.")
-        taken.append(entry)
+        ingested.append(entry)
 
-    LOGGED_DAYS.pandera_schema()  # pandera takes a while to load, and Spark is still starting
-    cells = _cells(staging, taken)
-    write(staging, LOGGED_DAYS, transforms.logged_days(cells) if cells else None, append=True)
-    rows_read, before = sum(entry.rows_read for entry in taken), _rows_of_parent(staging)
-    malformed_rows = rows_read - (staging.metadata[LOGGED_DAYS.key].rows - before)
-    quarantined = None
-    if cells and malformed_rows:
-        counts, numbers = _malformed_rows(staging, taken)
-        quarantined = transforms.quarantine(cells.where(F.col("row_number").isin(numbers)) if numbers else cells)
-        for entry in taken:
-            entry.rows_quarantined = counts.get(entry.upload.upload_id, 0)
-    write(staging, QUARANTINE, quarantined, append=True)
-    for entry in taken:
+    paths = [staging.share(path) for path in files.close()]
+    rows = step_run.lake.spark.read.schema(transforms.STORED).parquet(*paths) if paths else None
+    typed = transforms.typed(rows) if rows else None
+    write(staging, LOGGED_DAYS, transforms.logged_days(typed) if typed else None, append=True)
+    rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
+    has_malformed_rows = rows_read != staging.metadata[LOGGED_DAYS.key].rows - before
+    malformed_rows = transforms.quarantine(typed) if typed and has_malformed_rows else None
+    write(staging, QUARANTINE, malformed_rows, append=True)
+    quarantined = _rows_by_upload(staging) if has_malformed_rows else {}
+    for entry in ingested:
+        entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
         step_run.log.info(
             f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
-    staging.write_rows(UPLOADS, [entry.ledger_row() for entry in taken], append=True)
-    staging.run_inputs = _met(found, unread)
+    staging.write_rows(UPLOADS, [entry.ledger_row() for entry in ingested], append=True)
+    staging.run_inputs = _run_inputs(found, unread)
 
 
-def _cells(staging: Staging, taken: Sequence[_Taken]) -> DataFrame | None:
-    """The stored rows of all uploads as typed cells; uploads of one kind are read as one."""
-    kinds: dict[tuple[Layout, bool], list[str]] = {}
-    for entry in taken:
-        if entry.layout and entry.stored and entry.rows_read:
-            kinds.setdefault((entry.layout, entry.is_regular), []).append(staging.share(entry.stored))
-    frames = []
-    for (layout, is_regular), paths in kinds.items():
-        names = [f"c{position}" for position in range(len(layout.names))] if is_regular else ["text"]
-        schema = ", ".join([_STORED, *(f"{name} STRING" for name in names)])
-        rows = staging.lake.spark.read.schema(schema).parquet(*paths)
-        cells = transforms.assemble(rows, layout) if is_regular else transforms.parse(rows, layout)
-        frames.append(transforms.typed(cells))
-    return reduce(DataFrame.unionByName, frames) if frames else None
+def _rows_by_upload(staging: Staging) -> dict[str, int]:
+    """How many rows of each upload are in quarantine."""
+    column = staging.store.dataset(QUARANTINE, staging.version).to_table(columns=["upload_id"])["upload_id"]
+    return {count["values"]: count["counts"] for count in column.value_counts().to_pylist()}
 
 
-def _malformed_rows(staging: Staging, taken: Sequence[_Taken]) -> tuple[dict[str, int], list[int]]:
-    """How many rows of each upload did not become logged days; and their numbers, if they are few, else none."""
-    from pyarrow.dataset import dataset
-
-    columns = pa.schema({"upload_id": pa.string(), "row_number": pa.int64()})
-    stored = dataset([str(entry.stored) for entry in taken if entry.rows_read], schema=columns)
-    with reader(staging.lake.store, {LOGGED_DAYS.key: staging.version}, {"bronze/stored": stored}) as tables:
-        tables.execute(
-            """
-            CREATE TEMP TABLE malformed_rows AS
-            FROM stored ANTI JOIN (FROM logged_days WHERE upload_id IN (SELECT upload_id FROM stored))
-            USING (upload_id, row_number)
-            """
-        )
-        counts = tables.sql("SELECT upload_id, count(*) FROM malformed_rows GROUP BY upload_id").fetchall()
-        numbers = [number for (number,) in tables.execute("SELECT row_number FROM malformed_rows").fetchmany(_FEW + 1)]
-    return dict(counts), numbers if len(numbers) <= _FEW else []
-
-
-def _met(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Table]:
-    """What this run met, for the rules that ask of it alone."""
+def _run_inputs(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Table]:
+    """What this run found, for the rules that are only about that."""
     ids = pa.array([upload.upload_id for upload in found], pa.string())
     uris, reasons = (pa.array(texts, pa.string()) for texts in (unread.keys(), unread.values()))
     return {FOUND: pa.table({"upload_id": ids}), UNREAD: pa.table({"uri": uris, "reason": reasons})}
 
 
 def _rows_of_parent(staging: Staging) -> int:
-    return staging.lake.metadata(LOGGED_DAYS, staging.parent).rows if staging.parent else 0
+    return staging.store.metadata(LOGGED_DAYS, staging.parent).rows if staging.parent else 0

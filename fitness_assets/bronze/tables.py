@@ -1,4 +1,4 @@
-"""What bronze holds: the ledger of uploads, the typed rows, and the rows that did not fit.
+"""What bronze holds: the ledger of uploads, the typed rows, and the rows that do not fit.
 
 The ranges of the twelve raw columns are the analysts' cleaning rules. Bronze only reports how many rows are outside;
 silver rejects them.
@@ -18,7 +18,7 @@ _ROW_NUMBER = Column(
 _INGESTED_AT = Column(
     "ingested_at",
     "timestamp",
-    "When bronze took the upload in (UTC). Later is newer: no two uploads share the moment.",
+    "When bronze ingested the upload (UTC). Later is newer: no two uploads share the moment.",
     datetime(2024, 9, 7, 6, 0, tzinfo=UTC),
     nullable=False,
 )
@@ -28,7 +28,7 @@ RAW_COLUMNS = (
         "user_id", "string", "The person, as the source names them; may be longer than 64 bits.", "17", nullable=False
     ),
     Column("age", "int", "Age on that day, in whole years.", 42, "years", range=(18, 100)),
-    Column("gender", "string", "Gender as logged.", "F", allowed=("M", "F")),
+    Column("gender", "string", "Gender as logged: M or F. Another word is kept in extra.", "F", allowed=("M", "F")),
     Column("date", "date", "The day that was logged.", date(2024, 9, 6), nullable=False),
     Column("steps", "int", "Steps walked on the day.", 8120, "steps", range=(0, 50_000), nullable=False),
     Column("heart_rate_avg", "double", "Average heart rate of the day.", 71.5, "bpm", range=(30, 200)),
@@ -73,13 +73,13 @@ UPLOADS = Table(
         Column(
             "content_sha256",
             "string",
-            "SHA-256 of its bytes: the same bytes are one upload, whatever their name. Only a name that is refused"
-            " counts too, in upload_id.",
+            "SHA-256 of its bytes: the same bytes are one upload, whatever their name. In upload_id a name that is"
+            " refused counts too, and the upload before under the same name if known bytes were put back.",
             "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
             nullable=False,
         ),
-        Column("uri", "string", "Where it was when it was taken in.", "data/raw/sample.csv", nullable=False),
-        Column("size_bytes", "bigint", "Size as it lay there.", 21_251_871, "bytes", nullable=False),
+        Column("uri", "string", "Where it was when it was ingested.", "data/raw/sample.csv", nullable=False),
+        Column("size_bytes", "bigint", "Size as it was found.", 21_251_871, "bytes", nullable=False),
         Column(
             "modified_at",
             "timestamp",
@@ -90,8 +90,8 @@ UPLOADS = Table(
         Column(
             "fingerprint",
             "string",
-            "What changes whenever the upload does: the ETag of an S3 object, size and time of a file.",
-            "21251871 2024-09-07T00:00:00+00:00",
+            "What changes whenever the upload does: the ETag of an S3 object; size, times and inode of a file.",
+            "21251871 1725667200000000000 1725667201000000000 1311",
         ),
         Column(
             "status",
@@ -111,6 +111,28 @@ UPLOADS = Table(
         Column("rows_typed", "bigint", "Rows in bronze/logged_days.", 360, "rows", nullable=False),
         Column("rows_quarantined", "bigint", "Rows in bronze/quarantine.", 5, "rows", nullable=False),
         _INGESTED_AT,
+        Column("encoding", "string", "How its bytes were read as text; empty where it was refused.", "UTF-8"),
+        Column(
+            "delimiter",
+            "string",
+            "What stands between its cells; empty where it was refused.",
+            "semicolon",
+            allowed=("comma", "semicolon", "tab"),
+        ),
+        Column(
+            "decimal_mark",
+            "string",
+            "The decimal mark that its numbers prove; empty where they prove none.",
+            ".",
+            allowed=(".", ","),
+        ),
+        Column("header", "string", "The header as it was found, cut after 2,000 characters.", "user_id,date,steps"),
+        Column(
+            "warnings",
+            "array<string>",
+            "What a person should look at: columns that may be misnamed, a guessed encoding, bytes that were left out.",
+            ["'weight' looks like weight_kg: rename it"],
+        ),
     ),
     ("upload_id",),
     own_rules=(
@@ -123,7 +145,7 @@ UPLOADS = Table(
             " OR rows_quarantined != quarantine",
             sums=("rows_read", "rows_typed", "rows_quarantined"),
         ),
-        # Of the uploads that one run found, so that it passes again once the file is mended or gone.
+        # About the uploads that one run found, so that they pass again once the file is corrected or gone.
         SetRule(
             "no_refused_uploads",
             "No upload that this run found was refused.",
@@ -137,6 +159,22 @@ UPLOADS = Table(
             (UNREAD,),
             "FROM unread_uploads",
             "error",
+        ),
+        SetRule(
+            "rows_could_be_typed",
+            "Of each upload that this run found, at least half of the rows could be typed.",
+            ("bronze/uploads", FOUND),
+            "SELECT uri, rows_read, rows_typed, round(rows_typed / rows_read, 4) AS share_typed"
+            " FROM uploads SEMI JOIN found_uploads USING (upload_id)"
+            " WHERE status = 'ingested' AND rows_read > 0 AND 2 * rows_typed < rows_read",
+            "error",
+        ),
+        SetRule(
+            "no_upload_warnings",
+            "No upload that this run found has a warning, such as misnamed columns or a guessed encoding.",
+            ("bronze/uploads", FOUND),
+            "SELECT uri, unnest(warnings) AS warning FROM uploads SEMI JOIN found_uploads USING (upload_id)",
+            "warning",
         ),
     ),
 )
@@ -152,7 +190,7 @@ LOGGED_DAYS = Table(
         Column(
             "extra",
             "string",
-            "Columns beyond the raw contract, as JSON; empty when there are none.",
+            "Columns beyond the raw contract, and genders other than M and F, as JSON; empty when there are none.",
             '{"device": "watch"}',
         ),
         _INGESTED_AT,
@@ -165,6 +203,24 @@ LOGGED_DAYS = Table(
             "date > CAST(ingested_at AS DATE) + 1",
             {"date": date(2999, 1, 1)},
             "warning",
+        ),
+        SetRule(
+            "ids_differ_clearly",
+            "No two ids differ only in case, leading zeros or a .0 at the end: they may be one person.",
+            ("bronze/logged_days",),
+            "SELECT list(user_id ORDER BY user_id) AS user_ids FROM (SELECT DISTINCT user_id FROM logged_days)"
+            r" GROUP BY ltrim(regexp_replace(lower(user_id), '\.0+$', ''), '0') HAVING count(*) > 1",
+            "warning",
+            "user_ids",
+        ),
+        SetRule(
+            "ids_are_whole",
+            "No id looks like a number that a spreadsheet rounded (1.50396E+11): many people may share it.",
+            ("bronze/logged_days",),
+            "SELECT DISTINCT user_id FROM logged_days"
+            r" WHERE regexp_full_match(user_id, '[0-9]([.,][0-9]+)?[eE]\+?[0-9]{1,3}')",
+            "warning",
+            "user_ids",
         ),
     ),
     range_severity="warning",
@@ -195,4 +251,4 @@ QUARANTINE = Table(
 )
 
 TABLES = (LOGGED_DAYS, QUARANTINE, UPLOADS)
-"""Written by one step, the ledger last: an upload counts as taken in once the ledger says so."""
+"""Written by one step, the ledger last: an upload counts as ingested once the ledger says so."""

@@ -1,54 +1,58 @@
-"""Tables as DuckDB reads them: for questions with short answers, which Spark takes seconds to compile.
+"""Opens tables of the lake in DuckDB, for queries with small results: these take Spark seconds to plan.
 
-Here belongs how tables come before it, whatever is asked of them: rules (``audits.py``), which rows did not fit
-(``bronze``), what the data is worth (``quality``).
+The queries themselves are elsewhere: rules in ``rule_checks.py``, malformed rows in ``bronze``, diagnostics in
+``quality``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from fitness_assets.engine.memory import memory_bytes
 from fitness_assets.lake.local import Store
 from fitness_assets.lake.version import LakeError
-from fitness_assets.registry import table_of
 from fitness_assets.schema.rules import table_name
+from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
     import duckdb
 
-_CONFIG = {"memory_limit": "2GB", "autoload_known_extensions": False, "autoinstall_known_extensions": False}
-"""What the engine cannot hold in memory it writes to a temporary folder, and it fetches nothing."""
+_SHARE_OF_MEMORY = 0.2
+"""Of the machine or container; what exceeds it spills to a temporary folder."""
+_CONFIG = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
+"""DuckDB downloads no extension."""
 
 
 @contextmanager
 def reader(
-    store: Store, versions: Mapping[str, str], held: Mapping[str, Any] | None = None
+    store: Store, versions: Sequence[tuple[Table, str]], in_memory: Mapping[str, Any] | None = None
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """A connection that knows tables by their keys without the layer.
+    """Open a DuckDB connection in which each table has its name without the layer.
 
     Args:
-        store: where the tables lie.
-        versions: which version of which table, by key.
-        held: further tables: Arrow tables or datasets.
+        store: where the tables are stored.
+        versions: the tables to open, each with its version.
+        in_memory: further Arrow tables or datasets, by key (``layer/table``).
 
     Raises:
-        LakeError: if files cannot be read, or there is no room for what does not fit into memory.
+        LakeError: if files cannot be read, or the disk has no room for data that exceeds the memory limit.
     """
-    import duckdb  # a local lake is looked at without it
+    import duckdb  # imported here: commands that only list versions do not need it
 
-    tables = {key: store.dataset(table_of(key), version) for key, version in versions.items()}
+    tables = {table.key: store.dataset(table, version) for table, version in versions}
     with TemporaryDirectory() as folder:
         try:
-            with duckdb.connect(config=_CONFIG | {"temp_directory": folder}) as connection:
+            limits = {"memory_limit": f"{int(memory_bytes() * _SHARE_OF_MEMORY)}B", "temp_directory": folder}
+            with duckdb.connect(config=limits | _CONFIG) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
-                for key, rows in {**tables, **(held or {})}.items():
+                for key, rows in {**tables, **(in_memory or {})}.items():
                     connection.register(table_name(key), rows)
                 yield connection
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
             why = str(error).splitlines()[0]
             raise LakeError(
-                f"Tables could not be looked at: {why} What does not fit into memory is kept in {Path(folder).parent} "
-                "meanwhile: make room there, or set TMPDIR to another folder."
+                f"DuckDB could not read the tables: {why} It keeps data that exceeds its memory in "
+                f"{Path(folder).parent}: free disk space there, or set TMPDIR to another folder."
             ) from None

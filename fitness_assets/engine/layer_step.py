@@ -1,8 +1,7 @@
-"""What a step is, and what every step does, wherever it runs: in Dagster's process, or on somebody else's Spark.
+"""What a layer step is, and what every layer step does, in Dagster's process or in a job on another Spark.
 
-A step makes the tables of one layer as one version: it stages them, writes them, has them audited, and leaves
-publishing to whoever asked. Here belongs no Dagster (``io_managers.py`` makes assets of a step) and nothing of any one
-layer.
+A layer step makes the tables of one layer as one version: it stages, writes and checks them. The caller publishes the
+version. This module does not use Dagster (``orchestration/`` makes assets from steps) and knows no single layer.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +17,12 @@ from fitness_assets.engine.rule_checks import check_version, contract_errors
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import CheckResult
-from fitness_assets.registry import publish_group_of, table_of
-from fitness_assets.schema.table import CONTRACT, Table
+from fitness_assets.schema.table import CONTRACT, CONTRACT_DESCRIPTION, Table
 
 _MINUTE = 60.0  # seconds
 
 Frames = Mapping[str, DataFrame]
-"""Tables that a step reads, by key (``layer/table``)."""
+"""The tables that a step reads, by key (``layer/table``)."""
 
 
 @dataclass(frozen=True)
@@ -32,61 +30,66 @@ class StepRun:
     """One run of one step.
 
     Attributes:
-        lake: where the tables live.
-        run_id: of the Dagster run; kept in the audit.
-        log: for people.
-        uploads: places to look for uploads, instead of those of the settings; only bronze asks.
+        lake: the lake that holds the tables.
+        run_id: id of the Dagster run; stored in the version metadata.
+        log: the log of the run.
+        uploads: files, folders or S3 prefixes to read instead of the source in the settings; only bronze uses them.
+        reads: the tables that the step reads; rules may ask about them, too.
     """
 
     lake: Lake
     run_id: str
     log: Logger
     uploads: Sequence[str] = ()
+    reads: Sequence[Table] = ()
 
 
 @dataclass(frozen=True)
 class LayerStep:
-    """What makes some tables that are published together.
+    """Makes one publish group: tables that share a version and are published together.
 
     Attributes:
-        tables: what is made; the last one is published first.
-        reads: what it is made from; none for bronze, which reads uploads.
-        make: from the frames of ``reads``, by key, to a version that is written and audited, but not published.
-        made_from: tables by the key of what is made from them, where that is not all of ``reads``.
-        loads: modules that are imported only here, because they take a second or more.
+        tables: the tables that the step writes; the last one is published first.
+        reads: the tables that the step reads; none for bronze, which reads uploads.
+        make: turns the frames of ``reads`` into a version that is written and checked, but not published.
+        made_from: for a table that is made from other tables than ``reads``: those tables, by its key.
     """
 
     tables: Sequence[Table]
     reads: Sequence[Table]
     make: Callable[[StepRun, Frames], Staging]
     made_from: Mapping[str, Sequence[Table]] = field(default_factory=dict)
-    loads: Sequence[str] = ()
 
     @property
     def name(self) -> str:
-        """The layer that it makes."""
+        """The name of the layer, which is also the name of the step."""
         return self.tables[0].layer
 
 
 class ContractError(Exception):
-    """A frame has not the columns of its table; it is not even staged."""
+    """The columns of a frame differ from the table's declaration; nothing of the version is kept."""
 
     def __init__(self, table: Table, staging: Staging, errors: list[dict[str, Any]]) -> None:
         self.table = table
         self.metadata = staging.metadata[table.key]
-        self.result = CheckResult(CONTRACT, "blocking", "Columns are not those of the dictionary.", len(errors), errors)
+        self.metadata.check_results = [CheckResult(CONTRACT, "blocking", CONTRACT_DESCRIPTION, len(errors), errors)]
         what = "; ".join(error["error"] for error in errors)
         super().__init__(f"{table.key} breaks the rule {CONTRACT}: {what}. Nothing was published.")
 
 
-def read(lake: Lake, key: str) -> DataFrame:
-    """The current version of a table, once a publisher that was killed half-way has been followed up.
+def read(lake: Lake, table: Table, publish_group: Sequence[Table]) -> DataFrame:
+    """Read the current version of a table, after completing a publication that was interrupted.
+
+    Args:
+        lake: the lake that holds the table.
+        table: the table to read.
+        publish_group: the tables that are published together with it, itself included.
 
     Raises:
-        LakeError: if there is no such table yet.
+        LakeError: if the table does not exist yet.
     """
-    lake.recover(publish_group_of(key))
-    return lake.read(table_of(key))
+    lake.recover(publish_group)
+    return lake.read(table)
 
 
 def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all: Callable[[Staging], None]) -> Staging:
@@ -94,12 +97,12 @@ def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all
 
     Args:
         step_run: the run.
-        tables: what is written.
-        sources: what it is made from, as it was read from the lake.
-        write_all: writes every table to the staging.
+        tables: the tables to write.
+        sources: the frames that the version is made from, as the lake returned them.
+        write_all: writes every table to the staged version.
 
     Raises:
-        ContractError: if a frame has not the columns of its table.
+        ContractError: if the columns of a frame differ from the table's declaration.
     """
     step_run.lake.recover(tables)
     staging = step_run.lake.stage(tables, step_run.lake.versions_of([*sources.values()]), step_run.run_id)
@@ -107,7 +110,7 @@ def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all
     try:
         with _progress(step_run.log, staging):
             write_all(staging)
-            check_version(staging)
+            check_version(staging, step_run.reads)
         staging.commit()
     finally:
         staging.clean_up()
@@ -116,10 +119,10 @@ def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all
 
 @contextmanager
 def _progress(log: Logger, staging: Staging) -> Iterator[None]:
-    """Say every minute how far a version is; a large one takes many."""
+    """Log once a minute which tables are written; a large version takes many minutes."""
     ended = Event()
 
-    def say() -> None:
+    def log_progress() -> None:
         minutes = 0
         while not ended.wait(_MINUTE):
             minutes += 1
@@ -128,20 +131,20 @@ def _progress(log: Logger, staging: Staging) -> Iterator[None]:
             ]
             log.info(f"version {staging.version}, minute {minutes}: written so far {', '.join(written) or 'nothing'}")
 
-    speaker = Thread(target=say, daemon=True)
-    speaker.start()
+    thread = Thread(target=log_progress, name="progress", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
-        speaker.join()
+        thread.join()
 
 
 def write(staging: Staging, table: Table, frame: DataFrame | None, append: bool = False) -> None:
-    """Write the rows of one table (see `Staging.write`), if the frame has the columns of the dictionary.
+    """Write the rows of one table (see `Staging.write`), if the frame has the columns of the table's declaration.
 
     Raises:
-        ContractError: naming each column that is wrong.
+        ContractError: names each column that is wrong.
     """
     if frame is not None and (errors := contract_errors(table, frame)):
         raise ContractError(table, staging, errors)

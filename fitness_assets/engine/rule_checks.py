@@ -1,11 +1,11 @@
-"""What is asked of a staged version: every rule of its tables, counted, with some of the rows that break it.
+"""Checks every rule of a staged version: counts the failing rows and keeps some of them as a sample.
 
-Here belongs how rules become counts and samples; no rule of any one table, and no Dagster, so that a job on somebody
-else's Spark checks as well. Rules are asked of the staged files by DuckDB: another reader than the one that wrote them,
-and a quick one, where Spark takes seconds to compile a question.
+DuckDB reads the staged files for that: a second reader finds mistakes that the engine which wrote the files would
+repeat, and it answers in milliseconds. This module does not use Dagster, so a job on another Spark runs it as well.
 """
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
@@ -19,48 +19,48 @@ if TYPE_CHECKING:
     import duckdb
 
 Found = tuple[int, list[dict[str, Any]]]
-"""How many rows, or sets of rows, break a rule, and some of them."""
+"""How many rows (of a set rule: how many violations) fail a rule, and a sample of them."""
 
 _SAMPLE_ROWS = 5
 
 
 def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
-    """Where names, types and order of a frame are not those of the dictionary; judged from the schema alone."""
-    from pandera.config import ValidationDepth, config_context
-
-    with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):
-        validated: Any = table.pandera_schema().validate(frame)
-    errors = validated.pandera.errors
-    found = [
-        {"column": str(error["column"]), "error": str(error["error"])}
-        for kinds in errors.get("SCHEMA", {}).values()
-        for error in kinds
+    """Compare the columns of a frame with the table's declaration: names, types and order. No Spark job runs."""
+    expected = {column.name: column.type for column in table.columns}
+    found = {field.name: field.dataType.simpleString() for field in frame.schema}
+    errors = [{"column": name, "error": f"the column {name} is missing"} for name in expected if name not in found]
+    errors += [{"column": name, "error": f"there is no column {name}"} for name in found if name not in expected]
+    errors += [
+        {"column": name, "error": f"the column {name} has the type {found[name]}, not {type_}"}
+        for name, type_ in expected.items()
+        if found.get(name, type_) != type_
     ]
-    expected = [column.name for column in table.columns]
-    if not found and frame.columns != expected:
-        found = [{"column": table.key, "error": f"columns are in another order than {', '.join(expected)}"}]
-    return found
+    if not errors and frame.columns != [*expected]:
+        errors = [{"column": table.key, "error": f"the columns are not, in this order, {', '.join(expected)}"}]
+    return errors
 
 
-def check_version(staging: Staging) -> None:
-    """Fill in the check_results of a version of which every table is written."""
-    versions = {
-        **staging.metadata[staging.tables[-1].key].inputs,
-        **{table.key: staging.version for table in staging.tables},
-    }
-    asked = {
-        key for table in staging.tables for rule in table.set_rules for key in rule.tables
-    } - staging.run_inputs.keys()
-    with reader(staging.lake.store, {key: versions[key] for key in asked}, staging.run_inputs) as connection:
+def check_version(staging: Staging, reads: Sequence[Table]) -> None:
+    """Check every rule and store the check results in the metadata of a version whose tables are all written.
+
+    Args:
+        staging: the version.
+        reads: the tables that it was made from; rules may compare with them.
+    """
+    inputs = staging.metadata[staging.tables[-1].key].inputs
+    needed = {key for table in staging.tables for rule in table.set_rules for key in rule.tables}
+    versions = [(table, staging.version) for table in staging.tables]
+    versions += [(table, inputs[table.key]) for table in reads if table.key in needed]
+    with reader(staging.store, versions, staging.run_inputs) as connection:
         for table in staging.tables:
             found = {CONTRACT: (0, []), **broken_rows(connection, table), **broken_sets(connection, table)}
             staging.metadata[table.key].check_results = [
-                CheckResult(name, severity, says, *found[name]) for name, says, severity in table.checks
+                CheckResult(rule.name, rule.severity, rule.description, *found[rule.name]) for rule in table.all_rules
             ]
 
 
 def broken_rows(connection: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
-    """What each rule about single rows finds, by its name; all are counted in one pass."""
+    """The failures of each rule about single rows, by the rule's name; one pass counts all of them."""
     counts = ", ".join(f"count_if({rule.violated})" for rule in table.rules)
     (failed,) = connection.sql(f"SELECT {counts} FROM {table.name}").fetchall()
     return {
@@ -70,7 +70,7 @@ def broken_rows(connection: "duckdb.DuckDBPyConnection", table: Table) -> dict[s
 
 
 def broken_sets(connection: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, Found]:
-    """What each rule about rows together finds, by its name."""
+    """The violations of each rule about several rows, by the rule's name."""
     counts = {
         rule: connection.sql(f"SELECT count(*) FROM ({rule.violations})").fetchall()[0][0] for rule in table.set_rules
     }
@@ -81,4 +81,4 @@ def _found(connection: "duckdb.DuckDBPyConnection", violations: str, count: int)
     if not count:
         return 0, []
     some = connection.sql(f"SELECT to_json(row) FROM ({violations}) AS row LIMIT {_SAMPLE_ROWS}").fetchall()
-    return count, [json.loads(row, parse_constant=str) for (row,) in some]  # what is no number is no JSON either
+    return count, [json.loads(row, parse_constant=str) for (row,) in some]  # NaN, Infinity

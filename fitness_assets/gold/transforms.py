@@ -1,9 +1,10 @@
-"""How gold is made from clean days: projections, averages and a calendar without gaps."""
+"""Makes gold from clean days: projections, averages and a calendar without gaps."""
 
 from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from fitness_assets.engine.expressions import decimals, mean
 from fitness_assets.gold.tables import DIM_ACTIVITY, DIM_DATE, DIM_USER, FACT_DAILY, MONTHLY_SUMMARY, ROUNDED
 from fitness_assets.schema.table import Table
 from fitness_assets.silver.transforms import of_the_calendar
@@ -39,7 +40,7 @@ def dim_activity(clean_days: DataFrame) -> DataFrame:
 
 def fact_daily(clean_days: DataFrame) -> DataFrame:
     """Every clean day with its measures and features."""
-    rounded = {name: _two_decimals(F.col(name)) for name in ROUNDED}
+    rounded = {name: decimals(F.col(name), 2) for name in ROUNDED}
     return clean_days.withColumns({"date_key": F.expr(_DATE_KEY), **rounded}).select(*_names(FACT_DAILY))
 
 
@@ -77,9 +78,4 @@ def _latest(value: SparkColumn) -> SparkColumn:
 
 
 def _average(of: str, name: str) -> SparkColumn:
-    return _two_decimals(F.avg(of)).alias(name)
-
-
-def _two_decimals(value: SparkColumn) -> SparkColumn:
-    """Round as NumPy and pandas do. Spark's own rounding goes by way of decimal text and takes ten times as long."""
-    return F.rint(value * 100) / 100
+    return decimals(mean(F.col(of)), 2).alias(name)

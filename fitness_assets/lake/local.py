@@ -1,146 +1,42 @@
-"""What a lake needs of the place that it lies in, and that place as a local folder; a bucket is in ``s3_store.py``.
+"""A lake in a local folder.
 
-Layout below the root of a local lake::
+Layout below its root::
 
     <layer>/<table>                            link to the current version: Parquet files and nothing else
-    <layer>/report.html                        link to a sidecar of a current version that people open
+    <layer>/report.html                        link to a sidecar file of a current version, for people to open
     _versions/<layer>/<table>/<version>/       one folder for each version, written once
-    _versions/<layer>/<table>/<version>.*      sidecars: metadata, a fitted model, its card
-    _versions/.staging/                        where Spark writes; nobody reads there
-    _versions/.lock                            held for the moment of numbering or publishing
+    _versions/<layer>/<table>/<version>.*      sidecar files: metadata, a fitted model, its card
+    _versions/.staging/                        where the engine writes; nobody reads there
+    _versions/.lock                            held while a version is numbered or published
 
-A version becomes visible by the atomic renaming of one link, so a reader finds the old files or the new ones, and a
-process that is killed leaves at most files that nobody points to.
+A version becomes visible when one link is renamed, which is atomic. So a reader finds the old files or the new ones,
+and a process that is killed leaves at most files that no link leads to.
 """
 
 import fcntl
 import os
 import shutil
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from fitness_assets.lake.store import EXPIRED_SUFFIX, Point, Store, as_parquet, is_ours
 from fitness_assets.lake.version import LakeError
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
     from pyarrow.dataset import FileSystemDataset
 
-Point = Callable[[Table, str], None]
-"""Makes a version of a table the one that readers see."""
-
-
-class Store(ABC):
-    """Where the versions of tables lie, and the pointers that readers follow.
-
-    Notes are small files that belong to a version and whose names begin with its number.
-    """
-
-    @abstractmethod
-    def current(self, key: str) -> str | None:
-        """The version of a table that readers see, or None if there is none yet."""
-
-    @abstractmethod
-    def publishing(self, tables: Sequence[Table]) -> AbstractContextManager[Point]:
-        """For the moment of publishing: whatever is pointed to within was not pointed elsewhere by others meanwhile.
-
-        Raises:
-            VersionConflictError: when pointing, if somebody else did.
-        """
-
-    @abstractmethod
-    def claim(self, tables: Sequence[Table]) -> str:
-        """A version number that nobody else gets for these tables, later than all before."""
-
-    @abstractmethod
-    def names(self, table: Table) -> dict[str, float]:
-        """Names of versions (``000001``) and sidecars (``000001.json``) with the time of change in seconds."""
-
-    @abstractmethod
-    def paths(self, table: Table, version: str) -> list[str]:
-        """What Spark has to read for a version; empty if it has no files any more."""
-
-    @abstractmethod
-    def dataset(self, table: Table, version: str) -> "FileSystemDataset":
-        """A version as pyarrow reads it, with the columns of the dictionary."""
-
-    @abstractmethod
-    def read_sidecar(self, table: Table, name: str) -> bytes:
-        """A sidecar.
-
-        Raises:
-            FileNotFoundError: if there is none.
-        """
-
-    @abstractmethod
-    def write_sidecar(self, table: Table, name: str, content: bytes) -> None:
-        """Keep a sidecar, as a whole or not at all."""
-
-    @abstractmethod
-    def publish_artifact(self, table: Table, version: str, name: str) -> None:
-        """Have a sidecar of the current version lie beside the table, in place of what lies there under that name."""
-
-    @abstractmethod
-    def artifact_version(self, table: Table, name: str) -> str | None:
-        """The version whose sidecar of that name lies beside the table, or None if there is none."""
-
-    @abstractmethod
-    def remove(self, table: Table, versions: Iterable[str]) -> None:
-        """Remove versions with their sidecars, but for files that other versions took over."""
-
-    @abstractmethod
-    def location(self, table: Table, name: str | None = None) -> str:
-        """Where a person finds a table, or the version or sidecar of that name."""
-
-    @abstractmethod
-    def scratch(self, name: str) -> Path:
-        """A local folder for one version in the making; it need not be there yet."""
-
-    @abstractmethod
-    def target(self, table: Table, version: str, scratch: Path) -> str:
-        """Where Spark writes a table."""
-
-    @abstractmethod
-    def share(self, scratch: Path, path: Path) -> str:
-        """Where Spark, on whatever machine, reads a file of a scratch folder."""
-
-    @abstractmethod
-    def finish(
-        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
-    ) -> int:
-        """Make one version of what was written and of the files of its parent.
-
-        Args:
-            table: the table.
-            version: the version in the making.
-            target: where Spark wrote; None: nowhere.
-            parent: the version whose files are taken over as they are, or None.
-            rows: written here and now.
-
-        Returns:
-            Bytes that were added to the parent's.
-        """
-
-    @abstractmethod
-    def discard(self, scratch: Path) -> None:
-        """Remove a scratch folder."""
-
-    @abstractmethod
-    def discard_older(self, then: float) -> list[str]:
-        """Remove scratch folders that were last changed before ``then``, in seconds since 1970; returns their names."""
-
 
 class LocalStore(Store):
     """A lake in a local folder.
 
     Args:
-        root: its root folder; made when first written to.
+        root: its root folder; it is created by the first write.
     """
 
     def __init__(self, root: Path) -> None:
@@ -158,14 +54,19 @@ class LocalStore(Store):
             )
         return None
 
+    def pointer(self, key: str) -> str:
+        """The link's target, and when the link was made."""
+        link = self.root / key
+        return f"{link.readlink().name} {link.lstat().st_mtime_ns}" if link.is_symlink() else ""
+
     @contextmanager
     def publishing(self, tables: Sequence[Table]) -> Iterator[Point]:
-        """Hold the lake; the kernel lets go of it if this process dies."""
+        """Lock the lake; the kernel releases the lock if this process dies."""
         with self._locked():
             yield self._point
 
     def claim(self, tables: Sequence[Table]) -> str:
-        """Make the folders of the next version."""
+        """Create the folders of the next version."""
         with self._locked():
             numbers = [int(name.split(".")[0]) for table in tables for name in self.names(table)]
             version = f"{max(numbers, default=0) + 1:06}"
@@ -174,7 +75,7 @@ class LocalStore(Store):
         return version
 
     def names(self, table: Table) -> dict[str, float]:
-        """What lies in the table's folder of versions, but for drafts."""
+        """Names in the table's folder of versions, without drafts."""
         return {path.name: path.stat().st_mtime for path in self._path(table, "").glob("*") if is_ours(path.name)}
 
     def paths(self, table: Table, version: str) -> list[str]:
@@ -210,11 +111,11 @@ class LocalStore(Store):
         return link.readlink().name.split(".")[0] if link.is_symlink() else None
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
-        """Remove folders and sidecars; files that were taken over are hard links."""
+        """Remove folders and sidecar files; files that other versions took over are hard links and stay there."""
         for version in versions:
-            for sidecar in sorted(
-                self._path(table, "").glob(f"{version}.*")
-            ):  # that it is expired goes after its metadata
+            sidecars = [*self._path(table, "").glob(f"{version}.*")]
+            # The mark that the version is expired goes last: nobody may make a half-removed version current.
+            for sidecar in sorted(sidecars, key=lambda path: path.name.endswith(EXPIRED_SUFFIX)):
                 sidecar.unlink()
             shutil.rmtree(self._path(table, version), ignore_errors=True)
 
@@ -223,11 +124,11 @@ class LocalStore(Store):
         return str(self.root / table.key if name is None else self._path(table, name))
 
     def scratch(self, name: str) -> Path:
-        """A folder on the disk of the lake, so that files are renamed and not copied."""
+        """A folder on the same file system as the lake, so that files are renamed and not copied."""
         return self._staging / name
 
     def target(self, table: Table, version: str, scratch: Path) -> str:
-        """A folder of its own, because Spark leaves more than Parquet files there."""
+        """A folder in the scratch folder, because Spark leaves more than Parquet files there."""
         return str(scratch / table.name)
 
     def share(self, scratch: Path, path: Path) -> str:
@@ -245,7 +146,7 @@ class LocalStore(Store):
             _flush(path)
             added += path.stat().st_size
             path.rename(folder / path.name)
-        if rows or not any(folder.iterdir()):  # a table without rows is a table all the same
+        if rows or not any(folder.iterdir()):  # a table without rows needs a file too: readers take the schema from it
             path = folder / f"part-{uuid4().hex}.parquet"
             path.write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))
             _flush(path)
@@ -282,18 +183,6 @@ class LocalStore(Store):
         with path.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def as_parquet(rows: pa.Table) -> bytes:
-    """A few rows as a Parquet file whose moments are alike to those that Spark writes."""
-    content = pa.BufferOutputStream()
-    pq.write_table(rows, content, use_deprecated_int96_timestamps=True)
-    return content.getvalue().to_pybytes()
-
-
-def is_ours(name: str) -> bool:
-    """Whether this is the name of a version or sidecar, and not a copy made by hand or a file of another tool."""
-    return name.split(".")[0].isdecimal()
 
 
 def _flush(path: Path) -> None:

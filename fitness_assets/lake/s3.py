@@ -3,14 +3,14 @@
 Layout, for each table below the prefix of its layer::
 
     <prefix>/<table>/_symlink_format_manifest/manifest    URIs of the files of the current version, one a line
-    <prefix>/<table>/_versions/<version>/                 what was written for this version
-    <prefix>/<table>/_versions/<version>/_manifest        URIs of all its files, those taken over from others among them
-    <prefix>/<table>/_versions/<version>.*                sidecars
-    <prefix>/<table>/_claims/<version>                    who put this object may write that version
-    <prefix of bronze>/_scratch/                          rows that were made in Python, on their way to Spark
+    <prefix>/<table>/_versions/<version>/<writer>/        files that one writer wrote for this version
+    <prefix>/<table>/_versions/<version>/_manifest        URIs of all files of the version, from earlier versions too
+    <prefix>/<table>/_versions/<version>.*                sidecar files
+    <prefix>/<table>/_claims/<version>                    reserves a version number; the highest one is never removed
+    <prefix of bronze>/_scratch/                          rows that were made in Python, on their way to the engine
 
-A version becomes visible by one PUT of its manifest, and S3 makes that PUT only if the manifest that is there is still
-the one that was seen before; so nobody needs a lock, and no publication is ever undone by another one.
+A version becomes visible by one PUT of its manifest. S3 accepts that PUT only if the manifest is still the one that was
+read before. So no lock is needed, and no run undoes the publication of another one.
 """
 
 import shutil
@@ -24,14 +24,14 @@ from uuid import uuid4
 import pyarrow as pa
 
 from fitness_assets.aws.s3 import Bucket, Object, ObjectChangedError, ObjectMissingError
-from fitness_assets.lake.local import Point, Store, as_parquet, is_ours
+from fitness_assets.lake.store import EXPIRED_SUFFIX, Point, Store, as_parquet, is_ours
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
     from pyarrow.dataset import FileSystemDataset
 
-_VERSION = "version"  # metadata of a current manifest, and of what is shown beside a table
+_VERSION = "version"  # metadata of a current manifest, and of published artifacts
 _MANIFEST = "_manifest"
 _TRIES = 20
 
@@ -40,8 +40,8 @@ class S3Store(Store):
     """A lake in a bucket.
 
     Args:
-        bucket: where its objects lie.
-        prefixes: of layers that do not lie under their own names.
+        bucket: the bucket that holds its objects.
+        prefixes: prefixes of layers that are not stored under their own names.
     """
 
     def __init__(self, bucket: Bucket, prefixes: Mapping[str, str]) -> None:
@@ -58,9 +58,14 @@ class S3Store(Store):
             )
         return manifest.metadata[_VERSION] if manifest else None
 
+    def pointer(self, key: str) -> str:
+        """The ETag and the time of the current manifest."""
+        manifest = self._pointer(key)
+        return f"{manifest.etag} {manifest.modified_at.isoformat()}" if manifest else ""
+
     @contextmanager
     def publishing(self, tables: Sequence[Table]) -> Iterator[Point]:
-        """Remember which manifests are there, so that none but these is replaced."""
+        """Remember the ETags of the manifests; only these manifests are replaced."""
         seen = {table.key: self._pointer(table.key) for table in tables}
 
         def point(table: Table, version: str) -> None:
@@ -71,7 +76,7 @@ class S3Store(Store):
                     self._manifest(table.key), manifest, {_VERSION: version}, replacing=before.etag if before else None
                 )
             except ObjectChangedError as error:
-                # It may be our own: put there by a request whose answer was lost, and which was then sent again.
+                # The new manifest is ours if the answer to our request was lost and boto3 sent it again.
                 if self.current(table.key) != version:
                     raise VersionConflictError(
                         f"{table.key} version {version} was not published: another run published it meanwhile."
@@ -80,26 +85,24 @@ class S3Store(Store):
         yield point
 
     def claim(self, tables: Sequence[Table]) -> str:
-        """Put an object of the next number for the last table, unless somebody else did."""
+        """Put an object for the next number of the last table, unless another run did."""
         mine = uuid4().hex.encode()
         for _ in range(_TRIES):
-            claims = self.bucket.list(self._claim(tables[-1].key, ""))
-            claimed = [found.key.rpartition("/")[2] for found in claims]
-            numbers = [int(name.split(".")[0]) for name in claimed if is_ours(name)]
-            numbers += [int(name.split(".")[0]) for table in tables for name in self.names(table)]
+            names = [name for table in tables for name in self.names(table)]
+            numbers = [int(name.split(".")[0]) for name in (*names, *self._claims(tables[-1]))]
             version = f"{max(numbers, default=0) + 1:06}"
             claim = self._claim(tables[-1].key, version)
             try:
                 self.bucket.put(claim, mine, replacing=None)
             except ObjectChangedError:
-                # Ours, if the answer to our own request was lost; none, if S3 could not decide between two at once.
+                # It is ours if the answer to our request was lost. S3 may also refuse both of two requests at once.
                 if not self._find(claim) or self.bucket.get(claim) != mine:
                     continue
             return version
         raise VersionConflictError(f"{tables[-1].key}: {_TRIES} version numbers were all taken by other runs.")
 
     def names(self, table: Table) -> dict[str, float]:
-        """First parts of all keys below the table's versions, each with the last change of what lies there."""
+        """The first part of every key below the table's versions, with the time of the last change below it."""
         prefix, names = self._key(table.key, ""), dict[str, float]()
         for found in self.bucket.list(prefix):
             name = found.key.removeprefix(prefix).split("/")[0]
@@ -130,7 +133,7 @@ class S3Store(Store):
         self.bucket.put(self._key(table.key, name), content)
 
     def publish_artifact(self, table: Table, version: str, name: str) -> None:
-        """Put a copy, unless somebody published since: then theirs is shown."""
+        """Put a copy, unless another run published meanwhile: then its artifact stays."""
         key, sidecar = self._beside(table, name), self.read_sidecar(table, f"{version}.{name}")
         before = self._find(key)
         if self.current(table.key) == version:
@@ -138,32 +141,37 @@ class S3Store(Store):
                 self.bucket.put(key, sidecar, {_VERSION: version}, replacing=before.etag if before else None)
 
     def artifact_version(self, table: Table, name: str) -> str | None:
-        """The version that the copy was made of."""
+        """The version that is stored as metadata of the copy."""
         copy = self._find(self._beside(table, name))
         return copy.metadata.get(_VERSION) if copy else None
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
-        """Remove sidecars and manifests first, then the files that no other manifest names."""
+        """Remove sidecar files and manifests first, then the files that no other manifest lists."""
         gone, prefix = set(versions), self._key(table.key, "")
         keys = {found.key: found.key.removeprefix(prefix) for found in self.bucket.list(prefix)}
         manifests = {name.split("/")[0] for name in keys.values() if name.endswith(f"/{_MANIFEST}")}
         kept = {path for version in manifests - gone for path in self.paths(table, version)}
         old = [key for key, name in keys.items() if name.split("/")[0].split(".")[0] in gone]
         files = [key for key in old if key.endswith(".parquet")]
-        self.bucket.delete([key for key in old if key not in files] + [self._claim(table.key, v) for v in gone])
+        # The mark that the version is expired goes last: nobody may make a half-removed version current.
+        marks = [key for key in old if key.endswith(EXPIRED_SUFFIX)]
+        self.bucket.delete(key for key in old if key not in {*files, *marks})
         self.bucket.delete(key for key in files if self.bucket.uri(key) not in kept)
+        self.bucket.delete(marks)
+        # The highest number stays reserved: a writer of a removed version may still be at work under it.
+        self.bucket.delete(self._claim(table.key, name) for name in self._claims(table)[:-1])
 
     def location(self, table: Table, name: str | None = None) -> str:
         """A URI."""
         return self.bucket.uri(self._manifest(table.key) if name is None else self._key(table.key, name))
 
     def scratch(self, name: str) -> Path:
-        """A folder of this machine that nobody else can read."""
+        """A folder on this machine that no other user can read."""
         return Path(tempfile.mkdtemp(prefix="fitness-assets-")) / name
 
     def target(self, table: Table, version: str, scratch: Path) -> str:
-        """The folder of the version itself: nobody reads there before there is a manifest."""
-        return self.bucket.uri(self._key(table.key, version))
+        """A prefix below the version for this writer alone; a task that ends late adds nothing to other writers."""
+        return self.bucket.uri(self._key(table.key, version, uuid4().hex))
 
     def share(self, scratch: Path, path: Path) -> str:
         """Upload the file."""
@@ -176,9 +184,10 @@ class S3Store(Store):
     ) -> int:
         """Write the manifest of the version."""
         folder = self._key(table.key, version, "")
-        written = [found for found in self.bucket.list(folder) if found.key.endswith(".parquet")] if target else []
+        below = self.bucket.list(f"{self.bucket.key(target)}/") if target else ()
+        written = [found for found in below if found.key.endswith(".parquet")]
         files = self.paths(table, parent) if parent else []
-        if rows or not (files or written):  # a table without rows is a table all the same
+        if rows or not (files or written):  # a table without rows needs a file too: readers take the schema from it
             key = f"{folder}part-{uuid4().hex}.parquet"
             self.bucket.put(key, as_parquet(rows or table.arrow_schema.empty_table()))
             written.append(self.bucket.head(key))
@@ -192,7 +201,7 @@ class S3Store(Store):
         self.bucket.delete([found.key for found in self.bucket.list(f"{self._shared}{scratch.name}/")])
 
     def discard_older(self, then: float) -> list[str]:
-        """Remove what killed runs uploaded; their folders here are the business of whoever cleans this machine."""
+        """Remove what killed runs uploaded; their local scratch folders are left to the machine's own clean-up."""
         old = [found.key for found in self.bucket.list(self._shared) if found.modified_at.timestamp() < then]
         self.bucket.delete(old)
         return sorted({key.removeprefix(self._shared).split("/")[0] for key in old})
@@ -209,6 +218,13 @@ class S3Store(Store):
 
     def _claim(self, key: str, version: str) -> str:
         return f"{self._table(key)}/_claims/{version}"
+
+    def _claims(self, table: Table) -> list[str]:
+        """The reserved version numbers of a table, lowest first."""
+        prefix = self._claim(table.key, "")
+        return sorted(
+            (name for found in self.bucket.list(prefix) if is_ours(name := found.key.removeprefix(prefix))), key=int
+        )
 
     def _beside(self, table: Table, name: str) -> str:
         return f"{self._table(table.key).rpartition('/')[0]}/{name}"

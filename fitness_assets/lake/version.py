@@ -1,4 +1,4 @@
-"""What is known of one version of a table, and what can go wrong with one. No files and no Spark here."""
+"""The metadata of one version of a table, and the errors of the lake. No files and no Spark here."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -8,20 +8,20 @@ from fitness_assets.schema.rules import Severity
 
 
 class LakeError(Exception):
-    """The lake cannot do what was asked; the message is one sentence for a person."""
+    """The lake cannot do what it was asked to; the message is one sentence for a person."""
 
 
 class TableMissingError(LakeError):
-    """A table was asked for that was never published."""
+    """The table was never published."""
 
 
 class VersionConflictError(LakeError):
-    """Somebody else published meanwhile; what was staged was made from what is no longer current."""
+    """Another run published meanwhile; the staged version was made from a version that is no longer current."""
 
 
 @dataclass
 class CheckResult:
-    """What one rule says of one version: how many rows (or sets of rows) fail, and some of them."""
+    """The result of one rule for one version: how many rows (or groups of rows) fail, and some of them."""
 
     rule: str
     severity: Severity
@@ -31,13 +31,13 @@ class CheckResult:
 
     @property
     def blocks(self) -> bool:
-        """Whether the version must not be published."""
+        """Whether this result keeps the version from being published."""
         return self.failed > 0 and self.severity == "blocking"
 
 
 @dataclass
 class VersionMetadata:
-    """What is known of a version without reading it; stored as JSON beside its folder."""
+    """What is known about a version without reading it; stored as JSON in a sidecar file."""
 
     table: str
     version: str
@@ -49,8 +49,13 @@ class VersionMetadata:
     size_bytes: int = 0
     check_results: list[CheckResult] = field(default_factory=list)
 
+    @property
+    def blocking_rules(self) -> list[str]:
+        """Names of the blocking rules that failed; while there are any, the version must not be published."""
+        return [result.rule for result in self.check_results if result.blocks]
+
     def to_json(self) -> str:
-        """The metadata as it is stored, and sent from one machine to another."""
+        """The metadata as text, for a file or another machine."""
         return json.dumps(asdict(self), indent=1, default=str)
 
     @classmethod

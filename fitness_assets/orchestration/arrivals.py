@@ -1,37 +1,48 @@
-"""When new uploads ask for a run: decided from what lies there, what the ledger knows, and how the last run went.
+"""Decides when uploads ask for a run: from what is there, what the ledger knows, and how the last run ended.
 
-Plain functions without Dagster, so that every order of events can be tried. What must not happen twice is held back by
-the ledger, which knows contents; here it is decided that nothing is forgotten and nothing is asked for without end.
+Plain functions without Dagster, so that tests can try every order of events. The ledger keeps an upload from being
+ingested twice. Here it is decided that no upload is forgotten and that no run is requested for ever.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
-Outcome = Literal["running", "succeeded", "failed"]
+Outcome = Literal["running", "succeeded", "failed", "cancelled"]
 
 DELAYS = (60, 600, 3_600)
-"""Seconds before a failed run is asked for again; after the last of them only something new asks again."""
+"""Seconds before a failed run is requested again; after the last of them only new uploads request one."""
+
+_NAMED = 200
+"""Of at most so many uploads the cursor keeps one digest each; of more it keeps one digest for all of them."""
+
+_TABLES = "tables"  # stands for the tables after bronze among the work that a run does
 
 
 @dataclass(frozen=True)
 class State:
-    """What is remembered from one look to the next; small, however many uploads there are.
+    """What the sensor remembers between two ticks; small, however many uploads there are.
 
     Attributes:
-        settled: fingerprint of the listing that a run took in as a whole.
-        asked: fingerprint of the listing that the last run was asked for, while its end is not known.
-        failed: fingerprint of the listing whose run failed; it may have taken in uploads before it did.
-        failures: how often it failed.
-        not_before: when it may be asked for again, in seconds since 1970.
-        run_key: key of the run that was asked for last; Dagster starts no second run for a key, so no two are alike.
+        settled: digest of the listing that needs no run.
+        lake: where the ledger is that the listing was compared with.
+        pointer: of that ledger; it changes when another version becomes current.
+        asked: digests of the work that the last run was requested for, while its end is not known.
+        failed: digests of the work whose run failed or was cancelled; a part of it may be done.
+        is_cancelled: whether a person cancelled that run.
+        failures: how often that run failed in a row.
+        not_before: when it may be requested again, in seconds since 1970.
+        run_key: key of the last request; Dagster starts one run for a key, so every key is new.
     """
 
     settled: str = ""
-    asked: str = ""
-    failed: str = ""
+    lake: str = ""
+    pointer: str = ""
+    asked: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    is_cancelled: bool = False
     failures: int = 0
     not_before: float = 0
     run_key: str = ""
@@ -42,14 +53,32 @@ class State:
 
     @classmethod
     def from_json(cls, text: str | None) -> "State":
-        """From the text of a cursor; one that is not ours is a new beginning, since the ledger knows what is in."""
+        """From the text of a cursor; an unknown text gives a new state, because the ledger knows what was ingested."""
         try:
             state = cls(**json.loads(text or "{}"))
+            state = replace(state, asked=tuple(state.asked), failed=tuple(state.failed))
         except (TypeError, ValueError):
             return cls()
-        kinds = {"failures": int, "not_before": (int, float)}
-        is_ours = all(isinstance(value, kinds.get(name, str)) for name, value in asdict(state).items())
-        return state if is_ours else cls()
+        kinds = {field.name: type(field.default) for field in fields(cls)} | {"not_before": (int, float)}
+        is_ours = all(isinstance(value, kinds[name]) for name, value in asdict(state).items())
+        return state if is_ours and all(isinstance(digest, str) for digest in state.asked + state.failed) else cls()
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What a run would have to do.
+
+    Attributes:
+        new: URIs of uploads whose content the ledger does not know.
+        held: those of them that were in a version of bronze that a person rolled back.
+        is_behind: whether a table after bronze was made from other versions than the current ones.
+        is_missing: whether a table after bronze was never published.
+    """
+
+    new: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    is_behind: bool = False
+    is_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +87,7 @@ class Decision:
 
     Attributes:
         state: to be remembered.
-        uris: uploads that a run is asked for, none of them if it only has to finish what a failed one began; None: no
-            run is asked for.
+        uris: uploads that a run is requested for; empty if it only has to make the tables after bronze; None: no run.
         reason: for a person.
     """
 
@@ -71,63 +99,90 @@ class Decision:
 def decide(
     state: State,
     listing: Mapping[str, str],
-    known: Callable[[], Mapping[str, str]],
+    lake: str,
+    pointer: str,
+    pending: Callable[[], Pending],
     outcome: Outcome | None,
     now: float,
 ) -> Decision:
-    """Decide whether a run is to be asked for.
+    """Decide whether to request a run.
 
     Args:
         state: as the last decision left it.
-        listing: every upload that lies there, by its URI, with a fingerprint that changes when it does.
-        known: gives URIs and fingerprints of the ledger; asked only where something changed since all was taken in.
-        outcome: of the run that was asked for last; None if there is no such run.
+        listing: a fingerprint for every upload that is there, by its URI; it changes when the upload does.
+        lake: where the ledger is.
+        pointer: changes when another version of the ledger becomes current; empty if there is no ledger.
+        pending: compares the uploads with the lake; called only where something changed.
+        outcome: of the run that was requested last; None if there is no such run.
         now: seconds since 1970.
     """
-    fingerprint = _fingerprint(listing)
-    if state.asked:
-        if outcome == "running":
-            waiting = "nothing else waits" if fingerprint == state.asked else "what came meanwhile waits"
-            return Decision(state, None, f"A run is under way; {waiting} for its end.")
-        if outcome == "succeeded":
-            state = replace(state, settled=state.asked, asked="", failed="", failures=0)
-        else:  # failed, or never came to be
-            failures = state.failures + 1 if state.failed in ("", state.asked) else 1
-            state = replace(state, failed=state.asked, asked="", failures=failures, not_before=now + _delay(failures))
-    unfinished = bool(state.failed) and state.failures <= len(DELAYS)
-    new = () if fingerprint == state.settled else _changed(listing, known())
-    if not new and not unfinished:
-        state = replace(state, settled=fingerprint, failed="", failures=0)
-        return Decision(state, None, f"Nothing new, all uploads taken in: {len(listing)}.")
-    if fingerprint == state.failed or not new:
-        what = f"New uploads wait ({len(new)})" if new else "Tables wait for uploads that bronze has"
-        if not unfinished:
-            return Decision(
-                state,
-                None,
-                f"{what}, because their run failed {state.failures} times: mend the cause and materialize "
-                "bronze/uploads; a new upload asks again too.",
-            )
+    if state.asked and outcome == "running":
+        return Decision(state, None, "A run is under way; what arrives meanwhile waits for its end.")
+    if lake != state.lake or (state.pointer and not pointer):  # another lake, or its ledger was deleted
+        state = State(run_key=state.run_key)
+    done = state.asked if outcome == "succeeded" else ()
+    if done:
+        state = replace(state, asked=(), failed=(), is_cancelled=False)
+    elif state.asked:
+        state = _ended(state, state.asked, outcome, now)
+    listed = _digest(f"{uri}\0{fingerprint}" for uri, fingerprint in listing.items())
+    is_moved = pointer != state.pointer
+    nothing = f"Nothing new, all uploads ingested: {len(listing)}."
+    if not done and not state.failed and not is_moved and listed == state.settled:
+        return Decision(state, None, nothing)
+
+    found = pending()
+    state, work = replace(state, lake=lake, pointer=pointer, settled=""), _work(listing, found.new)
+    if found.new and {*found.new} == {*found.held}:
+        what = f"Bronze was rolled back. Uploads that its version lacks wait ({len(found.new)})"
+        return Decision(state, None, f"{what}: the next new upload, or a run by hand, ingests them too.")
+    if done and (found.new or found.is_behind):
+        # A run that succeeded without these uploads could not read them; it counts as failed for them.
+        state = _ended(state, work, "failed", now) if {*work} <= {*done} else replace(state, failures=0)
+    is_open = found.is_behind or found.is_missing if state.failed else found.is_behind and is_moved
+    if not found.new and not is_open:
+        return Decision(replace(state, settled=listed, failed=(), is_cancelled=False, failures=0), None, nothing)
+    if {*work} <= {*state.failed}:
         # The clock may have been ahead when the run failed.
         state = replace(state, not_before=min(state.not_before, now + _delay(state.failures)))
-        if now < state.not_before:
-            return Decision(
-                state, None, f"{what}, because their run failed; the next try is in {state.not_before - now:.0f} s."
-            )
-    state = replace(state, asked=fingerprint, run_key=f"uploads-{now:.0f}-{fingerprint}")
-    return Decision(state, new, f"New uploads: {len(new)}." if new else "The run that failed is tried again.")
+        if why := _why_not_yet(state, now):
+            what = f"New uploads wait ({len(found.new)})" if found.new else "Tables wait for uploads that bronze has"
+            return Decision(state, None, f"{what}, because {why}.")
+    state = replace(state, asked=work, run_key=f"uploads-{now:.0f}-{_digest([*work, listed])}")
+    return Decision(state, found.new, f"New uploads: {len(found.new)}." if found.new else "Tables follow bronze.")
+
+
+def _ended(state: State, work: tuple[str, ...], outcome: Outcome | None, now: float) -> State:
+    """The state after a run that was cancelled, failed, or never came to be."""
+    if outcome == "cancelled":
+        return replace(state, asked=(), failed=work, is_cancelled=True, failures=0)
+    failures = state.failures + 1 if not state.failed or {*work} <= {*state.failed} else 1
+    not_before = now + _delay(failures)
+    return replace(state, asked=(), failed=work, is_cancelled=False, failures=failures, not_before=not_before)
+
+
+def _why_not_yet(state: State, now: float) -> str | None:
+    """Why the run that failed is not requested again now; None if it is."""
+    how_to_go_on = "materialize all tables, or add a new upload"
+    if state.is_cancelled:
+        return f"a person cancelled their run: {how_to_go_on}"
+    if state.failures > len(DELAYS):
+        return f"their run failed {state.failures} times: mend the cause, then {how_to_go_on}"
+    return f"their run failed; the next try is in {state.not_before - now:.0f} s" if now < state.not_before else None
 
 
 def _delay(failures: int) -> float:
-    return DELAYS[min(failures, len(DELAYS)) - 1]
+    return DELAYS[min(max(failures, 1), len(DELAYS)) - 1]
 
 
-def _changed(listing: Mapping[str, str], known: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(sorted(uri for uri, fingerprint in listing.items() if known.get(uri) != fingerprint))
+def _work(listing: Mapping[str, str], new: Sequence[str]) -> tuple[str, ...]:
+    """What a run for some uploads does: it reads each upload, and it makes the tables after bronze."""
+    items = [f"{uri}\0{listing[uri]}" for uri in new]
+    return (_TABLES, *([_digest([item])[:10] for item in items] if len(items) <= _NAMED else [_digest(items)]))
 
 
-def _fingerprint(listing: Mapping[str, str]) -> str:
+def _digest(parts: Iterable[str]) -> str:
     digest = hashlib.sha256()
-    for uri, fingerprint in sorted(listing.items()):
-        digest.update(f"{uri}\0{fingerprint}\0".encode(errors="surrogateescape"))
+    for part in sorted(parts):
+        digest.update(f"{part}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

@@ -1,58 +1,107 @@
-"""What is checked of a table as Dagster shows it: check specs, check results, tables of rows.
+"""Shows the check results of a version as Dagster asset checks.
 
-How rules are counted stands in ``audits.py``; no rule of any one table stands in either.
+Each event of a run takes Dagster some milliseconds, and a reader of the UI wants a few meaningful checks. So one check
+reports all rules that follow from a table's columns (``columns``), one its keys (``keys``), and a table's own rules
+have checks of their own. The metadata of a check lists every rule with its failures.
+``engine/rule_checks.py`` counts the failures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from fitness_assets.lake.version import CheckResult, VersionMetadata
-from fitness_assets.schema.table import Table
+from fitness_assets.orchestration.table_metadata import records
+from fitness_assets.schema.rules import RuleSummary
+from fitness_assets.schema.table import COLUMNS_CHECK, Table
 
-_SAMPLE_CHARACTERS = 300
+_ABOUT_COLUMNS = (
+    "Every rule that follows from the columns: names and types, required values, ranges, allowed values. The metadata "
+    "of a result lists the rules."
+)
 
 
 def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
-    """One Dagster check for each rule of a table, and one for its contract."""
-    asset = dg.AssetKey(table.key.split("/"))
+    """The Dagster checks of a table."""
     return [
-        dg.AssetCheckSpec(name, asset=asset, description=description, blocking=severity == "blocking")
-        for name, description, severity in table.checks
+        dg.AssetCheckSpec(
+            name,
+            asset=dg.AssetKey(table.key.split("/")),
+            description=_ABOUT_COLUMNS if name == COLUMNS_CHECK else " ".join(rule.description for rule in rules),
+            blocking=any(rule.severity == "blocking" for rule in rules),
+        )
+        for name, rules in _rules_by_check(table).items()
     ]
 
 
-def check_result(table: Table, version_metadata: VersionMetadata, result: CheckResult) -> dg.AssetCheckResult:
-    """A result as Dagster shows it: with counts and some of the rows."""
+def check_results(table: Table, version_metadata: VersionMetadata) -> Iterator[dg.AssetCheckResult]:
+    """The results of these checks for one version.
+
+    A version that was written by an earlier release may have no result for a rule; a check without any is left out.
+    """
+    stored = {result.rule: result for result in version_metadata.check_results}
+    for name, rules in _rules_by_check(table).items():
+        if results := [stored[rule.name] for rule in rules if rule.name in stored]:
+            yield _check_result(table, version_metadata, name, results)
+
+
+def _rules_by_check(table: Table) -> Mapping[str, Sequence[RuleSummary]]:
+    checks: dict[str, list[RuleSummary]] = {}
+    for rule in table.all_rules:
+        checks.setdefault(rule.check, []).append(rule)
+    return checks
+
+
+def _check_result(
+    table: Table, version_metadata: VersionMetadata, name: str, results: Sequence[CheckResult]
+) -> dg.AssetCheckResult:
+    """One check: it has the severity of the worst rule that fails, and says which rules fail."""
+    failing = sorted((result for result in results if result.failed), key=lambda result: -result.failed)
+    is_warning = all(result.severity == "warning" for result in failing or results)
     metadata: dict[str, Any] = {
-        "failed": result.failed,
+        "failed": sum(result.failed for result in failing),
         "rows": version_metadata.rows,
         "version": version_metadata.version,
     }
-    if result.sample:
-        metadata["sample"] = records(result.sample)
+    if len(results) > 1:
+        passing = [result for result in results if not result.failed]
+        metadata["rules"] = records(
+            [
+                {"rule": r.rule, "failed": r.failed, "severity": r.severity, "description": r.description}
+                for r in (*failing, *passing)
+            ]
+        )
+    show = _broken_cells if name == COLUMNS_CHECK else lambda table, result, row: row
+    if sample := [{"rule": result.rule, **show(table, result, row)} for result in failing for row in result.sample]:
+        metadata["sample"] = records(sample)
     return dg.AssetCheckResult(
-        passed=not result.failed,
+        passed=not failing,
         asset_key=dg.AssetKey(table.key.split("/")),
-        check_name=result.rule,
-        severity=dg.AssetCheckSeverity.WARN if result.severity == "warning" else dg.AssetCheckSeverity.ERROR,
-        description=f"{result.failed} of {version_metadata.rows} rows fail: {result.description}"
-        if result.failed
-        else None,
+        check_name=name,
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
+        description=_failures_text(version_metadata, failing) if failing else None,
         metadata=metadata,
     )
 
 
-def records(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
-    """Rows as a table in the Dagster UI."""
-    cells = [{name: _cell(value) for name, value in row.items()} for row in rows]
-    schema = dg.TableSchema(columns=[dg.TableColumn(name) for name in cells[0]])
-    return dg.MetadataValue.table([dg.TableRecord(row) for row in cells], schema)
+def _broken_cells(table: Table, result: CheckResult, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of a failing row, its key and the cells that break the rule; whole rows would be too wide for the page."""
+    rule = next((rule for rule in table.rules if rule.name == result.rule), None)
+    if rule is None:  # the contract, whose sample names columns
+        return row
+    empty = [c.name for c in table.columns if not c.nullable and row.get(c.name) is None]
+    cells = ", ".join(f"{name} = {row.get(name)}" for name in empty or rule.failing_example)
+    return {**{name: row.get(name) for name in table.primary_key}, "cells": cells}
 
 
-def _cell(value: Any) -> str | int | float | bool | None:
-    if value is None or isinstance(value, (int, float, bool)):
-        return value
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= _SAMPLE_CHARACTERS else text[:_SAMPLE_CHARACTERS] + "…"
+def _failures_text(version_metadata: VersionMetadata, failing: Sequence[CheckResult]) -> str:
+    if len(failing) == 1:
+        return failure_text(version_metadata, failing[0])
+    rules = ", ".join(f"{result.rule} ({result.failed:,})" for result in failing)
+    return f"{len(failing)} rules have failures in {version_metadata.rows:,} rows: {rules}."
+
+
+def failure_text(version_metadata: VersionMetadata, result: CheckResult) -> str:
+    """A sentence that says which rule fails, how often, and what should hold."""
+    return f"{result.rule}: {result.failed:,} failures in {version_metadata.rows:,} rows. {result.description}"

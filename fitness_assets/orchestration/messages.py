@@ -1,4 +1,4 @@
-"""What people are told of a run: plain text from what the run left in the lake; and how it reaches them."""
+"""Messages on runs: plain text from what a run published, and how it is sent."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Any
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.lake.lake import Lake
-from fitness_assets.lake.version import CheckResult, VersionMetadata
+from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
 from fitness_assets.registry import TABLES
 from fitness_assets.schema.table import Table
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 
-_SUBJECT_CHARACTERS = 100  # SNS takes no longer ones
-_UPLOADS_BYTES, _WHY_CHARACTERS = 100_000, 2_000  # and no text of more than 256 KB
+_SUBJECT_CHARACTERS = 100  # the limit of SNS
+_UPLOADS_BYTES, _WHY_CHARACTERS = 100_000, 2_000  # SNS refuses a text of more than 256 KB
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,15 @@ class Report:
 
     Attributes:
         run_id: which run.
-        all_metadata: of the versions that it wrote, published or not.
+        all_metadata: metadata of the versions that it wrote, published or not.
         uploads: rows of the ledger that it added.
+        unread: why a part of this could not be read; None if all of it was.
     """
 
     run_id: str
     all_metadata: Sequence[VersionMetadata]
     uploads: Sequence[Mapping[str, Any]]
+    unread: str | None = None
 
     @property
     def failed(self) -> list[tuple[VersionMetadata, CheckResult]]:
@@ -49,21 +51,28 @@ class Report:
 
 
 def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
-    """What a run left in the lake.
+    """What a run left in the lake; where the lake cannot be read, as much as could be.
 
     Args:
         lake: where it ran.
         run_id: which run.
         started_at: when it began; uploads of the ledger since then are its own.
     """
-    all_metadata = [metadata for table in TABLES if (metadata := _audit_of(lake, table, run_id))]
-    ledger = next((metadata for metadata in all_metadata if metadata.table == UPLOADS.key), None)
-    rows = lake.rows(UPLOADS, ledger.version) if ledger else []
-    return Report(run_id, all_metadata, [row for row in rows if row["ingested_at"] >= started_at])
+    all_metadata: list[VersionMetadata] = []
+    uploads: list[Mapping[str, Any]] = []
+    try:
+        for table in TABLES:
+            if metadata := _metadata_of(lake, table, run_id):
+                all_metadata.append(metadata)
+                if table == UPLOADS:
+                    uploads = [row for row in lake.rows(UPLOADS, metadata.version) if row["ingested_at"] >= started_at]
+    except (LakeError, OSError) as error:
+        return Report(run_id, all_metadata, uploads, str(error))
+    return Report(run_id, all_metadata, uploads)
 
 
 def success(report: Report) -> Message:
-    """What a run took in and published."""
+    """The message on a run that succeeded: what it ingested and published."""
     refused = [row for row in report.uploads if row["status"] == "refused"]
     uploads = [
         *(f"{_line(row['uri'])}: refused, because {row['refusal']}" for row in refused),
@@ -78,6 +87,11 @@ def success(report: Report) -> Message:
         *(f"{metadata.table}: {metadata.rows:,} rows, version {metadata.version}" for metadata in report.all_metadata),
         *(f"Check that failed or warns: {a.table} {v.rule}, failures: {v.failed}" for a, v in report.failed),
         *_rejected(report.all_metadata),
+        *(
+            [f"This message is not complete, because the lake could not be read: {report.unread}"]
+            if report.unread
+            else []
+        ),
         _where(report.run_id),
     ]
     what = f"uploads ingested: {len(report.uploads) - len(refused)}, refused: {len(refused)}"
@@ -85,7 +99,7 @@ def success(report: Report) -> Message:
 
 
 def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
-    """Which steps of a run failed, and why.
+    """The message on a run that failed: which steps, and why.
 
     Args:
         run_id: which run.
@@ -101,7 +115,7 @@ def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
 
 
 def send(message: Message, topic: str | None, client: Callable[[], Any], log: Logger) -> bool:
-    """Publish a message to an SNS topic; without a topic, or if that fails, it is logged.
+    """Publish a message to an SNS topic; without a topic, or if that fails, log it.
 
     Args:
         message: what to say.
@@ -110,13 +124,13 @@ def send(message: Message, topic: str | None, client: Callable[[], Any], log: Lo
         log: for the message, or for why it was not sent.
 
     Returns:
-        Whether it was sent.
+        Whether that was done; else it has to be tried again.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     if topic is None:
         log.info(f"{message.subject}\n{message.text}")
-        return False
+        return True
     try:
         client().publish(TopicArn=topic, Subject=message.subject[:_SUBJECT_CHARACTERS], Message=message.text)
     except (BotoCoreError, ClientError) as error:
@@ -125,7 +139,7 @@ def send(message: Message, topic: str | None, client: Callable[[], Any], log: Lo
     return True
 
 
-def _audit_of(lake: Lake, table: Table, run_id: str) -> VersionMetadata | None:
+def _metadata_of(lake: Lake, table: Table, run_id: str) -> VersionMetadata | None:
     all_metadata = (lake.metadata(table, version) for version in reversed(lake.versions(table)))
     return next((metadata for metadata in all_metadata if metadata.run_id == run_id), None)
 
@@ -141,7 +155,7 @@ def _rejected(all_metadata: Sequence[VersionMetadata]) -> list[str]:
 
 
 def _first(uploads: Sequence[str]) -> list[str]:
-    """As many lines as a message has room for, and how many more there are."""
+    """As many lines as fit into a message, and how many more there are."""
     sizes = accumulate(len(line.encode()) for line in uploads)
     kept = sum(size <= _UPLOADS_BYTES for size in sizes)
     more = len(uploads) - kept
@@ -149,7 +163,7 @@ def _first(uploads: Sequence[str]) -> list[str]:
 
 
 def _line(name: str) -> str:
-    """A name from outside on one line, whatever characters it has."""
+    """A name from outside on one line; unprintable characters become question marks."""
     return "".join(character if character.isprintable() else "?" for character in name)
 
 

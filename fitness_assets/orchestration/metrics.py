@@ -1,6 +1,6 @@
-"""What CloudWatch is told of a lake in a bucket: how runs went, and that somebody is still looking for uploads.
+"""Metrics in CloudWatch for a lake in a bucket: how runs ended, and that the sensor still looks for uploads.
 
-All metrics are in one namespace, with the bucket as their dimension, so that an alarm needs no more than a name.
+All metrics are in one namespace with the bucket as dimension, so an alarm needs only the name of a metric.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -33,18 +33,18 @@ class Metric:
 
 
 HEARTBEAT = Metric("Heartbeat", 1)
-"""Sent by each look for uploads; its absence means that nobody looks."""
+"""Sent with each look for uploads; without it the sensor does not run."""
 
 
 def of_run(report: Report, seconds: float, failed: bool) -> Iterator[Metric]:
-    """How a run went: rows in, quarantined, rejected (in all), checks that fail, seconds, and whether it failed."""
+    """Metrics of a run: rows in, quarantined, rejected (in total), failed checks, seconds, and whether it failed."""
     if report.uploads:
         yield Metric("RowsIn", sum(row["rows_read"] for row in report.uploads))
         yield Metric("RowsQuarantined", sum(row["rows_quarantined"] for row in report.uploads))
     for metadata in report.all_metadata:
         if metadata.table == REJECTED_DAYS.key:
             yield Metric("RowsRejected", metadata.rows)
-    for severity in _SEVERITIES:
+    for severity in () if report.unread else _SEVERITIES:  # no zeros of checks that could not be read
         failures = sum(result.severity == severity for _, result in report.failed)
         yield Metric("CheckFailures", failures, severity=severity)
     yield Metric("RunSeconds", seconds, "Seconds")

@@ -1,8 +1,8 @@
-"""One step as a job, heard by Dagster through Pipes: on AWS Glue, on EMR Serverless, or as a process of its own.
+"""Runs one layer step as a job that Dagster follows through Pipes: on AWS Glue, on EMR Serverless, or as a process.
 
-This file is also the script that those services are given; the package comes beside it as a wheel. The job makes a
-version and has it audited, and says which one; publishing it is left to Dagster (``jobs.py``), so that nothing is
-published twice in two ways. Here belongs no Dagster beyond its Pipes, which is all that the job's machine has of it.
+Glue and EMR Serverless run this file as their script; the package is beside it as a wheel. The job makes and checks a
+version and sends its metadata; Dagster publishes the version (``pipes_launcher.py``). The machine of a job has only
+``dagster_pipes`` installed, so this module must not import ``dagster``.
 """
 
 from functools import cache, partial
@@ -23,31 +23,33 @@ from fitness_assets.engine.session import given_spark, start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.layers import steps
+from fitness_assets.registry import publish_group_of
 from fitness_assets.settings import Settings
 
-_SECONDS = 2  # between two looks at what there is to say
+_SECONDS = 2  # between two uploads of messages
 
 
 def main() -> None:
-    """Do the work that Dagster asks for, and answer."""
+    """Run the step that Dagster asks for, and answer."""
     with _open_pipes() as pipes:
         pipes.report_custom_message(answer(pipes))
 
 
 def answer(pipes: PipesContext) -> dict[str, Any]:
-    """Make one step.
+    """Run one step.
 
     Returns:
-        ``audits`` of the version that was made, or why there is none: a ``conflict`` with another run, after which
-        trying again helps, or a ``failure`` that a person has to know of.
+        One entry: ``all_metadata`` of the version; or ``conflict``, the sentence about a conflict with another run,
+        which a retry solves; or ``failure``, a sentence that says what a person has to do.
     """
     settings = Settings(**pipes.get_extra("settings"))
     step = next(step for step in steps(settings) if step.name == pipes.get_extra("step"))
     start = given_spark if pipes.get_extra("is_spark_given") else partial(start_spark, settings)
     lake = Lake(store_of(settings), cache(start))
     try:
-        sources = {table.key: read(lake, table.key) for table in step.reads}
-        staging = step.make(StepRun(lake, pipes.run_id, pipes.log, pipes.get_extra("uploads")), sources)
+        sources = {table.key: read(lake, table, publish_group_of(table.key)) for table in step.reads}
+        step_run = StepRun(lake, pipes.run_id, pipes.log, pipes.get_extra("uploads"), step.reads)
+        staging = step.make(step_run, sources)
     except VersionConflictError as conflict:
         return {"conflict": str(conflict)}
     except (ContractError, LakeError, OSError) as error:
@@ -56,7 +58,7 @@ def answer(pipes: PipesContext) -> dict[str, Any]:
 
 
 def _open_pipes() -> PipesContext:
-    """Find Dagster as it asked to be found: arguments or variables, files or objects of a bucket."""
+    """Connect to Dagster. Its parameters are command line arguments or variables; they name files or S3 objects."""
     arguments = PipesCliArgsParamsLoader()
     params = arguments if arguments.is_dagster_pipes_process() else PipesEnvVarParamsLoader()
     if "bucket" not in params.load_messages_params():

@@ -1,45 +1,53 @@
-"""The Dagster side of what happens by itself: a run when uploads arrive, a message when a run ends.
+"""The sensors: one requests a run when uploads arrive, the other sends a message and metrics when a run ends.
 
-What is decided stands in ``arrivals.py``, what is said in ``messages.py`` and ``metrics.py``.
+Here belongs the Dagster side. When a run is requested: ``arrivals.py`` and ``pending.py``; what is sent:
+``messages.py`` and ``metrics.py``.
 """
 
+import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging import Logger
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.plan.objects import StepFailureData
 
 from fitness_assets.bronze.sources import source_of
-from fitness_assets.bronze.tables import EVERY_UPLOAD_READ, UPLOADS
+from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
+from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of
 from fitness_assets.registry import PUBLISH_GROUPS
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
 
-_RUN_KEY = "dagster/run_key"  # the tag under which Dagster keeps a request's key
+_RUN_KEY = "dagster/run_key"  # tags that Dagster gives a run: key of the request, and code location
+_LOCATION = ".dagster/repository"
 _SECONDS = 30
 _SECONDS_TO_TELL = 10
+_GIVE_UP_SECONDS = 86_400
+"""After a day a message that could not be sent is only in the log, so that later ones are sent."""
+_ENDS_AT_ONCE = 100
+_ENDS = (dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAILURE)
+_CHANNELS = ("message", "metrics")
 _ENDED: dict[dg.DagsterRunStatus, Outcome] = {
     dg.DagsterRunStatus.SUCCESS: "succeeded",
     dg.DagsterRunStatus.FAILURE: "failed",
-    dg.DagsterRunStatus.CANCELED: "failed",
+    dg.DagsterRunStatus.CANCELED: "cancelled",
 }
 
 
 @dataclass(frozen=True)
 class Listeners:
-    """Who is told of runs.
+    """Where messages and metrics go.
 
     Attributes:
         topic: ARN of an SNS topic; None: messages are only logged.
-        bucket: whose metrics CloudWatch gets; None: it gets none.
+        bucket: the dimension of metrics in CloudWatch; None: no metrics.
         client: makes a boto3 client for a service.
     """
 
@@ -47,14 +55,13 @@ class Listeners:
     bucket: str | None
     client: Callable[[str], Any]
 
-    def say(self, message: messages.Message, log: Logger) -> None:
-        """Send a message."""
-        messages.send(message, self.topic, lambda: self.client("sns"), log)
+    def say(self, message: messages.Message, log: Logger) -> bool:
+        """Send a message; returns whether that was done."""
+        return messages.send(message, self.topic, lambda: self.client("sns"), log)
 
-    def measure(self, values: Iterable[metrics.Metric], log: Logger) -> None:
-        """Send metrics."""
-        if self.bucket:
-            metrics.put([*values], self.bucket, lambda: self.client("cloudwatch"), log)
+    def measure(self, values: Iterable[metrics.Metric], log: Logger) -> bool:
+        """Send metrics, if there is a bucket; returns whether that was done."""
+        return not self.bucket or metrics.put([*values], self.bucket, lambda: self.client("cloudwatch"), log)
 
 
 def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
@@ -62,35 +69,41 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
 
     Args:
         raw: a file, a folder or an S3 prefix.
-        listeners: are told that somebody looked.
+        listeners: get a heartbeat with every look.
     """
+    hashes: Hashes = {}  # of files that were touched, moved or copied; a new process hashes them again
 
     @dg.sensor(
         name="new_uploads",
         job=JOB,
         minimum_interval_seconds=_SECONDS,
-        # A laptop would run at the first look at the UI; who has set up a bucket wants nothing else.
+        # On a laptop the first look at the UI would start a run; a bucket is set up for unattended runs.
         default_status=dg.DefaultSensorStatus.RUNNING if listeners.bucket else dg.DefaultSensorStatus.STOPPED,
-        description=f"Asks for one run for all files in {raw} that the ledger does not know.",
+        description=f"Requests one run for all files in {raw} whose content the ledger does not know.",
     )
     def sensor(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
         state = State.from_json(context.cursor)
-
-        def known() -> dict[str, str]:
-            fingerprints = {row["uri"]: row["fingerprint"] for row in lake.rows(UPLOADS)}
-            return {found.uri: fingerprints[found.text] for found in there if found.text in fingerprints}
-
         try:
-            mended = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
-            there = source_of(raw).find()
-            listing = {found.uri: found.fingerprint for found in there}
-            outcome = _outcome(context.instance, state.run_key) if state.asked else None
-            decision = decide(state, listing, known, outcome, time.time())
-        except (LakeError, OSError) as error:  # not there, gone between listing and looking, or S3 does not answer
+            recovered = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
+            source = source_of(raw)
+            there = source.find()
+            decision = decide(
+                state,
+                {found.uri: found.fingerprint for found in there},
+                lake.store.location(UPLOADS),
+                lake.store.pointer(UPLOADS.key),
+                lambda: pending_of(lake, source, there, hashes),
+                _outcome(context.instance, state.run_key) if state.asked else None,
+                time.time(),
+            )
+        except UnfinishedError as unfinished:
+            listeners.measure([metrics.HEARTBEAT], context.log)
+            return dg.SensorResult(skip_reason=str(unfinished))
+        except (LakeError, OSError) as error:  # S3 does not answer, or a file went away between listing and reading
             return dg.SensorResult(skip_reason=str(error))
         listeners.measure([metrics.HEARTBEAT], context.log)
-        if mended:
-            context.log.info(f"Published to the end what a killed run had begun: {', '.join(mended)}.")
+        if recovered:
+            context.log.info(f"Finished the publication that a killed run began: {', '.join(recovered)}.")
         cursor = decision.state.to_json()
         if decision.uris is None:
             return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
@@ -101,66 +114,105 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
     return sensor
 
 
-def message_sensors(listeners: Listeners) -> Iterator[dg.SensorDefinition]:
-    """Tell people how a run ended."""
+def messages_sensor(listeners: Listeners) -> dg.SensorDefinition:
+    """Send a message and metrics for every run that ended.
 
-    @dg.run_status_sensor(
-        run_status=dg.DagsterRunStatus.SUCCESS,
-        name="success_message",
+    Dagster's own run status sensors advance their cursor also where sending fails. This one sends again with the next
+    tick, message and metrics each by itself, so that neither is lost nor sent twice.
+    """
+
+    @dg.sensor(
+        name="run_messages",
         minimum_interval_seconds=_SECONDS_TO_TELL,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Says what a run took in and published, to the SNS topic if one is set, else to the log.",
+        description="Says how a run ended, to the SNS topic if one is set, else to the log; sends metrics of it.",
     )
-    def success_message(context: dg.RunStatusSensorContext, lake: dg.ResourceParam[Lake]) -> None:
-        report, seconds = _ended(context, lake)
-        listeners.say(messages.success(report), context.log)
-        listeners.measure(metrics.of_run(report, seconds, failed=False), context.log)
+    def run_messages(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
+        told = _told(context.cursor) or dict.fromkeys(_CHANNELS, _last_end(context.instance))
+        ends = _ends_after(context.instance, min(told.values()))
+        runs: dict[str, _EndedRun] = {}
+        for channel in _CHANNELS:
+            for end in ends:
+                if end.storage_id <= told[channel]:
+                    continue
+                run = runs.get(end.run_id) or _ended_run(context, lake, end.run_id)
+                if run:
+                    runs[end.run_id] = run
+                    is_done = (
+                        listeners.say(run.message, context.log)
+                        if channel == "message"
+                        else listeners.measure(run.metrics, context.log)
+                    )
+                    if not is_done and end.timestamp > time.time() - _GIVE_UP_SECONDS:
+                        break
+                told[channel] = end.storage_id
+        waiting = sum(end.storage_id > min(told.values()) for end in ends)
+        reason = f"Runs told of: {len(ends) - waiting}." + (f" To be sent again: {waiting}." if waiting else "")
+        return dg.SensorResult(skip_reason=reason, cursor=json.dumps(told))
 
-    @dg.run_failure_sensor(
-        name="failure_message",
-        minimum_interval_seconds=_SECONDS_TO_TELL,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Says which step of a run failed and why, to the SNS topic if one is set, else to the log.",
-    )
-    def failure_message(context: dg.RunFailureSensorContext, lake: dg.ResourceParam[Lake]) -> None:
-        events = context.get_step_failure_events()
-        steps = [(event.step_key or "", _why(event.step_failure_data)) for event in events]
-        listeners.say(messages.failure(context.dagster_run.run_id, steps), context.log)
-        report, seconds = _ended(context, lake)
-        listeners.measure(metrics.of_run(report, seconds, failed=True), context.log)
-
-    yield from (success_message, failure_message)
-
-
-def _why(failure: StepFailureData) -> str:
-    """The first line of what a step said: of its own failure, or else of the error that Dagster wraps in one."""
-    own, error = failure.user_failure_data, failure.error and (failure.error.cause or failure.error)
-    said = own.description if own else error and error.message
-    return (said or "").strip().split("\n")[0]
+    return run_messages
 
 
-def _ended(context: dg.RunStatusSensorContext, lake: Lake) -> tuple[messages.Report, float]:
-    """What a run left in the lake, and how many seconds it took."""
-    run_id = context.dagster_run.run_id
-    record = context.instance.get_run_record_by_id(run_id)
-    began, ended = (record.start_time or 0, record.end_time or 0) if record else (0, 0)
-    return messages.report_of(lake, run_id, datetime.fromtimestamp(began, UTC)), max(ended - began, 0)
+@dataclass(frozen=True)
+class _EndedRun:
+    """What is sent for a run."""
+
+    message: messages.Message
+    metrics: list[metrics.Metric]
+
+
+def _told(cursor: str | None) -> dict[str, int] | None:
+    """For each channel the storage id of the last end of a run that was sent; None where the cursor does not say."""
+    try:
+        told = json.loads(cursor or "")
+        return {channel: int(told[channel]) for channel in _CHANNELS}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _ends_after(instance: dg.DagsterInstance, storage_id: int) -> list[dg.EventLogRecord]:
+    """The first ends of runs after one, in the order in which they were stored."""
+    filters = (dg.RunStatusChangeRecordsFilter(kind, after_storage_id=storage_id) for kind in _ENDS)
+    pages = (instance.fetch_run_status_changes(filter_, _ENDS_AT_ONCE, ascending=True) for filter_ in filters)
+    ends = sorted((end for page in pages for end in page.records), key=lambda end: end.storage_id)
+    return ends[:_ENDS_AT_ONCE]
+
+
+def _last_end(instance: dg.DagsterInstance) -> int:
+    """The storage id of the last end of a run: a new sensor says nothing of earlier runs."""
+    pages = (instance.fetch_run_status_changes(kind, limit=1) for kind in _ENDS)
+    return max((end.storage_id for page in pages for end in page.records), default=0)
+
+
+def _ended_run(context: dg.SensorEvaluationContext, lake: Lake, run_id: str) -> _EndedRun | None:
+    """What is sent for a run; None for one that was deleted, or that another code location or a person started."""
+    origin = context.code_location_origin
+    ours = {_LOCATION: f"{context.repository_name}@{origin.location_name}"} if origin else {}
+    records = context.instance.get_run_records(dg.RunsFilter(run_ids=[run_id], tags=ours), limit=1)
+    if not records:
+        return None
+    record = records[0]
+    is_failed = record.dagster_run.status == dg.DagsterRunStatus.FAILURE
+    began, ended = record.start_time or 0, record.end_time or 0
+    report = messages.report_of(lake, run_id, datetime.fromtimestamp(began, UTC))
+    message = messages.failure(run_id, _failures(context.instance, run_id)) if is_failed else messages.success(report)
+    return _EndedRun(message, [*metrics.of_run(report, max(ended - began, 0), is_failed)])
+
+
+def _failures(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str]]:
+    """Each step of a run that failed with the first line of what it said: its own failure, or the error behind it."""
+    found = []
+    for log in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
+        failure = log.get_dagster_event().step_failure_data
+        own, error = failure.user_failure_data, failure.error and (failure.error.cause or failure.error)
+        said = own.description if own else error and error.message
+        found.append((log.step_key or "", (said or "").strip().split("\n")[0]))
+    return found
 
 
 def _outcome(instance: dg.DagsterInstance, run_key: str) -> Outcome | None:
-    """How the run that was asked for with a key went so far; None if there is none.
-
-    One that left uploads out has failed for them: nothing in the listing may tell when they can be read.
-    """
+    """How the run that was requested with a key ended; None if there is no such run."""
     runs = instance.get_runs(dg.RunsFilter(tags={_RUN_KEY: run_key}), limit=1)
     if not runs:
         return None
-    outcome = _ENDED.get(runs[0].status, "running")
-    return "failed" if outcome == "succeeded" and _left_out(instance, runs[0].run_id) else outcome
-
-
-def _left_out(instance: dg.DagsterInstance, run_id: str) -> bool:
-    """Whether a run left uploads out that it could not read."""
-    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    checks = [log.dagster_event.asset_check_evaluation_data for log in logs if log.dagster_event]
-    return any(check.check_name == EVERY_UPLOAD_READ and not check.passed for check in checks)
+    return _ENDED.get(runs[0].status, "running")

@@ -21,7 +21,7 @@ def prediction_step(training_rows: int) -> LayerStep:
         return stage(step_run, TABLES, sources, lambda staging: _write(step_run, staging, sources, training_rows))
 
     made_from = {FACT_PREDICTIONS.key: [FACT_DAILY, *MODELS.values()]}
-    return LayerStep(TABLES, [FACT_DAILY], make, made_from, ["fitness_assets.predictions.cards", "skops.io"])
+    return LayerStep(TABLES, [FACT_DAILY], make, made_from)
 
 
 def _write(step_run: StepRun, staging: Staging, sources: Frames, training_rows: int) -> None:

@@ -309,6 +309,10 @@ def probability_of(target: Target, label: str) -> str:
     return f"probability_{target.name}_{label}"
 
 
+_CONSISTENT = "predictions_consistent"
+"""The Dagster check that reports how skill, predictor and predictions of every target go together."""
+
+
 def _prediction_rules(target: Target) -> tuple[Rule, ...]:
     skill, predictor, predicted = f"{target.name}_skill", f"{target.name}_predictor", f"predicted_{target.quantity}"
     rules = (
@@ -319,6 +323,7 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
             f" WHEN '{NO_SKILL}' THEN coalesce({predictor} = '{MODEL}', true)"
             f" ELSE {predictor} IS NOT NULL OR {predicted} IS NOT NULL END",
             {skill: NO_SKILL},
+            check=_CONSISTENT,
         ),
     )
     if not target.classes:
@@ -330,6 +335,7 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
                 "The prediction lies in its interval.",
                 f"NOT {predicted} BETWEEN {low} AND {high}",
                 {predicted: WEIGHT_LIMIT},
+                check=_CONSISTENT,
             ),
         )
     total = " + ".join(probability_of(target, label) for label in target.classes)
@@ -340,6 +346,7 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
             "The probabilities of the labels add up to 1 wherever there is a prediction.",
             f"({predicted} IS NOT NULL AND NOT abs(coalesce({total}, 0) - 1) < 1e-6)",
             {probability_of(target, target.classes[0]): 0.0},
+            check=_CONSISTENT,
         ),
     )
 

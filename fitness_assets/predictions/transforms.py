@@ -9,6 +9,7 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
+from fitness_assets.engine.expressions import clamp, decimals, mean_over, spread_over
 from fitness_assets.predictions.tables import (
     FACT_PREDICTIONS,
     GAP_DAYS,
@@ -19,7 +20,7 @@ from fitness_assets.predictions.tables import (
     WEIGHT_LIMIT,
 )
 from fitness_assets.silver.tables import QUALITIES, WEEKDAYS
-from fitness_assets.silver.transforms import clamp
+from fitness_assets.silver.transforms import with_empty_days
 
 KEYS = ("user_id", "date_key")
 DAY = "_day"
@@ -82,46 +83,45 @@ def features(fact_daily: DataFrame) -> DataFrame:
         The same days: keys, ``_day``, `INPUTS` as doubles, `ACTUALS` (empty where there is no such day).
     """
     by_day = Window.partitionBy("user_id").orderBy(DAY)
-    last_30, so_far = by_day.rangeBetween(-29, 0), by_day.rangeBetween(Window.unboundedPreceding, 0)
-    tomorrow, in_30 = by_day.rangeBetween(1, 1), by_day.rangeBetween(HORIZON_DAYS, HORIZON_DAYS)
+    last_30, so_far = by_day.rowsBetween(-29, 0), by_day.rowsBetween(Window.unboundedPreceding, 0)
     stress, weight = F.col("stress_level"), F.col("weight_kg")
-    stress_change, weight_change = F.col("_stress_in_30") - stress, F.col("_weight_in_30") - weight
+    stress_change = _days_later(stress, HORIZON_DAYS, by_day) - stress
+    weight_change = _days_later(weight, HORIZON_DAYS, by_day) - weight
     made = {
-        **{f"mean30_{name}": _mean(F.col(name), last_30) for name in _MEANS},
-        **{f"spread30_{name}": _spread(F.col(name), last_30) for name in _SPREADS},
+        **{f"mean30_{name}": mean_over(F.col(name), last_30) for name in _MEANS},
+        **{f"spread30_{name}": spread_over(F.col(name), last_30) for name in _SPREADS},
         **{f"days30_{name}": F.count(name).over(last_30) for name in _SPREADS},
-        "stress_to_usual": F.avg(stress).over(so_far) - stress,
-        "usual_sleep_hours": F.avg("sleep_hours").over(so_far),
-        "weight_to_usual": F.avg(weight).over(so_far) - weight,
+        "stress_to_usual": mean_over(stress, so_far) - stress,
+        "usual_sleep_hours": mean_over(F.col("sleep_hours"), so_far),
+        "weight_to_usual": mean_over(weight, so_far) - weight,
         "is_male": (F.col("gender") == "M"),
         **{f"is_{weekday.lower()}": F.col("weekday") == weekday for weekday in WEEKDAYS[1:]},
         "sleep_quality_today": F.array_position(F.array(*map(F.lit, QUALITIES)), F.col("sleep_quality")),
-        "actual_stress_change": F.when(stress_change <= -STRESS_STEP, STRESS_CHANGES[0])
-        .when(stress_change < STRESS_STEP, STRESS_CHANGES[1])
-        .when(stress_change.isNotNull(), STRESS_CHANGES[2]),
-        "actual_sleep_quality": F.first("sleep_quality").over(tomorrow),
-        "actual_weight_change_30d": F.rint(clamp(weight_change, WEIGHT_LIMIT) * 1000) / 1000,
+        "_stress_change": stress_change,
+        "_weight_change": weight_change,
+        "actual_sleep_quality": _days_later(F.col("sleep_quality"), 1, by_day),
+    }
+    actuals = {
+        "actual_stress_change": F.when(F.col("_stress_change") <= -STRESS_STEP, STRESS_CHANGES[0])
+        .when(F.col("_stress_change") < STRESS_STEP, STRESS_CHANGES[1])
+        .when(F.col("_stress_change").isNotNull(), STRESS_CHANGES[2]),
+        "actual_weight_change_30d": decimals(clamp(F.col("_weight_change"), WEIGHT_LIMIT), 3),
     }
     numbers = (F.col(name).cast("double").alias(name) for name in INPUTS)
+    days = fact_daily.withColumn(DAY, F.unix_date(F.make_date("year", "month", "day")))
     return (
-        fact_daily.withColumn(DAY, F.unix_date(F.make_date("year", "month", "day")))
-        # First, because Spark looks once for each time that a label asks.
-        .withColumns({"_stress_in_30": F.first(stress).over(in_30), "_weight_in_30": F.first(weight).over(in_30)})
+        with_empty_days(days, DAY, HORIZON_DAYS, [*dict.fromkeys((*_MEANS, *_SPREADS)), "sleep_quality"])
         .withColumns(made)
+        .where(F.col("_is_logged"))
+        .withColumns(actuals)
         .select(*KEYS, DAY, *numbers, *ACTUALS)
     )
 
 
-def _mean(value: SparkColumn, window: WindowSpec) -> SparkColumn:
-    # Spark works a sliding window out anew for every day; sums and counts, which it can share, take half the time.
-    return F.sum(value).over(window) / F.count(value).over(window)
-
-
-def _spread(value: SparkColumn, window: WindowSpec) -> SparkColumn:
-    """Standard deviation of the population; the mean of the squares less the square of the mean."""
-    value = value.cast("double")
-    variance = _mean(value * value, window) - F.pow(_mean(value, window), 2)
-    return F.when(variance.isNotNull(), F.sqrt(F.greatest(variance, F.lit(0.0))))
+def _days_later(value: SparkColumn, days: int, by_day: WindowSpec) -> SparkColumn:
+    """The value so many calendar days later; null if that day has no log."""
+    is_that_day = F.lead(DAY, days).over(by_day) == F.col(DAY) + days
+    return F.when(is_that_day, F.lead(value, days).over(by_day))
 
 
 def sampled_features(fact_daily: DataFrame, rows: int, people: int, limit: int) -> DataFrame:

@@ -1,29 +1,39 @@
-"""What tables must keep: rules about single rows, about rows together, about keys and references.
+"""Kinds of rules that a table must keep: about single rows, about several rows, about keys and references.
 
-Here belongs how a rule is said. Which rules a table has stands in its ``tables.py`` and follows from its columns
-(``dictionary.py``); how rules are asked, and what follows from a failure, stands in ``checks.py``.
+The rules of one table are in the ``tables.py`` of its layer; further rules follow from its columns and keys
+(``table.py``). ``engine/rule_checks.py`` counts failures, ``orchestration/asset_checks.py`` shows them in Dagster.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["blocking", "error", "warning"]
-"""``blocking``: a wrong table would mislead, so it is not published. ``error``: a person has to act, the table is
-right all the same. ``warning``: odd."""
+"""What a failure means.
+
+``blocking``: the table would mislead its readers, so it is not published.
+``error``: the table is correct and published, but a person has to act.
+``warning``: the table is published; the data is unusual.
+"""
+
+Engine = Literal["duckdb", "spark"]
+
+KEYS_CHECK = "keys"
+"""The Dagster check that reports the primary key and the foreign keys of a table."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition that single rows must not fulfil; asked of the staged files, as a `SetRule` is.
+    """A rule about single rows. DuckDB counts the failing rows in the staged files.
 
     Attributes:
         name: snake_case, unique in its table.
-        description: the rule as a sentence about good data.
-        violated: a condition in DuckDB's SQL, true for a row that breaks the rule. Those that silver rejects rows by
-            are asked by Spark as well.
-        failing_example: cells that, put into a good row, make it break the rule.
+        description: the rule as a sentence about correct data.
+        violated: an SQL condition that is true for a row that breaks the rule.
+        failing_example: cells that make a correct row break the rule.
         severity: what a failure means.
+        check: the Dagster check that reports this rule together with others; None: a check of the rule's name.
+        engines: the engines that evaluate ``violated``; their SQL dialects differ. Silver rejects rows with Spark.
     """
 
     name: str
@@ -31,19 +41,22 @@ class Rule:
     violated: str
     failing_example: Mapping[str, Any] = field(hash=False)
     severity: Severity = "blocking"
+    check: str | None = None
+    engines: tuple[Engine, ...] = ("duckdb",)
 
 
 @dataclass(frozen=True)
 class SetRule:
-    """A rule about rows together; asked of the staged files before they are published.
+    """A rule about several rows, or about several tables. DuckDB finds the violations in the staged files.
 
     Attributes:
         name: snake_case, unique in its table.
-        description: the rule as a sentence about good data.
-        tables: the keys of those that it is about.
-        violations: a query in DuckDB's SQL with one row for each violation; tables are named as their keys are without
-            the layer.
+        description: the rule as a sentence about correct data.
+        tables: the keys of the tables that ``violations`` reads.
+        violations: a query in DuckDB's SQL that returns one row for each violation. It names a table by its key
+            without the layer.
         severity: what a failure means.
+        check: the Dagster check that reports this rule together with others; None: a check of the rule's name.
     """
 
     name: str
@@ -51,6 +64,16 @@ class SetRule:
     tables: tuple[str, ...]
     violations: str
     severity: Severity = "blocking"
+    check: str | None = None
+
+
+class RuleSummary(NamedTuple):
+    """What reports and pages need to know of a rule of any kind."""
+
+    name: str
+    description: str
+    severity: Severity
+    check: str
 
 
 def key_rule(
@@ -60,16 +83,18 @@ def key_rule(
     tables: tuple[str, ...],
     violated: str,
     sums: Sequence[str] = (),
+    check: str | None = None,
 ) -> SetRule:
-    """A rule about how many rows each table has for one key. A violation is a key, with its numbers of rows.
+    """Make a rule about how many rows each table has for one key. A violation is a key with these numbers of rows.
 
     Args:
         name: as of a `SetRule`.
         description: as of a `SetRule`.
-        columns: the columns that make up the key; each of the tables has them.
-        tables: whose rows are counted, by key.
-        violated: a SQL condition on the numbers of rows with one key, each named as its table.
-        sums: columns of the first table that are added up for the key; the condition may ask for them too.
+        columns: the columns of the key; every table has them.
+        tables: keys of the tables whose rows are counted.
+        violated: an SQL condition on the numbers of rows with one key; each number has the name of its table.
+        sums: columns of the first table whose sums for the key the condition may use, too.
+        check: as of a `SetRule`.
     """
     first, *others = names = [table_name(key) for key in tables]
     key = ", ".join(columns)
@@ -78,7 +103,7 @@ def key_rule(
     totals = [f"count({counted}) AS {counted}" for counted in names]
     totals += [f"CAST(coalesce(sum({column}), 0) AS BIGINT) AS {column}" for column in sums]
     by_key = f"SELECT {key}, {', '.join(totals)} FROM ({' UNION ALL BY NAME '.join(rows)}) GROUP BY {key}"
-    return SetRule(name, description, tables, f"SELECT * FROM ({by_key}) WHERE {violated}")
+    return SetRule(name, description, tables, f"SELECT * FROM ({by_key}) WHERE {violated}", check=check)
 
 
 def table_name(key: str) -> str:
@@ -88,7 +113,7 @@ def table_name(key: str) -> str:
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """Every value of ``columns`` has a row in the table ``references``, whose primary key has the same names."""
+    """Every value of ``columns`` has a row in the table ``references``, whose primary key has the same columns."""
 
     columns: tuple[str, ...]
     references: str
@@ -102,4 +127,5 @@ class ForeignKey:
             self.columns,
             (key, self.references),
             f"{table_name(key)} > 0 AND {target} = 0",
+            check=KEYS_CHECK,
         )

@@ -1,8 +1,7 @@
-"""The language of the project: Column and Table, and what is made from them; their rules are in ``rules.py``.
+"""Describes tables: columns, keys and rules. Spark and Arrow schemas are derived from the description.
 
-Here belongs how a table is described and how a description is projected: Spark schema, pandera schema, Dagster column
-schema and lineage. Not here: any one table (``<layer>/tables.py``), the list of all of them and their page for analysts
-(``catalogue.py``), or what is done when a rule fails (``checks.py``).
+The tables themselves are in ``<layer>/tables.py``, the list of all of them in ``registry.py``. What Dagster shows of a
+table is made in ``orchestration/table_metadata.py``.
 """
 
 from dataclasses import dataclass, field, replace
@@ -11,17 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import types as T
 
-from fitness_assets.schema.rules import ForeignKey, Rule, SetRule, Severity, key_rule, table_name
+from fitness_assets.schema.rules import (
+    KEYS_CHECK,
+    ForeignKey,
+    Rule,
+    RuleSummary,
+    SetRule,
+    Severity,
+    key_rule,
+    table_name,
+)
 
 if TYPE_CHECKING:
-    import dagster as dg
     import pyarrow as pa
-    from pandera.pyspark import DataFrameSchema
 
 CONTRACT = "contract"
-"""The rule that every table has: its columns."""
+"""Name of the rule about the columns themselves; every table has it."""
 
-_SPARK_TYPES: dict[str, Any] = {
+CONTRACT_DESCRIPTION = "The columns have the names, types and order of the table's declaration."
+
+COLUMNS_CHECK = "columns"
+"""The Dagster check that reports every rule that follows from the columns of a table."""
+
+_SPARK_TYPES: dict[str, T.DataType] = {
     "string": T.StringType(),
     "int": T.IntegerType(),
     "bigint": T.LongType(),
@@ -38,15 +49,15 @@ class Column:
     """One column of one table.
 
     Attributes:
-        name: lower snake_case, with the unit where the quantity has one (``weight_kg``).
-        type: a Spark SQL type name, one of those this module knows.
-        description: what the value means, for an analyst.
-        example: a value that breaks no rule; failing_example rows and the page for analysts are made from it.
-        unit: the unit of measure, where there is one.
-        range: smallest and largest value that can be true, both included.
-        allowed: the only values there may be, where they are few.
+        name: lower snake_case, with the unit if the quantity has one (``weight_kg``).
+        type: a Spark SQL type, one of those that this module lists.
+        description: the meaning of the value, for an analyst.
+        example: a value that breaks no rule. Tests and the data dictionary use it.
+        unit: the unit of measure, if there is one.
+        range: the smallest and the largest possible value, both included.
+        allowed: the only possible values, if they are few.
         nullable: whether the value may be missing.
-        sources: the columns it is made from, as ``layer/table.column``; none for what enters from outside.
+        sources: the columns that it is made from, as ``layer/table.column``; none for data that enters from outside.
     """
 
     name: str
@@ -60,7 +71,7 @@ class Column:
     sources: tuple[str, ...] = ()
 
     def from_table(self, key: str, **changes: Any) -> "Column":
-        """The same quantity in another table, taken from ``key`` as it is there (but for ``changes``)."""
+        """The same column in another table, copied from the table ``key``, except for ``changes``."""
         return replace(self, **{"sources": (f"{key}.{self.name}",), **changes})
 
 
@@ -70,16 +81,16 @@ class Table:
 
     Attributes:
         key: asset key and place in the lake, ``layer/table``.
-        description: what the table is, for an analyst.
+        description: what the table contains, for an analyst.
         grain: what one row stands for.
-        columns: in the order in which they are stored.
-        primary_key: the columns that name a row.
-        foreign_keys: references into other tables.
+        columns: the columns, in stored order.
+        primary_key: the columns that identify a row.
+        foreign_keys: references to other tables.
         own_rules: rules beyond those that follow from columns and keys.
         range_severity: what a value outside its column's range means in this table.
-        artifacts: sidecar files of a version that lie beside the table, under these names, for people to open.
-        stale_after_days: after so many days without a new version the UI calls the table stale; None: never.
-        kinds: what it is made with and stored as, for the UI.
+        artifacts: names of sidecar files that are published beside the table, for people to open.
+        stale_after_days: the Dagster UI calls the table stale after so many days without a new version; None: never.
+        kinds: the tools that make and store it, for the Dagster UI.
     """
 
     key: str
@@ -109,47 +120,50 @@ class Table:
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
-        """Every rule about single rows: required values, ranges, allowed values, then the table's own."""
+        """Every rule about single rows: required values, ranges, allowed values, then the table's own rules."""
         required = [c.name for c in self.columns if not c.nullable]
-        made = [
+        derived = [
             Rule(
                 "required_values",
                 f"Never empty: {', '.join(required)}.",
                 " OR ".join(f"{name} IS NULL" for name in required),
                 {required[-1]: None},
+                check=COLUMNS_CHECK,
             )
         ]
-        made += [range_rule(c, self.range_severity) for c in self.columns if c.range]
-        made += [_allowed_rule(c) for c in self.columns if c.allowed]
-        return (*made, *(rule for rule in self.own_rules if isinstance(rule, Rule)))
+        derived += [range_rule(c, self.range_severity) for c in self.columns if c.range]
+        derived += [_allowed_rule(c) for c in self.columns if c.allowed]
+        return (*derived, *(rule for rule in self.own_rules if isinstance(rule, Rule)))
 
     @cached_property
     def set_rules(self) -> tuple[SetRule, ...]:
-        """Every rule about rows together: the primary key, the references, then the table's own."""
+        """Every rule about several rows: the primary key, the foreign keys, then the table's own rules."""
         unique = key_rule(
             "primary_key",
             f"No two rows have the same {' and '.join(self.primary_key)}.",
             self.primary_key,
             (self.key,),
             f"{self.name} > 1",
+            check=KEYS_CHECK,
         )
         references = (foreign_key.rule(self.key) for foreign_key in self.foreign_keys)
         return (unique, *references, *(rule for rule in self.own_rules if isinstance(rule, SetRule)))
 
     @property
-    def checks(self) -> list[tuple[str, str, Severity]]:
-        """Name, description and severity of everything that is checked of the table."""
-        contract = (CONTRACT, "Column names and types are those of the dictionary, in its order.", "blocking")
-        return [contract, *((rule.name, rule.description, rule.severity) for rule in (*self.rules, *self.set_rules))]
+    def all_rules(self) -> list[RuleSummary]:
+        """A summary of every rule: the contract, the rules about single rows, the rules about several rows."""
+        contract = RuleSummary(CONTRACT, CONTRACT_DESCRIPTION, "blocking", COLUMNS_CHECK)
+        rules = (*self.rules, *self.set_rules)
+        return [contract, *(RuleSummary(r.name, r.description, r.severity, r.check or r.name) for r in rules)]
 
     @property
     def spark_schema(self) -> T.StructType:
-        """The schema for reading and writing with Spark; Parquet columns are always nullable there."""
+        """The schema for reading and writing with Spark. Parquet columns are always nullable there."""
         return T.StructType([T.StructField(c.name, _SPARK_TYPES[c.type], True) for c in self.columns])
 
     @property
     def arrow_schema(self) -> "pa.Schema":
-        """The schema for rows that are made in Python."""
+        """The schema for rows that Python makes."""
         import pyarrow as pa
 
         types = {
@@ -164,51 +178,12 @@ class Table:
         }
         return pa.schema([(c.name, types[c.type]) for c in self.columns])
 
-    def pandera_schema(self) -> "DataFrameSchema":
-        """Names and types as a pandera schema for Spark frames; the order is not pandera's to judge there."""
-        from pandera import pyspark as pa
-
-        return pa.DataFrameSchema(
-            {c.name: pa.Column(_SPARK_TYPES[c.type], nullable=True) for c in self.columns}, name=self.key, strict=True
-        )
-
-    def column_schema(self) -> "dg.TableSchema":
-        """The Columns tab of the Dagster UI."""
-        import dagster as dg
-
-        return dg.TableSchema(
-            columns=[
-                dg.TableColumn(
-                    c.name,
-                    c.type,
-                    c.description + (f" Unit: {c.unit}." if c.unit else ""),
-                    dg.TableColumnConstraints(
-                        nullable=c.nullable, unique=self.primary_key == (c.name,), other=_constraints(c)
-                    ),
-                )
-                for c in self.columns
-            ]
-        )
-
-    def column_lineage(self) -> "dg.TableColumnLineage":
-        """Where each column comes from, for the Dagster UI."""
-        import dagster as dg
-
-        return dg.TableColumnLineage(
-            {
-                c.name: [
-                    dg.TableColumnDep(dg.AssetKey(key.split("/")), column)
-                    for key, _, column in (source.partition(".") for source in c.sources)
-                ]
-                for c in self.columns
-                if c.sources
-            }
-        )
-
 
 def range_rule(column: Column, severity: Severity = "blocking") -> Rule:
-    """A value outside the column's range breaks it; an empty cell does not, NaN does."""
-    low, high = column.range  # type: ignore[misc]
+    """The rule that no value is outside the column's range. NaN breaks it, an empty cell does not."""
+    if column.range is None:
+        raise ValueError(f"the column {column.name} has no range")
+    low, high = column.range
     unit = f" {column.unit}" if column.unit else ""
     return Rule(
         f"{column.name}_range",
@@ -216,6 +191,8 @@ def range_rule(column: Column, severity: Severity = "blocking") -> Rule:
         f"{column.name} IS NOT NULL AND NOT {column.name} BETWEEN {low:g} AND {high:g}",
         {column.name: type(column.example)(high + 1)},
         severity,
+        COLUMNS_CHECK,
+        ("duckdb", "spark"),
     )
 
 
@@ -226,9 +203,5 @@ def _allowed_rule(column: Column) -> Rule:
         f"{column.name} is one of {', '.join(column.allowed)}.",
         f"{column.name} IS NOT NULL AND {column.name} NOT IN ({values})",
         {column.name: "no such value"},
+        check=COLUMNS_CHECK,
     )
-
-
-def _constraints(column: Column) -> list[str]:
-    constraints = [f"{column.range[0]:g} to {column.range[1]:g}"] if column.range else []
-    return constraints + ([f"one of {', '.join(column.allowed)}"] if column.allowed else [])

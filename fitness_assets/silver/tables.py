@@ -4,6 +4,8 @@ The cleaning rules are data: `REJECTIONS` is what a row must not break to become
 checked on ``silver/clean_days`` itself.
 """
 
+from datetime import date
+
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.schema.rules import Rule, key_rule
 from fitness_assets.schema.table import Column, Table, range_rule
@@ -24,13 +26,20 @@ _LOGGED = LOGGED_DAYS.key
 NEGATIVE_TO_ZERO = ("steps", "heart_rate_avg", "sleep_hours", "calories_burned", "exercise_minutes", "weight_kg", "bmi")
 """Negative values of these become 0 before any rule is asked (the first cleaning rule)."""
 
-ZERO_STEPS = Rule("zero_steps", "The day has steps.", "steps = 0", {"steps": 0})
+DATE_RANGE = Rule(
+    "date_range",
+    "The day is neither before 1990-01-01 nor later than the day after its ingestion.",
+    "date < DATE '1990-01-01' OR date > CAST(ingested_at AS DATE) + 1",
+    {"date": date(9999, 12, 31)},
+    engines=("duckdb", "spark"),
+)
+ZERO_STEPS = Rule("zero_steps", "The day has steps.", "steps = 0", {"steps": 0}, engines=("duckdb", "spark"))
 DUPLICATE = "duplicate"
 """Reason of a row that repeats an earlier row of the same upload exactly."""
 SUPERSEDED = "superseded"
 """Reason of a row for whose user and day a row was ingested later."""
 
-REJECTIONS = (*(range_rule(column) for column in RAW_COLUMNS if column.range), ZERO_STEPS)
+REJECTIONS = (*(range_rule(column) for column in RAW_COLUMNS if column.range), ZERO_STEPS, DATE_RANGE)
 """The second and third cleaning rule. Each is also the reason under which a rejected row is kept."""
 
 REASONS = (*(rule.name for rule in REJECTIONS), DUPLICATE, SUPERSEDED)
@@ -231,12 +240,13 @@ REJECTED_DAYS = Table(
     ),
     ("upload_id", "row_number"),
     own_rules=(
-        Rule("reason_given", "Every rejected row says why.", "len(reasons) = 0", {"reasons": []}),
+        Rule("reason_given", "Every rejected row says why.", "len(reasons) = 0", {"reasons": []}, check="reasons"),
         Rule(
             "reasons_known",
             "Reasons are names of cleaning rules.",
             f"NOT list_has_all({[*REASONS]}, reasons)",
             {"reasons": ["no such rule"]},
+            check="reasons",
         ),
         key_rule(
             "rows_reconcile",

@@ -13,15 +13,16 @@ import pytest
 from pyarrow.dataset import dataset
 from pyspark.sql import SparkSession
 
-from fitness_assets.bronze import assets
+from fitness_assets.bronze import assets, row_files
 from fitness_assets.bronze.assets import bronze_step
-from fitness_assets.bronze.readers import csv as uploads
+from fitness_assets.bronze.readers import csv as readers
 from fitness_assets.bronze.sources import Folder, Found
 from fitness_assets.bronze.tables import TABLES, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
-from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager, step_assets
-from fitness_assets_tests.bronze.test_transforms import MALFORMED, RAW_NAMES, line
+from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
+from fitness_assets.orchestration.step_assets import step_assets
+from fitness_assets_tests.bronze.test_transforms import RAW_NAMES, line
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, path_of, sample_of
 
 GROUP = "group:bronze"
@@ -118,14 +119,21 @@ class TestWholeRuns:
             Path(row["uri"]).name: (row["status"], row["refusal"], row["rows_read"], row["rows_quarantined"])
             for row in story.first.ledger.values()
         }
-        no_header = "no header was found: neither of the first two rows names user_id, date, steps"
+        no_header = (
+            "no header was found: the first two rows have to name user_id, date, steps, and the first row is"
+            " <html></html>"
+        )
+        no_steps = (
+            "the header lacks the required column steps: it has user_id, date;"
+            " a daily log has steps, and no name here looks like them"
+        )
         assert seen == {
             "comma.csv": ("ingested", None, 4, 2),
             "semicolon 1252.csv": ("ingested", None, 1, 0),
             "tab.csv.gz": ("ingested", None, 2, 0),
             "header only.csv": ("ingested", None, 0, 0),
             "unreadable.csv": ("refused", no_header, 0, 0),
-            "lacking.csv": ("refused", "the header lacks the required column steps", 0, 0),
+            "lacking.csv": ("refused", no_steps, 0, 0),
             "notes.txt": ("refused", "the name ends neither in .csv nor in .csv.gz", 0, 0),
         }
 
@@ -155,7 +163,10 @@ class TestWholeRuns:
         seen = [
             (row["row_number"], row["line_number"], row["text"], row["reasons"][0]) for row in story.first.quarantined
         ]
-        assert sorted(seen) == [(2, 4, line(steps="8k"), "steps: '8k' is not a number"), (4, 6, "c3,42", MALFORMED)]
+        assert sorted(seen) == [
+            (2, 4, line(steps="8k"), "steps: '8k' is not a number"),
+            (4, 6, "c3,42", "the row has 2 cells, and the header 12 names"),
+        ]
 
     def test_a_refusal_is_a_failed_error_check_with_its_sentence_and_the_run_succeeds(self, story):
         assert story.first.result.success
@@ -217,10 +228,7 @@ def test_a_run_that_is_told_its_uploads_reads_only_these(raw, materialize, rows,
     assert {day["user_id"] for day in rows("bronze/logged_days")} == {"a", "b", "c"}
 
 
-@pytest.mark.parametrize("few", [0, 2, 1_000])
-def test_misfits_are_quarantined_whether_they_are_few_or_many(raw, materialize, rows, monkeypatch, few):
-    """Rows of one number, of which only one upload's does not fit; and more of them than are looked up by numbers."""
-    monkeypatch.setattr("fitness_assets.bronze.assets._FEW", few)
+def test_malformed_rows_of_several_uploads_are_told_apart(raw, materialize, rows):
     bad = line(steps="8k")
     (raw / "a.csv").write_text("\n".join([HEADER, line(user_id="a1"), bad, line(user_id="a2")]))
     (raw / "b.csv").write_text("\n".join([HEADER, bad, line(user_id="b1"), bad]))
@@ -231,6 +239,53 @@ def test_misfits_are_quarantined_whether_they_are_few_or_many(raw, materialize, 
     quarantined = sorted((names[row["upload_id"]], row["row_number"]) for row in rows("bronze/quarantine"))
     assert quarantined == [("a.csv", 2), ("b.csv", 1), ("b.csv", 3)]
     assert {names[key]: row["rows_quarantined"] for key, row in ledger.items()} == {"a.csv": 1, "b.csv": 2}
+
+
+def test_the_last_put_wins_also_when_its_bytes_were_known_before_and_its_time_is_old(raw, materialize, rows):
+    """One name holds A, B, and A again, always of one size and with one time of modification."""
+    for steps in ("8000", "9100", "8000"):
+        (raw / "log.csv").write_text(f"user_id,date,steps\nsiz-1,2024-09-01,{steps}\n")
+        os.utime(raw / "log.csv", (0, 0))
+        assert materialize("group:bronze or group:silver").success
+        assert [day["steps"] for day in rows("silver/clean_days")] == [int(steps)]
+    assert len(rows("bronze/uploads")) == 3
+
+
+def test_small_uploads_share_a_file_and_large_ones_have_their_own(raw, materialize, rows, monkeypatch):
+    monkeypatch.setattr(row_files, "_SMALL_BYTES", 5_000)
+    for number in range(20):
+        lines = [line(user_id=f"{number}-{row}") for row in range(1 + 50 * (number == 7))]
+        (raw / f"{number}.csv").write_text("\n".join([f"{HEADER},extra {number}", *(f"{text},x" for text in lines)]))
+    assert materialize(GROUP).success
+    days = rows("bronze/logged_days")
+    assert len({day["user_id"] for day in days}) == len(days) == 20 + 50
+    assert len({day["extra"] for day in days}) == 20
+
+
+def test_an_upload_of_which_few_rows_could_be_typed_fails_a_check_whatever_else_is_there(raw, materialize):
+    (raw / "good.csv").write_text("\n".join([HEADER, *(line(user_id=str(n)) for n in range(100))]))
+    (raw / "lost.csv").write_text("\n".join([HEADER, line(), line(steps="8k"), line(steps="9k")]))
+    for _ in range(2):  # again when nothing is new
+        lost = evaluations(materialize(GROUP))["bronze/uploads", "rows_could_be_typed"]
+        assert (lost.passed, lost.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        (row,) = sample_of(lost)
+        assert Path(row["uri"]).name == "lost.csv"
+        assert (row["rows_read"], row["rows_typed"], row["share_typed"]) == (3, 1, 0.3333)
+
+
+def test_misnamed_columns_and_a_guessed_encoding_are_warnings_and_stand_in_the_ledger(raw, materialize, rows):
+    (raw / "a.csv").write_bytes("user_id;date;steps;weight\nZoë;2024-09-01;8000;68,4\n".encode("cp1252"))
+    result = evaluations(materialize(GROUP))["bronze/uploads", "no_upload_warnings"]
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    warnings = {row["warning"] for row in sample_of(result)}
+    assert "'weight' looks like weight_kg: rename it" in warnings
+    (row,) = rows("bronze/uploads")
+    assert set(row["warnings"]) == warnings
+    assert (row["encoding"], row["delimiter"], row["header"]) == (
+        "Windows-1252, guessed",
+        "semicolon",
+        "user_id;date;steps;weight",
+    )
 
 
 def test_content_whose_name_was_refused_is_taken_in_under_a_better_one(raw, materialize, rows):
@@ -262,8 +317,8 @@ def test_uploads_that_cannot_be_read_are_left_out_until_they_can(raw, materializ
                 raise PermissionError("no right to read it")
             return hash_of(self, found)
 
-        def rewritten(path: Path) -> uploads.Dialect:
-            dialect = tell(path)
+        def rewritten(path: Path, uri: str) -> readers.Dialect:
+            dialect = tell(path, uri)
             files["gone"].unlink(missing_ok=True)
             if path == files["rewritten"]:
                 path.write_bytes(path.read_bytes() + line(user_id="ü").encode("cp1252"))

@@ -1,16 +1,19 @@
 """Where uploads lie: what is found on disk and in a bucket, and how it is told from what was there before."""
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fitness_assets.aws.s3 import Bucket, BucketError
-from fitness_assets.bronze.sources import Folder, Prefix, identify, source_of
+from fitness_assets.bronze import sources
+from fitness_assets.bronze.sources import Folder, Hashes, Prefix, Source, Upload, identify, source_of
 
 Put = Callable[..., str]
 
@@ -57,6 +60,8 @@ def test_uploads_are_found_at_any_depth_in_the_order_of_their_names(source):
         "a.csv.part",
         "a.csv.PARTIAL",
         "a.csv.crdownload",
+        "a.csv.filepart",
+        "a.csv~",
         ".a.csv.swp",
         ".git/a.csv",
         "_temporary/0/a.csv",
@@ -84,7 +89,7 @@ def test_an_empty_place_has_no_uploads(source):
 def test_one_content_has_one_hash_wherever_it_lies(source, tmp_path):
     text, put = source
     uri = put("a.csv", "test")
-    (upload,) = identify([source_of(text)], {})
+    (upload,) = identify([source_of(text)])
     assert upload.content_sha256 == "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
     assert upload.upload_id == "9f86d081884c7d65"
     assert (upload.found.uri, upload.found.size_bytes) == (uri, 4)
@@ -98,10 +103,10 @@ def test_one_content_has_one_hash_wherever_it_lies(source, tmp_path):
 def test_new_bytes_of_the_same_length_in_the_same_second_are_another_upload(source):
     text, put = source
     put("a.csv", "1234")
-    (upload,) = identify([source_of(text)], {})
+    (upload,) = identify([source_of(text)])
     assert upload.is_unchanged()
     put("a.csv", "5678")
-    (again,) = identify([source_of(text)], {})
+    (again,) = identify([source_of(text)])
     assert not upload.is_unchanged()
     assert again.found.fingerprint != upload.found.fingerprint
     assert again.upload_id != upload.upload_id
@@ -110,24 +115,88 @@ def test_new_bytes_of_the_same_length_in_the_same_second_are_another_upload(sour
 def test_an_upload_that_is_gone_is_not_the_one_that_was_found(source):
     text, put = source
     put("a.csv")
-    (upload,) = identify([source_of(text)], {})
+    (upload,) = identify([source_of(text)])
     gone = replace(upload, found=replace(upload.found, uri=f"{upload.found.uri}.gone"))
     assert not gone.is_unchanged()
 
 
-def test_what_the_ledger_knows_by_name_and_stamp_is_not_read_again(source, monkeypatch):
+def ledger_row(upload: Upload, ingested_at: datetime | None = None) -> dict[str, Any]:
+    """What the ledger says of an upload."""
+    return {
+        "uri": upload.found.text,
+        "upload_id": upload.upload_id,
+        "content_sha256": upload.content_sha256,
+        "fingerprint": upload.found.fingerprint,
+        "ingested_at": ingested_at or datetime.now(UTC) + timedelta(seconds=60),
+    }
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[str]:
+    """The URIs of what was read to be hashed."""
+    uris: list[str] = []
+
+    def watch(kind: type[Source]) -> None:
+        hash_of = kind.content_sha256
+        monkeypatch.setattr(kind, "content_sha256", lambda self, found: uris.append(found.uri) or hash_of(self, found))
+
+    watch(Folder)
+    watch(Prefix)
+    return uris
+
+
+def test_what_the_ledger_knows_by_name_and_fingerprint_is_not_read_again(source, read):
     text, put = source
     put("a.csv", "known")
-    put("b.csv", "new")
-    known, new = source_of(text).find()
-    (only,) = identify([source_of(new.uri)], {})
-    read = []
-    kind = type(source_of(text))
-    hash_of = kind.content_sha256
-    monkeypatch.setattr(kind, "content_sha256", lambda self, found: read.append(found.uri) or hash_of(self, found))
-    uploads = identify([source_of(text)], {(known.uri, known.fingerprint): "k" * 64, (new.uri, "older"): "x" * 64})
-    assert read == [new.uri]
-    assert {upload.content_sha256 for upload in uploads} == {"k" * 64, only.content_sha256}
+    (known,) = identify([source_of(text)])
+    new = put("b.csv", "new")
+    read.clear()
+    uploads = identify([source_of(text)], [ledger_row(known)])
+    assert read == [new]
+    assert known.content_sha256 in {upload.content_sha256 for upload in uploads}
+
+
+def test_hashes_are_kept_for_what_is_no_row_of_the_ledger(source, read):
+    text, put = source
+    put("a.csv", "same")
+    put("copy.csv", "same")
+    hashes = Hashes()
+    (upload,) = identify([source_of(text)], (), hashes)
+    assert hashes.have_changed
+    later = {uri: (fingerprint, sha, at + 60) for uri, (fingerprint, sha, at) in hashes.entries.items()}
+    again = Hashes.of([ledger_row(upload)], json.dumps(later))
+    read.clear()
+    identify([source_of(text)], [ledger_row(upload)], again)
+    assert read == []
+    assert not again.have_changed
+
+
+def test_bytes_that_come_back_under_their_name_are_a_new_upload_and_a_copy_elsewhere_is_none(source):
+    text, put = source
+    ledger: list[dict[str, Any]] = []
+
+    def run() -> list[str]:
+        uploads = [
+            u for u in identify([source_of(text)], ledger) if u.upload_id not in {r["upload_id"] for r in ledger}
+        ]
+        ledger.extend(map(ledger_row, uploads))
+        return [upload.content_sha256[:4] for upload in uploads]
+
+    first, second = (hashlib.sha256(content).hexdigest()[:4] for content in (b"A", b"B"))
+    for content, expected in (
+        ("A", [first]),
+        ("B", [second]),
+        ("A", [first]),
+        ("B", [second]),
+        ("B", []),
+        ("A", [first]),
+    ):
+        put("log.csv", content)
+        assert run() == expected
+        assert run() == []
+    put("copy.csv", "B")
+    assert run() == []
+    assert len({row["upload_id"] for row in ledger}) == len(ledger) == 5
 
 
 def test_an_upload_that_cannot_be_read_keeps_no_other_out(source, monkeypatch):
@@ -143,10 +212,10 @@ def test_an_upload_that_cannot_be_read_keeps_no_other_out(source, monkeypatch):
 
     monkeypatch.setattr(kind, "content_sha256", deny)
     unread = {}
-    assert [upload.found.uri for upload in identify([source_of(text)], {}, unread)] == [fine]
+    assert [upload.found.uri for upload in identify([source_of(text)], unread=unread)] == [fine]
     assert unread == {locked: "no right to read it"}
     with pytest.raises(PermissionError):
-        identify([source_of(text)], {})
+        identify([source_of(text)])
 
 
 class TestFolders:
@@ -159,12 +228,12 @@ class TestFolders:
     def test_uploads_come_in_the_order_of_their_last_change_and_then_of_their_names(self, tmp_path):
         for name, changed in {"a.csv": 300, "b.csv": 100, "d.csv": 200, "c.csv": 200}.items():
             self.file(tmp_path / name, name, changed)
-        uploads = identify([Folder(tmp_path)], {})
+        uploads = identify([Folder(tmp_path)])
         assert [Path(upload.found.uri).name for upload in uploads] == ["b.csv", "c.csv", "d.csv", "a.csv"]
 
     def test_the_same_bytes_are_one_upload_under_the_name_that_is_older(self, tmp_path):
         new, old = self.file(tmp_path / "a.csv", "same", 200), self.file(tmp_path / "b.csv", "same", 100)
-        assert [upload.found.uri for upload in identify([Folder(new), Folder(old)], {})] == [str(old)]
+        assert [upload.found.uri for upload in identify([Folder(new), Folder(old)])] == [str(old)]
 
     def test_a_hidden_folder_above_the_place_hides_nothing(self, tmp_path):
         source = tmp_path / ".lake" / "raw"
@@ -183,6 +252,40 @@ class TestFolders:
             found(f"{tmp_path}/nowhere")
         expected = f"There is no file or folder {tmp_path}/nowhere: put CSV files there, or set FITNESS_RAW_PATH."
         assert str(missing.value) == expected
+
+    def test_a_time_that_was_set_back_hides_no_new_bytes(self, tmp_path, read):
+        path = self.file(tmp_path / "a.csv", "8000", 0)
+        (before,) = identify([Folder(path)])
+        self.file(path, "9100", 0)
+        (after,) = identify([Folder(path)], [ledger_row(before)])
+        assert after.found.modified_at == before.found.modified_at
+        assert after.upload_id != before.upload_id
+
+    def test_a_hash_from_the_moment_of_the_last_change_proves_nothing(self, tmp_path, read):
+        path = self.file(tmp_path / "a.csv", "1", 100)
+        (upload,) = identify([Folder(path)])
+        identify([Folder(path)], [ledger_row(upload, datetime.now(UTC))])
+        assert len(read) == 2
+
+    def test_every_file_is_hashed_again_once_in_a_while(self, tmp_path, read, monkeypatch):
+        path = self.file(tmp_path / "a.csv", "1", 100)
+        (upload,) = identify([Folder(path)])
+        now = sources.time.time()
+        for days, times in ((29, 1), (31, 2)):
+            monkeypatch.setattr(sources.time, "time", lambda days=days: now + days * 86_400)
+            identify([Folder(path)], [ledger_row(upload)])
+            assert len(read) == times
+
+    def test_ten_thousand_known_files_are_looked_at_without_reading_one(self, tmp_path, read):
+        for number in range(10_000):
+            (tmp_path / f"{number}.csv").touch()
+        (tmp_path / "0.csv").write_text("x")
+        there = Folder(tmp_path).find()
+        ledger = [ledger_row(Upload(Folder(tmp_path), found, "0" * 64, str(n))) for n, found in enumerate(there)]
+        began = sources.time.monotonic()
+        assert len(identify([Folder(tmp_path)], ledger)) == 10_000
+        assert read == []
+        assert sources.time.monotonic() - began < 10
 
 
 class TestPrefixes:
@@ -217,7 +320,7 @@ class TestPrefixes:
     def test_a_key_is_never_a_path(self, bucket, tmp_path):
         key = "raw//etc/passwd.csv"
         bucket.put(key, b"harmless")
-        (upload,) = identify([source_of(bucket.uri("raw"))], {})
+        (upload,) = identify([source_of(bucket.uri("raw"))])
         assert upload.found.uri == bucket.uri(key)
         with upload.source.local_copy(upload.found, tmp_path / "scratch") as path:
             assert path.parent == tmp_path / "scratch"
@@ -230,14 +333,14 @@ class TestPrefixes:
         (listed,) = page["Contents"]
         listed["LastModified"] += timedelta(milliseconds=123)
         monkeypatch.setattr(type(pages), "__iter__", lambda _: iter([page]))
-        (upload,) = identify([Prefix(bucket, "raw")], {})
+        (upload,) = identify([Prefix(bucket, "raw")])
         assert upload.is_unchanged()
 
     def test_an_object_of_many_parts_arrives_whole(self, bucket, tmp_path):
         content = os.urandom(20 << 20)
         (tmp_path / "big.csv").write_bytes(content)
         bucket.upload(tmp_path / "big.csv", "raw/big.csv")
-        (upload,) = identify([source_of(bucket.uri("raw"))], {})
+        (upload,) = identify([source_of(bucket.uri("raw"))])
         assert upload.content_sha256 == hashlib.sha256(content).hexdigest()
         with upload.source.local_copy(upload.found, tmp_path / "scratch") as path:
             assert path.read_bytes() == content
@@ -246,14 +349,14 @@ class TestPrefixes:
         bucket.put("raw/a.csv", b"test")
         broken = iter(["cut", "lost"])
         with cloud.faults(lambda request: next(broken, None) if request.startswith("GET") else None):
-            (upload,) = identify([source_of(bucket.uri("raw"))], {})
+            (upload,) = identify([source_of(bucket.uri("raw"))])
         assert upload.upload_id == "9f86d081884c7d65"
         assert next(broken, None) is None
 
     def test_an_archived_object_is_left_out_with_the_reason(self, bucket):
         bucket.client.put_object(Bucket=bucket.name, Key="raw/a.csv", Body=b"old", StorageClass="GLACIER")
         unread = {}
-        assert identify([source_of(bucket.uri("raw"))], {}, unread) == []
+        assert identify([source_of(bucket.uri("raw"))], unread=unread) == []
         assert "InvalidObjectState" in unread[bucket.uri("raw/a.csv")]
 
     def test_a_bucket_that_is_not_there_is_a_sentence(self, cloud):

@@ -16,7 +16,7 @@ LAST = "somebody with a long name, number 99999"
 
 def sort(folder: Path) -> tuple[str, int]:
     """Sort 500,000 names; returns the last one, and how many files that takes meanwhile."""
-    with reader(LocalStore(folder), {}, MANY) as tables:
+    with reader(LocalStore(folder), [], MANY) as tables:
         tables.execute("SET threads = 1")
         names = tables.sql("SELECT user_id FROM dim_user ORDER BY user_id DESC").to_arrow_reader(1_000)
         last = names.read_next_batch()["user_id"][0].as_py()
@@ -37,5 +37,5 @@ def test_what_does_not_fit_into_memory_goes_to_a_folder(tmp_path, monkeypatch):
 def test_where_there_is_no_room_a_sentence_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setitem(module._CONFIG, "memory_limit", "30MB")
     monkeypatch.setitem(module._CONFIG, "max_temp_directory_size", "1MB")
-    with pytest.raises(LakeError, match=r"^Tables could not be looked at: .*set TMPDIR to another folder\.$"):
+    with pytest.raises(LakeError, match=r"^DuckDB could not read the tables: .*set TMPDIR to another folder\.$"):
         sort(tmp_path)

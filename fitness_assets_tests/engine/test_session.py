@@ -6,16 +6,15 @@ from py4j.protocol import Py4JError
 from pyspark.errors import AnalysisException, PySparkRuntimeError
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
-from fitness_assets.engine import session as resources
-from fitness_assets.engine.session import connect_server, driver_properties, lost_server, require_connect, start_spark
+from fitness_assets.engine.session import connect_server, driver_properties, lost_server, start_spark
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.version import LakeError
-from fitness_assets.settings import Settings, SettingsError
+from fitness_assets.settings import Settings
 
 
 def test_the_users_spark_properties_win_over_ours():
-    properties = driver_properties(Settings(spark_conf="spark.driver.memory=9g", spark_master="local[3]"))
+    properties = driver_properties(Settings(spark_conf="spark.driver.memory=9g", spark="local[3]"))
     assert properties["spark.driver.memory"] == "9g"
     assert properties["spark.master"] == "local[3]"
 
@@ -27,13 +26,6 @@ def test_a_connect_server_is_open_to_this_machine_alone_and_told_what_the_settin
     assert options["spark.connect.grpc.binding.address"] == "127.0.0.1"
     assert options["spark.connect.grpc.binding.port"] == "15999"
     assert (options["spark.driver.memory"], options["spark.connect.grpc.arrow.maxBatchSize"]) == ("9g", "1m")
-
-
-def test_without_its_packages_a_client_of_spark_connect_is_one_sentence_that_says_what_to_install(monkeypatch):
-    require_connect()
-    monkeypatch.setattr(resources, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"FITNESS_SPARK_REMOTE .* pip install 'fitness-assets\[connect\]'"):
-        require_connect()
 
 
 @pytest.mark.parametrize(
@@ -53,24 +45,24 @@ def test_only_a_server_that_is_gone_is_told_as_one(error, is_lost):
     ("settings", "error", "sentence"),
     [
         (
-            {"spark_conf": "spark.driver.memory=lots"},
+            {"spark": "local[*]", "spark_conf": "spark.driver.memory=lots"},
             PySparkRuntimeError("Java gateway process exited."),
-            "Spark does not start: Java gateway process exited. Look at FITNESS_SPARK_MASTER, at FITNESS_SPARK_CONF, ",
+            "Spark does not start: Java gateway process exited. Look at FITNESS_SPARK, at FITNESS_SPARK_CONF, ",
         ),
         (
-            {"spark_master": "local[9999999999]"},
+            {"spark": "local[9999999999]"},
             Py4JError("An error occurred\n: Could not parse Master URL.\n\tat SparkContext.scala"),
-            "Spark does not start: An error occurred: Could not parse Master URL. Look at FITNESS_SPARK_MASTER, ",
+            "Spark does not start: An error occurred: Could not parse Master URL. Look at FITNESS_SPARK, ",
         ),
         (
-            {"spark_remote": "sc://127.0.0.1"},
+            {"spark": "sc://127.0.0.1"},
             SparkConnectGrpcException("StatusCode.INTERNAL"),
-            "Spark does not start: StatusCode.INTERNAL Look at FITNESS_SPARK_REMOTE, at FITNESS_SPARK_CONF, ",
+            "Spark does not start: StatusCode.INTERNAL Look at FITNESS_SPARK, at FITNESS_SPARK_CONF, ",
         ),
         (
-            {"spark_remote": "sc://127.0.0.1"},
+            {"spark": "sc://127.0.0.1"},
             SparkConnectGrpcException("StatusCode.UNAVAILABLE"),
-            "The Spark Connect server of FITNESS_SPARK_REMOTE cannot be reached",
+            "The Spark Connect server of FITNESS_SPARK cannot be reached",
         ),
     ],
     ids=["conf", "master", "remote", "no server"],
@@ -83,11 +75,14 @@ def test_a_spark_that_does_not_start_is_one_sentence_that_names_the_variables(mo
     assert caught.value.__suppress_context__
 
 
-def test_a_property_that_spark_would_find_wrong_in_a_query_is_found_wrong_at_the_start(monkeypatch, spark):
-    monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", lambda **_: MagicMock(spark_session=spark))
-    start_spark(Settings(spark_conf="spark.driver.memory=2g;spark.anything=goes"))
+def test_a_property_that_spark_checks_only_in_a_query_is_checked_at_the_start(monkeypatch):
+    session = MagicMock()
+    session.conf.isModifiable = lambda name: name.startswith("spark.sql.")
+    session.conf.set.side_effect = AnalysisException("shuffle.partitions should be int")
+    monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", lambda **_: MagicMock(spark_session=session))
+    start_spark(Settings(spark="local[*]", spark_conf="spark.driver.memory=2g"))
     with pytest.raises(LakeError, match=r"shuffle\.partitions.* Look at .*FITNESS_SPARK_CONF"):
-        start_spark(Settings(spark_conf="spark.sql.shuffle.partitions=abc"))
+        start_spark(Settings(spark="local[*]", spark_conf="spark.sql.shuffle.partitions=abc"))
 
 
 def test_a_spark_that_does_not_start_in_the_background_is_told_to_whoever_needs_it(monkeypatch, tmp_path):
@@ -132,28 +127,3 @@ def test_dates_mean_utc_days_in_every_session(spark):
     assert (
         spark.sql("SELECT CAST(TIMESTAMP '2024-09-06 23:30:00Z' AS DATE)").collect()[0][0].isoformat() == "2024-09-06"
     )
-
-
-@pytest.mark.parametrize(
-    ("changed", "is_short"),
-    [
-        ({}, True),
-        ({"raw_path": "one.csv"}, True),
-        ({"raw_path": "large.csv"}, False),
-        ({"raw_path": "no such folder"}, False),
-        ({"raw_path": "s3://lake/raw/"}, False),
-        ({"spark_master": "spark://127.0.0.1:7077"}, False),
-    ],
-    ids=["small folder", "small file", "large file", "no uploads", "bucket", "cluster"],
-)
-def test_spark_is_told_of_a_short_job_when_the_uploads_are_few(monkeypatch, tmp_path, changed, is_short):
-    resource = MagicMock()
-    monkeypatch.setattr("dagster_pyspark.LazyPySparkResource", resource)
-    monkeypatch.setattr(resources, "_LITTLE_BYTES", 100)
-    (tmp_path / "data" / "raw").mkdir(parents=True)
-    for path, size in {"one.csv": 99, "data/raw/one.csv": 99, "large.csv": 100}.items():
-        (tmp_path / path).write_bytes(bytes(size))
-    start_spark(Settings(**{"local_root": tmp_path / "data"} | changed))
-    properties = resource.call_args.kwargs["spark_config"]
-    assert ("CompilerDirectivesFile" in properties["spark.driver.extraJavaOptions"]) is is_short
-    assert ("spark.shuffle.compress" in properties) is is_short

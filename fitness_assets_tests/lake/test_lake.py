@@ -10,7 +10,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fitness_assets.lake.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
+from fitness_assets.lake.garbage import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
+from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.version import CheckResult, LakeError, TableMissingError
 from fitness_assets.lake.version import VersionConflictError as Conflict
@@ -32,7 +33,7 @@ def stage(lake, *user_ids, table=DIM_USER, inputs=None, append=False, run_id="ru
 
 def publish(lake, *user_ids, **more):
     staging = stage(lake, *user_ids, **more)
-    staging.publish()
+    lake.publish(staging)
     return staging.version
 
 
@@ -53,7 +54,7 @@ def users(lake, table=DIM_USER):
 def wait(monkeypatch, seconds):
     """Let time pass for the lake."""
     then = time.time() + seconds
-    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: then)
+    monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: then)
 
 
 def age(path, seconds):
@@ -76,7 +77,7 @@ def test_a_staged_version_is_not_seen_before_it_is_published(lake):
     publish(lake, "old")
     staging = stage(lake, "new")
     assert users(lake) == ["old"]
-    staging.publish()
+    lake.publish(staging)
     assert users(lake) == ["new"]
 
 
@@ -85,7 +86,7 @@ def test_a_table_without_rows_is_a_table(lake):
     staging = lake.stage([DIM_USER], {}, "run")
     staging.write(DIM_USER, None)
     staging.commit()
-    staging.publish()
+    lake.publish(staging)
     assert lake.read(DIM_USER).collect() == []
     assert users(lake) == []
 
@@ -132,9 +133,9 @@ def test_no_job_can_write_the_version_that_it_reads(lake):
 def test_of_two_versions_made_from_the_same_one_only_the_first_is_published(lake):
     publish(lake, "base")
     mine, theirs = stage(lake, "mine"), stage(lake, "theirs")
-    theirs.publish()
+    lake.publish(theirs)
     with pytest.raises(Conflict, match="gold/dim_user version 000002 was not published: another run published"):
-        mine.publish()
+        lake.publish(mine)
     assert users(lake) == ["theirs"]
 
 
@@ -146,7 +147,7 @@ def test_a_version_made_from_older_inputs_never_replaces_one_made_from_newer_one
     publish(lake, "made from new", inputs={LOGGED.key: new})
     late = stage(lake, "late", inputs={LOGGED.key: old})
     with pytest.raises(Conflict, match="bronze/logged_days meanwhile"):
-        late.publish()
+        lake.publish(late)
 
 
 @EVERYWHERE
@@ -178,7 +179,7 @@ def test_tables_of_one_step_share_a_version_and_the_last_one_decides(lake):
     staging.commit()
     publish(lake, "meanwhile")
     with pytest.raises(Conflict):
-        staging.publish()
+        lake.publish(staging)
     assert lake.current(DIM_DATE) is None
 
 
@@ -193,14 +194,14 @@ def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mend
         staging.commit()
         return staging
 
-    take_in("first").publish()
+    lake.publish(take_in("first"))
     killed = take_in("second")
     point(lake, UPLOADS, killed.version)  # what decides was flipped, what follows was not
     assert users(lake, LOGGED) == ["first"]
     assert lake.recover(tables)
     assert not lake.recover(tables)
     assert users(lake, LOGGED) == ["first", "second"]
-    take_in("third").publish()
+    lake.publish(take_in("third"))
     assert users(lake, LOGGED) == ["first", "second", "third"]
     assert sorted(row["uri"] for row in lake.rows(UPLOADS)) == ["first", "second", "third"]
 
@@ -215,9 +216,9 @@ def test_a_table_that_ran_ahead_of_its_step_is_set_back_when_the_step_is_reporte
         staging.commit()
         return staging
 
-    made().publish()
+    lake.publish(made())
     point(lake, DIM_DATE, made().version)
-    lake.reopen(tables).publish()
+    lake.publish(lake.reopen(tables))
     assert lake.current(DIM_DATE) == lake.current(DIM_USER) == "000001"
 
 
@@ -229,7 +230,7 @@ def test_a_version_that_failed_a_blocking_rule_can_be_looked_at_but_not_made_cur
     staging.metadata[DIM_USER.key].check_results = [CheckResult("age_range", "blocking", "", 1)]
     staging.commit()
     with pytest.raises(LakeError, match="gold/dim_user age_range"):
-        staging.publish()
+        lake.publish(staging)
     with pytest.raises(LakeError, match="failed age_range"):
         lake.rollback([DIM_USER], staging.version)
     assert lake.current(DIM_USER) == good
@@ -251,7 +252,7 @@ def test_a_version_that_is_reported_again_does_not_undo_a_rollback(lake):
     publish(lake, "second")
     reopened = lake.reopen([DIM_USER])
     lake.rollback([DIM_USER], first)
-    assert not reopened.publish()
+    assert not lake.publish(reopened)
     assert users(lake) == ["first"]
 
 
@@ -272,7 +273,7 @@ def report_seen(lake):
 @EVERYWHERE
 def test_what_people_open_beside_a_table_follows_its_version(lake):
     for content in (b"first", b"second"):
-        reported(lake, content).publish()
+        lake.publish(reported(lake, content))
         assert report_seen(lake) == content
     lake.rollback([AUDIT], "000001")
     assert report_seen(lake) == b"first"
@@ -280,7 +281,7 @@ def test_what_people_open_beside_a_table_follows_its_version(lake):
 
 @EVERYWHERE
 def test_what_a_killed_publisher_did_not_show_is_shown_by_the_next_look(lake):
-    reported(lake, b"first").publish()
+    lake.publish(reported(lake, b"first"))
     point(lake, AUDIT, reported(lake, b"second").version)
     assert report_seen(lake) == b"first"
     assert lake.recover([AUDIT])
@@ -334,7 +335,7 @@ def test_a_rollback_that_meets_a_publication_leaves_a_table_that_is_there(lake, 
 
     def in_between(tables):
         monkeypatch.setattr(lake.store, "publishing", publishing)
-        late.publish()  # and gives up what the rollback is about to point to
+        lake.publish(late)  # and gives up what the rollback is about to point to
         return publishing(tables)
 
     monkeypatch.setattr(lake.store, "publishing", in_between)
@@ -370,7 +371,7 @@ def test_versions_that_lost_to_another_run_do_not_push_out_those_that_were_curre
     winner = stage(lake, "now")
     for _ in range(5):
         stage(lake, "late")
-    winner.publish()
+    lake.publish(winner)
     assert lake.versions(DIM_USER)[:2] == ["000001", "000002"]
     assert len(lake.versions(DIM_USER)) == 7
 
@@ -384,7 +385,7 @@ def test_a_collection_that_is_killed_leaves_no_version_half_listed(lake, monkeyp
             staging.attach(table, "skops", b"model")
             staging.write(table, None)
         staging.commit()
-        staging.publish()
+        lake.publish(staging)
     unlink, left = Path.unlink, iter(range(count))
 
     def killed(path, *args):
@@ -415,7 +416,7 @@ def test_versions_that_failed_in_one_table_do_not_push_out_good_ones_of_the_othe
     for failed in (0, 0, 1, 1, 1, 1, 1, 1):
         staging = made(failed)
         if not failed:
-            staging.publish()
+            lake.publish(staging)
     lake.collect_garbage(tables)
     lake.rollback(tables, "000001")
     assert lake.current(DIM_DATE) == lake.current(DIM_USER) == "000001"
@@ -468,7 +469,7 @@ def test_a_reader_during_many_publications_sees_one_version_or_the_other(lake):
     for n in range(1, 6):
         folder = path_of(lake, DIM_USER).resolve()
         staging = stage(lake, *[str(n)] * 50)
-        staging.publish()
+        lake.publish(staging)
         found = pd.read_parquet(folder)["user_id"]
         assert len(found) == 50
         assert found.nunique() == 1

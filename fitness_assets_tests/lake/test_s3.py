@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from fitness_assets.aws.s3 import Bucket, BucketError, ObjectChangedError
-from fitness_assets.lake.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, Lake
+from fitness_assets.lake.garbage import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
+from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.lake.staging import Staging
+from fitness_assets.lake.store import as_parquet
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.registry import table_of
 from fitness_assets_tests.conftest import frame_of, published
@@ -75,9 +77,9 @@ def times(count, fault, *parts):
 @pytest.mark.parametrize("fault", [500, 503, "slow", "cut", "lost"])
 @pytest.mark.parametrize("request_", ["PUT", "GET", "HEAD", f"PUT {manifest(DIM_USER)}", f"PUT {manifest(DIM_DATE)}"])
 def test_a_fault_that_passes_is_not_noticed(lake, cloud, fault, request_):
-    stage(lake).publish()
+    lake.publish(stage(lake))
     with cloud.faults(times(2, fault, *request_.split())):
-        stage(lake).publish()
+        lake.publish(stage(lake))
     assert seen(lake) == ["000002", "000002"]
     assert lake.versions(DIM_USER) == ["000001", "000002"]
 
@@ -88,50 +90,50 @@ def test_a_fault_that_stays_while_publishing_leaves_whole_tables_and_the_next_lo
     lake, cloud, monkeypatch, fault, stuck, expected
 ):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-    stage(lake).publish()
+    lake.publish(stage(lake))
     staging = stage(lake)
     with (
         cloud.faults(times(99, fault, "PUT", manifest(stuck))),
         pytest.raises(BucketError, match=r"^s3://.*manifest: "),
     ):
-        staging.publish()
+        lake.publish(staging)
     assert seen(lake) == expected
     lake.recover(TABLES)
     assert len(set(seen(lake))) == 1
-    stage(lake).publish()
+    lake.publish(stage(lake))
     assert seen(lake) == ["000003", "000003"]
 
 
 def test_of_two_that_publish_in_the_same_moment_one_is_told(lake, cloud):
-    stage(lake).publish()
+    lake.publish(stage(lake))
     mine, theirs = stage(lake), stage(lake)
     done = []
 
     def in_between(request):
         if not done and request.startswith("PUT") and manifest(DIM_USER) in request:
             done.append(request)
-            theirs.publish()  # after mine has looked what is there, and before its manifest is
+            lake.publish(theirs)  # after mine has looked what is there, and before its manifest is
         return
 
     with cloud.faults(in_between), pytest.raises(VersionConflictError, match="gold/dim_user version 000002 was not"):
-        mine.publish()
+        lake.publish(mine)
     assert done
     assert seen(lake) == ["000003", "000003"]
 
 
 def test_a_publisher_that_slept_between_two_tables_undoes_nothing(lake, cloud):
-    stage(lake).publish()
+    lake.publish(stage(lake))
     mine = stage(lake)
     done = []
 
     def in_between(request):
         if not done and request.startswith("PUT") and manifest(DIM_DATE) in request:
             done.append(request)
-            stage(lake).publish()  # mine has published what decides, and not yet what follows
+            lake.publish(stage(lake))  # mine has published what decides, and not yet what follows
         return
 
     with cloud.faults(in_between), pytest.raises(VersionConflictError):
-        mine.publish()
+        lake.publish(mine)
     assert done
     assert seen(lake) == ["000003", "000003"]
 
@@ -144,17 +146,17 @@ def test_a_slow_publisher_does_not_show_its_report_over_a_newer_one(lake, cloud)
         staging.commit()
         return staging
 
-    reported(b"first").publish()
+    lake.publish(reported(b"first"))
     mine, done = reported(b"mine"), []
 
     def in_between(request):
         if not done and request.startswith("PUT") and request.endswith("/quality/report.html"):
             done.append(request)
-            reported(b"newer").publish()
+            lake.publish(reported(b"newer"))
         return
 
     with cloud.faults(in_between):
-        mine.publish()
+        lake.publish(mine)
     assert done
     assert bucket_of(lake).get("quality/report.html") == b"newer"
     assert not lake.recover([AUDIT])
@@ -188,9 +190,9 @@ def test_a_number_that_s3_could_not_decide_on_is_asked_for_again(lake, monkeypat
 
 @pytest.mark.parametrize("key", ["_versions/", "_versions/000001_$folder$", "_versions/000001 copy/a", "_claims/"])
 def test_what_other_tools_leave_in_the_bucket_holds_nobody_up(lake, key):
-    stage(lake).publish()
+    lake.publish(stage(lake))
     bucket_of(lake).put(f"gold tables/{DIM_USER.name}/{key}", b"")
-    stage(lake).publish()
+    lake.publish(stage(lake))
     assert seen(lake) == ["000002", "000002"]
     assert lake.collect_garbage(TABLES) == []
 
@@ -203,7 +205,7 @@ from fitness_assets.lake.s3 import S3Store
 from fitness_assets_tests.lake.test_s3 import stage
 lake = Lake(S3Store(Bucket(sys.argv[1]), {"gold": "gold tables"}), lambda: None)
 print("ready", flush=True)
-stage(lake).publish()
+lake.publish(stage(lake))
 """
 
 
@@ -216,9 +218,10 @@ stage(lake).publish()
     ],
     ids=["while the audit is stored", "between staging and publishing", "between two tables"],
 )
-def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_them(lake, cloud, moment, expected):
-    stage(lake).publish()
-    child = subprocess.Popen([sys.executable, "-c", CHILD, bucket_of(lake).name], env=os.environ)
+def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_them(lake, cloud, root, moment, expected):
+    lake.publish(stage(lake))
+    variables = os.environ | {"PYTHONPATH": str(root)}
+    child = subprocess.Popen([sys.executable, "-c", CHILD, bucket_of(lake).name], env=variables)
 
     def kill(request):
         if request.startswith("PUT") and moment in request and child.poll() is None:
@@ -233,7 +236,7 @@ def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_th
     lake.recover(TABLES)
     assert len(set(seen(lake))) == 1
     staging = stage(lake)
-    staging.publish()
+    lake.publish(staging)
     assert seen(lake) == [staging.version] * 2
 
 
@@ -243,12 +246,12 @@ def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_
         staging.write(LOGGED, frame_of(spark_lake.spark, LOGGED, [{"user_id": user_id}]), append=True)
         staging.commit()
         staging.clean_up()
-        staging.publish()
+        spark_lake.publish(staging)
 
     for number in range(7):
         take_in(str(number))
     later = spark_lake.store.names(LOGGED)["000007"] + KEEP_SECONDS + 60
-    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: later)
     assert spark_lake.collect_garbage([LOGGED]) == ["000001", "000002"]
     assert spark_lake.versions(LOGGED) == ["000003", "000004", "000005", "000006", "000007"]
     assert sorted(row["user_id"] for row in spark_lake.rows(LOGGED)) == list("0123456")
@@ -258,12 +261,12 @@ def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_
 def test_old_versions_that_cannot_be_removed_hold_up_no_publication(lake, cloud, monkeypatch, caplog):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     for _ in range(6):
-        stage(lake).publish()
+        lake.publish(stage(lake))
     later = lake.store.names(DIM_USER)["000006"] + KEEP_SECONDS + 60
-    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: later)
     staging = stage(lake)
     with cloud.faults(times(99, 503, "POST")):
-        assert staging.publish()
+        assert lake.publish(staging)
     assert seen(lake) == ["000007", "000007"]
     assert "gold/dim_user: old versions could not be removed: s3://" in caplog.text
     assert set(lake.collect_garbage(TABLES)) == {"000001", "000002"}
@@ -276,9 +279,9 @@ def test_old_versions_go_with_all_that_belongs_to_them(lake, monkeypatch):
             staging.attach(table, "card.md", b"# Card")
             lake.store.finish(table, staging.version, None, None)
         staging.commit()
-        staging.publish()
+        lake.publish(staging)
     later = lake.store.names(DIM_USER)["000007"] + KEEP_SECONDS + 60
-    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: later)
     assert set(lake.collect_garbage(TABLES)) == {"000001", "000002"}
     left = {found.key for found in bucket_of(lake).list("")}
     assert not [key for key in left if "000001" in key or "000002" in key]
@@ -286,7 +289,7 @@ def test_old_versions_go_with_all_that_belongs_to_them(lake, monkeypatch):
 
 
 def test_what_a_killed_run_left_in_the_bucket_is_removed_after_a_day(lake, monkeypatch, tmp_path):
-    stage(lake).publish()
+    lake.publish(stage(lake))
     killed = lake.stage(TABLES, {}, "killed")
     killed.scratch.mkdir(parents=True)
     (killed.scratch / "rows").write_text("on their way")
@@ -295,9 +298,10 @@ def test_what_a_killed_run_left_in_the_bucket_is_removed_after_a_day(lake, monke
     lake.store.finish(DIM_USER, killed.version, None, None)
     assert lake.collect_garbage(TABLES) == []
     later = lake.store.names(DIM_USER)[killed.version] + KEEP_UNFINISHED_SECONDS + 60
-    monkeypatch.setattr("fitness_assets.lake.lake.time", lambda: later)
+    monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: later)
     assert set(lake.collect_garbage(TABLES)) == {killed.scratch.name, killed.version}
-    assert not [found.key for found in bucket_of(lake).list("") if killed.version in found.key]
+    left = [found.key for found in bucket_of(lake).list("") if killed.version in found.key]
+    assert left == [f"gold tables/{DIM_USER.name}/_claims/{killed.version}"], "its number stays reserved"
     assert seen(lake) == ["000001", "000001"]
 
 
@@ -305,3 +309,53 @@ def test_a_manifest_from_elsewhere_is_refused_with_a_sentence(lake):
     bucket_of(lake).put(f"gold tables/{manifest(DIM_USER)}", b"s3://elsewhere/a.parquet\n")
     with pytest.raises(LakeError, match="does not say its version: a lake cannot be copied"):
         lake.current(DIM_USER)
+
+
+def late_file(lake: Lake, table, target: str) -> None:
+    """Write a file as a task does that ends after its run."""
+    bucket = bucket_of(lake)
+    bucket.put(f"{bucket.key(target)}/part-late.parquet", as_parquet(table.arrow_schema.empty_table()))
+
+
+def test_a_version_number_is_not_used_again_after_a_clean_up(lake):
+    failed = lake.stage(TABLES, {}, "failed")
+    failed.clean_up()
+    assert lake.stage(TABLES, {}, "next").version > failed.version
+    lake.publish(stage(lake))
+    for _ in range(3):
+        lake.stage(TABLES, {}, "failed").clean_up()
+    assert lake.stage(TABLES, {}, "next").version == "000007"
+
+
+def test_a_late_file_of_one_writer_is_in_no_version_of_another_writer(lake):
+    failed = lake.stage([DIM_USER], {}, "failed")
+    target = lake.store.target(DIM_USER, failed.version, failed.scratch)
+    failed.clean_up()
+    late_file(lake, DIM_USER, target)
+    other = lake.stage([DIM_USER], {}, "next")
+    lake.store.finish(DIM_USER, other.version, lake.store.target(DIM_USER, other.version, other.scratch), None)
+    assert not [path for path in lake.store.paths(DIM_USER, other.version) if "late" in path]
+
+
+def test_a_version_lists_nothing_that_its_writer_did_not_write(lake):
+    staging = lake.stage([DIM_USER], {}, "run")
+    mine, other = (lake.store.target(DIM_USER, staging.version, staging.scratch) for _ in range(2))
+    late_file(lake, DIM_USER, other)
+    lake.store.finish(DIM_USER, staging.version, mine, None)
+    (path,) = lake.store.paths(DIM_USER, staging.version)
+    assert "late" not in path
+
+
+def test_the_mark_of_an_expired_version_is_removed_last(lake, cloud, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for _ in range(6):
+        lake.publish(stage(lake))
+    later = lake.store.names(DIM_USER)["000006"] + KEEP_SECONDS + 60
+    monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: later)
+    deletes = iter([None, None, None, None, 503])
+    with (
+        cloud.faults(lambda request: next(deletes, 503) if request.startswith("POST") else None),
+        pytest.raises(BucketError),
+    ):
+        lake.collect_garbage(TABLES)
+    assert "000001" not in lake.versions(DIM_USER)

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from fitness_assets.lake.lake import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
+from fitness_assets.lake.garbage import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
 from fitness_assets.lake.version import LakeError, VersionMetadata
 from fitness_assets_tests.conftest import frame_of, path_of, root_of
 from fitness_assets_tests.lake.test_lake import DIM_DATE, DIM_USER, UPLOADS, age, publish, users, wait
@@ -36,7 +36,7 @@ def test_what_is_attached_before_sealing_is_listed_with_its_version_and_stays(la
     assert attached(lake, staging.version) == kept
     staging.commit()
     staging.clean_up()
-    staging.publish()
+    lake.publish(staging)
     assert attached(lake, staging.version) == kept
     publish(lake, "b")
     assert attached(lake, "000002") == {}
@@ -46,7 +46,7 @@ def test_what_is_attached_before_sealing_is_listed_with_its_version_and_stays(la
 def test_what_is_attached_lies_outside_of_the_folder_that_readers_see(lake):
     staging = stage(lake, "a")
     staging.commit()
-    staging.publish()
+    lake.publish(staging)
     assert {path.suffix for path in path_of(lake, DIM_USER).iterdir()} == {".parquet"}
     assert users(lake) == ["a"]
     assert lake.metadata(DIM_USER, staging.version).size_bytes == sum(
@@ -59,7 +59,7 @@ def test_what_is_attached_is_no_version(lake):
     staging.attach(DIM_USER, "card.json", b"not an audit")
     assert lake.versions(DIM_USER) == []
     staging.commit()
-    staging.publish()
+    lake.publish(staging)
     assert lake.versions(DIM_USER) == ["000001"]
     assert "000001.card.json" in attached(lake, "000001")
     assert lake.collect_garbage([DIM_USER]) == []
@@ -76,7 +76,7 @@ def test_a_number_of_which_only_what_was_attached_is_left_is_not_given_again(lak
 def test_a_step_that_fails_takes_what_it_attached_along_and_nothing_else(lake):
     good = stage(lake, "good")
     good.commit()
-    good.publish()
+    lake.publish(good)
     before = names_beside(lake)
     failing = stage(lake, "bad")
     assert set(names_beside(lake)) > set(before)
@@ -98,7 +98,7 @@ def test_a_version_that_is_removed_takes_what_was_attached_along(lake, monkeypat
         staging = stage(lake, str(n))
         staging.commit()
         staging.clean_up()
-        staging.publish()
+        lake.publish(staging)
     wait(monkeypatch, KEEP_SECONDS + 60)
     lake.collect_garbage([DIM_USER])
     left = [f"{version:06}" for version in range(3, 8)]
@@ -143,7 +143,7 @@ def test_rows_made_in_python_are_read_as_others_are_and_a_cell_may_be_left_out(l
     with pytest.raises(LakeError, match="written once"):
         staging.write_rows(UPLOADS, [])
     staging.commit()
-    staging.publish()
+    lake.publish(staging)
     frame = lake.read(UPLOADS)
     assert frame.schema == UPLOADS.spark_schema
     assert frame.toArrow().to_pylist() == [example, example | {"size_bytes": None}]
@@ -157,7 +157,7 @@ def test_rows_made_in_python_are_added_to_those_of_the_parent(lake):
         staging = lake.stage([UPLOADS], {}, "run")
         staging.write_rows(UPLOADS, rows, append=True)
         staging.commit()
-        staging.publish()
+        lake.publish(staging)
     assert {row["upload_id"] for row in lake.rows(UPLOADS)} == {example["upload_id"], "another"}
     assert len([*path_of(lake, UPLOADS).iterdir()]) == 2, "no file for no rows"
 
@@ -183,7 +183,7 @@ def test_no_rows_made_in_python_are_a_table_too(lake):
     staging = lake.stage([UPLOADS], {}, "run")
     staging.write_rows(UPLOADS, [])
     staging.commit()
-    staging.publish()
+    lake.publish(staging)
     assert list(pd.read_parquet(path_of(lake, UPLOADS)).columns) == [column.name for column in UPLOADS.columns]
 
 

@@ -44,7 +44,7 @@ def test_without_jobs_there_is_no_role_for_them(cloud, root, tmp_path):
         plain.wanted(name) for name in ("JobRole", "JobsPolicy", "GluePolicy", "EmrPolicy", "GlueJob", "EmrApplication")
     )
     settings = plain.settings(tmp_path)
-    assert settings.spark_jobs is None
+    assert settings.spark == "sail"
     assert settings.emr_role_arn is None
 
 
@@ -57,7 +57,7 @@ def test_the_glue_job_runs_our_script_and_the_settings_name_it(glue, tmp_path):
         "--extra-py-files",
         "--additional-python-modules",
     }
-    assert glue.settings(tmp_path).spark_jobs == f"glue:{made['Name']}"
+    assert glue.settings(tmp_path).spark == f"glue:{made['Name']}"
     (job_arn,) = rights(glue.properties("GluePolicy")["PolicyDocument"])["glue:BatchStopJobRun"]
     assert job_arn.endswith(f":job/{made['Name']}")
     assert not glue.wanted("EmrPolicy")
@@ -65,7 +65,7 @@ def test_the_glue_job_runs_our_script_and_the_settings_name_it(glue, tmp_path):
 
 def test_emr_serverless_is_given_a_role_that_only_it_may_take(emr):
     settings = dict(line.split("=", 1) for line in emr.outputs["Settings"].splitlines())
-    assert settings["FITNESS_SPARK_JOBS"].startswith("emr-serverless:")  # the tests' AWS makes no application
+    assert settings["FITNESS_SPARK"].startswith("emr-serverless:")  # the tests' AWS makes no application
     allowed = rights(emr.properties("EmrPolicy")["PolicyDocument"])
     assert allowed["iam:PassRole"] == {settings["FITNESS_EMR_ROLE_ARN"]}
     assert allowed["emr-serverless:CancelJobRun"]

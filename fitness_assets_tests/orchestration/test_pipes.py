@@ -31,7 +31,6 @@ from fitness_assets_tests.conftest import (
     GOOD_ROW,
     HEADER,
     REFUSED,
-    SPARK_CONF,
     evaluations,
     failure_of,
     job_of,
@@ -39,7 +38,7 @@ from fitness_assets_tests.conftest import (
     published,
     put_uploads,
 )
-from fitness_assets_tests.whole_runs import SECONDS, assert_same, environment, materialize
+from fitness_assets_tests.whole_runs import SECONDS, SPARK_CONF, assert_same, environment, materialize
 
 ROLE = "arn:aws:iam::123456789012:role/jobs"
 
@@ -123,14 +122,14 @@ def service(request, cloud, monkeypatch) -> Callable[[Callable[..., Any]], tuple
     return make
 
 
-def settings_of(bucket: Bucket, spark_jobs: str) -> Settings:
-    return Settings(storage_mode="s3", s3_bucket=bucket.name, spark_jobs=spark_jobs, emr_role_arn=ROLE)
+def settings_of(bucket: Bucket, service_name: str) -> Settings:
+    return Settings(storage_mode="s3", s3_bucket=bucket.name, spark=service_name, emr_role_arn=ROLE)
 
 
-def run_bronze(bucket: Bucket, spark_jobs: str) -> tuple[Lake, Any]:
+def run_bronze(bucket: Bucket, service_name: str) -> tuple[Lake, Any]:
     """Have Dagster run bronze on a lake in a bucket."""
     lake = Lake(S3Store(bucket, {}), lambda: pytest.fail("no Spark here"))
-    graph = build_defs(settings_of(bucket, spark_jobs), lake=lake)
+    graph = build_defs(settings_of(bucket, service_name), lake=lake)
     return lake, job_of(graph, "group:bronze").execute_in_process(raise_on_error=False)
 
 
@@ -165,8 +164,8 @@ def test_the_job_needs_no_more_of_dagster_than_its_pipes():
 
 
 def test_a_failure_of_the_job_is_its_sentence(service, bucket, capfd):
-    spark_jobs, asked = service(says({"failure": "There is no upload in the moon."}))
-    lake, result = run_bronze(bucket, spark_jobs)
+    service_name, asked = service(says({"failure": "There is no upload in the moon."}))
+    lake, result = run_bronze(bucket, service_name)
     assert not result.success
     assert "There is no upload in the moon." in failure_of(result)
     assert lake.current(UPLOADS) is None
@@ -179,15 +178,17 @@ def test_a_failure_of_the_job_is_its_sentence(service, bucket, capfd):
 def test_a_job_that_met_another_run_is_asked_again():
     step = next(step for step in steps(Settings()) if step.name == "bronze")
     with pytest.raises(VersionConflictError, match="another run published"):
-        jobs._made(Lake(LocalStore(Path()), pytest.fail), step, [{"conflict": "another run published meanwhile."}])
-    with pytest.raises(dg.Failure, match="ended without a word"):
-        jobs._made(Lake(LocalStore(Path()), pytest.fail), step, [])
+        jobs._version_of(
+            Lake(LocalStore(Path()), pytest.fail), step, [{"conflict": "another run published meanwhile."}]
+        )
+    with pytest.raises(dg.Failure, match="ended without an answer"):
+        jobs._version_of(Lake(LocalStore(Path()), pytest.fail), step, [])
 
 
 def test_a_job_that_dies_is_a_sentence_that_names_it(service, bucket):
-    spark_jobs, _ = service(lambda params: subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]))
-    _, result = run_bronze(bucket, spark_jobs)
-    assert f"The job that makes bronze on {spark_jobs} failed" in failure_of(result)
+    service_name, _ = service(lambda params: subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]))
+    _, result = run_bronze(bucket, service_name)
+    assert f"The job that makes bronze on {service_name} failed" in failure_of(result)
 
 
 def test_a_job_that_does_not_exist_is_a_sentence_that_names_it(cloud, bucket):
@@ -196,10 +197,10 @@ def test_a_job_that_does_not_exist_is_a_sentence_that_names_it(cloud, bucket):
 
 
 def test_cancelling_a_run_cancels_its_job(service, bucket, monkeypatch):
-    spark_jobs, asked = service(lambda params: None)
+    service_name, asked = service(lambda params: None)
 
     # The client for Glue looks once before it waits.
-    looks = iter([{"JobRun": {}}] if spark_jobs.startswith("glue") else [])
+    looks = iter([{"JobRun": {}}] if service_name.startswith("glue") else [])
 
     def interrupted(**_: Any) -> Any:
         for found in looks:
@@ -207,7 +208,7 @@ def test_cancelling_a_run_cancels_its_job(service, bucket, monkeypatch):
         raise DagsterExecutionInterruptedError
 
     monkeypatch.setattr(asked, "get_job_run", interrupted, raising=False)
-    _, result = run_bronze(bucket, spark_jobs)
+    _, result = run_bronze(bucket, service_name)
     assert not result.success
     assert len(asked.stopped) == 1
 
@@ -224,7 +225,7 @@ def test_emr_serverless_is_given_script_environment_and_role(cloud, bucket):
 @pytest.mark.deployment
 def test_jobs_in_processes_of_their_own_make_the_same_tables(sample, reference, tmp_path):
     put_uploads(tmp_path / "data", sample)
-    run, log = materialize(tmp_path, FITNESS_SPARK_JOBS="process", PYTHONPATH=str(other_pyspark("4.0").parent))
+    run, log = materialize(tmp_path, FITNESS_SPARK="process", PYTHONPATH=str(other_pyspark("4.0").parent))
     assert run.wait(SECONDS) == 0, log.read_text()[-3000:]
     assert "learning from" in log.read_text(), "what a job has to say stands in the log of its step"
     assert_same(Lake(LocalStore(tmp_path / "data"), pytest.fail), reference())
@@ -253,8 +254,8 @@ def test_jobs_on_the_spark_of_a_service_make_the_same_tables(service, sample, re
 
     bucket.put("raw/day.csv", REFUSED)
     bucket.upload(sample, "raw/sample.csv")
-    spark_jobs, asked = service(run)
-    lake, result = run_bronze(bucket, spark_jobs)
+    service_name, asked = service(run)
+    lake, result = run_bronze(bucket, service_name)
     assert result.success, failure_of(result)
     assert len(asked.asked) == 1
     assert_same(lake, {key: rows for key, rows in reference().items() if key.startswith("bronze/")})

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,11 +24,11 @@ from fitness_assets.lake.s3 import S3Store
 from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import DELAYS, State
-from fitness_assets.orchestration.sensors import JOB, Listeners, message_sensors
+from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor
 from fitness_assets.registry import publish_group_of
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Inbox
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, looks, root_of
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, job_of, looks, measured, root_of
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:fitness"
 
@@ -57,7 +58,7 @@ def run(graph: dg.Definitions, instance: dg.DagsterInstance, request: dg.RunRequ
 
 
 def test_files_that_arrive_together_share_a_run_and_enter_once(look, raw, graph, instance, rows):
-    assert "all uploads taken in: 0." in skipped(look())
+    assert "all uploads ingested: 0." in skipped(look())
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
     (raw / "b'; DROP TABLE.csv").write_text("not,an,upload\n1,2,3\n")
     (raw / "still_copying.csv.part").write_text("half")
@@ -68,14 +69,14 @@ def test_files_that_arrive_together_share_a_run_and_enter_once(look, raw, graph,
     ]
     assert run(graph, instance, request).success
     assert {row["status"] for row in rows("bronze/uploads")} == {"ingested", "refused"}
-    assert "all uploads taken in: 2." in skipped(look())
+    assert "all uploads ingested: 2." in skipped(look())
 
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('8120', '9120')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "a.csv")]
     assert run(graph, instance, again).success
     assert len(rows("bronze/uploads")) == 3
-    assert "all uploads taken in" in skipped(look())
+    assert "all uploads ingested" in skipped(look())
 
 
 def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
@@ -126,7 +127,7 @@ def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance
     (again,) = look().run_requests
     assert run(graph, instance, again).success
     assert len(rows("bronze/uploads")) == 2
-    assert "all uploads taken in: 2." in skipped(look())
+    assert "all uploads ingested: 2." in skipped(look())
 
 
 def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, graph, instance, rows):
@@ -139,7 +140,7 @@ def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, g
         ("M\\xfcller.csv", "ingested"),
         ("M\\xfcller.txt", "refused"),
     }
-    assert "all uploads taken in: 2." in skipped(look())
+    assert "all uploads ingested: 2." in skipped(look())
     (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
@@ -152,6 +153,87 @@ def test_a_folder_that_is_not_there_is_a_reason_to_wait(instance, lake, tmp_path
     assert isinstance(result, dg.SensorResult)
     assert "nowhere" in skipped(result)
     assert result.cursor is None, "what was known stays known"
+
+
+def write_later(path: Path, text: str) -> None:
+    """Write a file that has another time than before."""
+    path.write_text(text)
+    os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 10_000_000))
+
+
+def test_known_bytes_ask_for_no_run_wherever_they_lie(look, raw, graph, instance, rows):
+    text = f"{HEADER}\n{GOOD_ROW}\n"
+    (raw / "a.csv").write_text(text)
+    (raw / "copy.csv").write_text(text)
+    (request,) = look().run_requests
+    assert run(graph, instance, request).success
+    assert "all uploads ingested: 2." in skipped(look())
+    write_later(raw / "a.csv", text)  # touched
+    assert "all uploads ingested: 2." in skipped(look())
+    (raw / "a.csv").rename(raw / "moved.csv")
+    assert "all uploads ingested: 2." in skipped(look())
+    (raw / "another copy.csv").write_text(text)
+    assert "all uploads ingested: 3." in skipped(look())
+    (raw / "copy.csv").unlink()
+    assert "all uploads ingested: 2." in skipped(look())
+    (raw / "b.csv").write_text(text.replace("17", "18"))  # as long as the others
+    (request,) = look().run_requests
+    assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
+
+
+def test_a_look_hashes_for_some_seconds_and_the_next_one_goes_on(look, raw, graph, instance, monkeypatch):
+    text = f"{HEADER}\n{GOOD_ROW}\n"
+    (raw / "a.csv").write_text(text)
+    (request,) = look().run_requests
+    assert run(graph, instance, request).success
+    for number in range(3):
+        (raw / f"copy{number}.csv").write_text(text)
+    monkeypatch.setattr("fitness_assets.orchestration.pending._SECONDS", -1.0)
+    assert "Comparing uploads with the ledger" in skipped(look())
+    monkeypatch.undo()
+    assert "all uploads ingested: 4." in skipped(look())
+
+
+def test_after_the_lake_was_deleted_everything_is_asked_for_again(look, raw, graph, instance, lake):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (request,) = look().run_requests
+    assert run(graph, instance, request).success
+    assert "all uploads ingested: 1." in skipped(look())
+    for name in ("bronze", "_versions"):
+        shutil.rmtree(root_of(lake) / name)
+    (request,) = look().run_requests
+    assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "a.csv")]
+
+
+def test_a_run_that_a_person_cancelled_is_asked_for_again_only_with_something_new(
+    look, raw, instance, graph, monkeypatch
+):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    (request,) = look().run_requests
+    key = {"dagster/run_key": str(request.run_key)}
+    asked = instance.create_run_for_job(graph.resolve_job_def(JOB.name), tags=key, status=dg.DagsterRunStatus.STARTED)
+    instance.report_run_canceled(asked)
+    later = datetime.now(UTC).timestamp() + 10 * DELAYS[-1]
+    for now in (later, 2 * later):
+        monkeypatch.setattr("fitness_assets.orchestration.sensors.time.time", lambda now=now: now)
+        assert "a person cancelled their run" in skipped(look())
+    (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
+    assert len(look().run_requests[0].run_config["ops"]["bronze"]["config"]["uploads"]) == 2
+
+
+def test_a_rollback_of_bronze_stands_until_something_new_arrives(look, raw, graph, instance, lake):
+    for name in ("a.csv", "b.csv"):
+        (raw / name).write_text(f"{HEADER}\n{GOOD_ROW.replace('17', name)}\n")
+        (request,) = look().run_requests
+        assert run(graph, instance, request).success
+        assert "all uploads ingested" in skipped(look())
+    lake.rollback(publish_group_of("bronze/uploads"), "000001")
+    for _ in range(2):
+        assert "Bronze was rolled back. Uploads that its version lacks wait (1)" in skipped(look())
+    (raw / "c.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', 'c')}\n")
+    (request,) = look().run_requests
+    uploads = request.run_config["ops"]["bronze"]["config"]["uploads"]
+    assert uploads == [str(raw / "b.csv"), str(raw / "c.csv")]
 
 
 class TestInABucket:
@@ -167,7 +249,7 @@ class TestInABucket:
     def test_an_object_asks_for_a_run_and_markers_and_unfinished_ones_do_not(self, bucket, tick):
         for key in ("raw/", "raw/2024/", "raw/a.csv.part", "raw/_temporary/a.csv", "elsewhere/a.csv"):
             bucket.put(key, b"")
-        assert "all uploads taken in: 0." in skipped(tick[1]())
+        assert "all uploads ingested: 0." in skipped(tick[1]())
         bucket.put("raw/2024/'; DROP.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
         (request,) = tick[1]().run_requests
         assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [bucket.uri("raw/2024/'; DROP.csv")]
@@ -187,11 +269,14 @@ class TestInABucket:
         for number in range(1_100):
             bucket.put(f"raw/{number}.csv", b"")
         lake, look = tick
-        known = [{"uri": found.uri, "fingerprint": found.fingerprint} for found in source_of(bucket.uri("raw")).find()]
+        known = [
+            {"uri": found.uri, "fingerprint": found.fingerprint, "size_bytes": 0, "upload_id": found.uri}
+            for found in source_of(bucket.uri("raw")).find()
+        ]
         lake.rows = lambda _: known
-        assert "all uploads taken in: 1100." in skipped(look())
+        assert "all uploads ingested: 1100." in skipped(look())
         before = len(cloud.requests)
-        assert "all uploads taken in: 1100." in skipped(look())
+        assert "all uploads ingested: 1100." in skipped(look())
         asked = cloud.requests[before:]
         assert len([request for request in asked if "list-type=2" in request]) == 2, "a page of 1,000 and the rest"
         assert not [request for request in asked if request.startswith("GET") and "list-type" not in request]
@@ -206,7 +291,7 @@ class TestInABucket:
                 lake.store.finish(table, staging.version, None, None)
             staging.commit()
             if lake.current(tables[-1]) is None:
-                staging.publish()
+                lake.publish(staging)
         with lake.store.publishing(tables) as point:
             point(tables[-1], "000002")
         assert {lake.current(table) for table in tables} == {"000001", "000002"}
@@ -226,21 +311,32 @@ def inbox(cloud) -> Inbox:
     return Inbox("fitness")
 
 
-def ended(result: dg.ExecuteInProcessResult, instance: dg.DagsterInstance, topic: str, lake: Lake) -> None:
-    """Have the sensors see the end of a run."""
-    success, failure = message_sensors(Listeners(topic, None, client))
-    sensor, kind = (success, "RUN_SUCCESS") if result.success else (failure, "RUN_FAILURE")
-    event = next(e for e in result.all_events if e.event_type_value == ("PIPELINE" + kind[3:]))
-    context = dg.build_run_status_sensor_context(
-        sensor.name, event, instance, result.dagster_run, resources={"lake": lake}
-    )
-    sensor(context if result.success else context.for_run_failure())
+class Telling:
+    """The sensor that sends messages, tick by tick."""
+
+    def __init__(self, instance: dg.DagsterInstance, lake: Lake, topic: str | None, bucket: str | None = None) -> None:
+        self.instance, self.lake, self.sensor = instance, lake, messages_sensor(Listeners(topic, bucket, client))
+        self.cursor = None
+        self.tick()  # says nothing of earlier runs
+
+    def tick(self) -> str:
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources={"lake": self.lake})
+        result = self.sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        self.cursor = result.cursor
+        return skipped(result)
 
 
-def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, lake, materialize, instance):
+@pytest.fixture
+def telling(instance, lake, inbox) -> Telling:
+    return Telling(instance, lake, inbox.arn)
+
+
+def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, telling, materialize):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n{GOOD_ROW.replace('8120', '8k')}\n")
     (raw / "line\nbreak.csv").write_text("not,an,upload\n1,2,3\n")
-    ended(materialize("group:bronze or group:silver"), instance, inbox.arn, lake)
+    materialize("group:bronze or group:silver")
+    telling.tick()
     (message,) = inbox.read()
     assert message["Subject"] == "fitness-assets: uploads ingested: 1, refused: 1, checks to look at: 1"
     assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
@@ -249,22 +345,88 @@ def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, lake
     assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
 
 
-def test_people_are_told_which_step_failed_and_why(inbox, raw, lake, materialize, instance):
+def test_people_are_told_which_step_failed_and_why(inbox, raw, telling, materialize):
     result = materialize("group:silver")
     assert "materialize bronze/logged_days first" in failure_of(result)
-    ended(result, instance, inbox.arn, lake)
+    telling.tick()
     (message,) = inbox.read()
     assert message["Subject"] == "fitness-assets: failed in silver"
     assert "materialize bronze/logged_days first" in message["Message"]
     assert f"/runs/{result.run_id}" in message["Message"]
 
 
-def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, lake, materialize, instance, monkeypatch):
+def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, telling, materialize, monkeypatch):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
     monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda path: 1 / 0)
-    ended(materialize("group:bronze"), instance, inbox.arn, lake)
+    materialize("group:bronze")
+    telling.tick()
     (message,) = inbox.read()
     assert "bronze: ZeroDivisionError: division by zero\n" in message["Message"]
+
+
+class TestMessagesWhileS3Fails:
+    @pytest.fixture
+    def told(self, bucket, inbox, instance, spark, monkeypatch):
+        """A run on a lake in a bucket, and the sensor that is to tell of it."""
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        there = Lake(S3Store(bucket, {}), lambda: spark)
+        graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=there)
+        telling = Telling(instance, there, inbox.arn, bucket.name)
+        bucket.put("raw/a.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
+
+        def run_bronze() -> bool:
+            job = job_of(graph, "group:bronze")
+            return job.execute_in_process(instance=instance, raise_on_error=False).success
+
+        return telling, run_bronze
+
+    def test_what_cannot_be_read_is_left_out_and_the_message_is_sent(self, told, cloud, bucket, inbox):
+        telling, run_bronze = told
+        assert run_bronze()
+        with cloud.faults(lambda request: 503 if bucket.name in request else None):
+            telling.tick()
+        (message,) = inbox.read()
+        assert message["Subject"].startswith("fitness-assets: uploads ingested: 0")
+        assert "not complete, because the lake could not be read: s3://" in message["Message"]
+        telling.tick()
+        assert inbox.read() == []
+
+    def test_a_run_that_s3_broke_is_a_failure_in_the_metrics(self, told, cloud, bucket, inbox):
+        telling, run_bronze = told
+        with cloud.faults(lambda request: 503 if bucket.name in request else None):
+            assert not run_bronze()
+            telling.tick()
+        assert measured(bucket.name, "RunFailures") == [1.0]
+        assert [message["Subject"] for message in inbox.read()] == ["fitness-assets: failed in bronze"]
+
+    def test_what_could_not_be_sent_is_sent_by_the_next_tick_once(self, told, cloud, bucket, inbox):
+        telling, run_bronze = told
+        assert run_bronze()
+        with cloud.faults(lambda request: 503 if request.startswith("POST") else None):
+            assert telling.tick() == "Runs told of: 0. To be sent again: 1."
+        assert inbox.read() == []
+        for _ in range(3):
+            telling.tick()
+        assert len(inbox.read()) == 1
+        assert measured(bucket.name, "RunFailures") == [0.0]
+
+    def test_metrics_that_are_refused_hold_up_no_message(self, told, monkeypatch, inbox):
+        telling, run_bronze = told
+        monkeypatch.setattr(metrics, "put", lambda *_: False)
+        for _ in range(2):
+            assert run_bronze()
+            telling.tick()
+            telling.tick()
+        assert len(inbox.read()) == 2, "one for each run"
+
+    def test_after_a_day_what_cannot_be_sent_holds_up_nothing(self, told, monkeypatch, inbox):
+        telling, run_bronze = told
+        assert run_bronze()
+        monkeypatch.setattr(messages, "send", lambda *_: False)
+        assert "again: 1" in telling.tick()
+        later = datetime.now(UTC).timestamp() + 86_500
+        monkeypatch.setattr("fitness_assets.orchestration.sensors.time.time", lambda: later)
+        assert telling.tick() == "Runs told of: 1."
 
 
 def test_a_message_on_thousands_of_uploads_says_as_much_as_is_sent(inbox, caplog):
@@ -332,6 +494,6 @@ def test_what_cannot_be_sent_is_logged_and_fails_nothing(arn, caplog, monkeypatc
         sent = messages.send(
             message, arn, lambda: boto3.client("sns", region_name="eu-central-1"), logging.getLogger("x")
         )
-    assert not sent
+    assert sent == (arn is None), "what is only logged is done"
     assert "the whole text" in caplog.text
     assert ("was not sent" in caplog.text) == (arn is not None)

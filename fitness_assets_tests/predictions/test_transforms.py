@@ -160,12 +160,12 @@ def test_no_input_knows_of_a_later_day(gappy, cut):
     assert any(ours[day][name] != theirs[day][name] for day in past for name in ACTUALS)
 
 
-def test_spark_works_out_nothing_that_nobody_asks_for(spark, tmp_path, capsys):
+def test_features_that_no_model_uses_are_not_computed(spark, tmp_path, capsys):
     days = transforms.features(fact_daily(spark, raw_days(Planted(), 1, 3), tmp_path))
     nobody = [Evaluation(target) for target in TARGETS]
     transforms.fact_predictions(score(days, nobody, "000007"), None).explain()
     plan = capsys.readouterr().out
-    assert "first(stress_level" in plan
+    assert "lead(" in plan
     assert not {"sum(", "avg(", "count("} & {*re.findall(r"\w+\(", plan)}
 
 

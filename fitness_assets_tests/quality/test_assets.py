@@ -26,7 +26,7 @@ def findings(spark, tmp_path_factory):
     def find(days: pd.DataFrame, quarantined: int = 0):
         folder = tmp_path_factory.mktemp("audit")
         held = people.tables(spark, days, folder / "tables", quarantined)
-        with reader(LocalStore(folder), {}, held) as tables:
+        with reader(LocalStore(folder), [], held) as tables:
             return diagnose(collect(tables, lambda: tally(tables), held[UPLOADS.key].to_pylist()))
 
     return find

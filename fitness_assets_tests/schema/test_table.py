@@ -1,4 +1,4 @@
-"""The dictionary is the source of schemas, checks and documentation, so it is itself under test."""
+"""The declarations of all tables: schemas, checks and the data dictionary follow from them."""
 
 import re
 
@@ -9,9 +9,10 @@ import pytest
 from pyspark.sql import functions as F
 
 from fitness_assets.engine.rule_checks import broken_rows, contract_errors
-from fitness_assets.registry import TABLES, page, publish_group_of, table_of
+from fitness_assets.registry import TABLES, table_of
 from fitness_assets.schema.rules import Rule
 from fitness_assets.schema.table import Column, Table
+from fitness_assets.silver.tables import REJECTIONS
 from fitness_assets_tests.conftest import arrow_of, frame_of
 
 COLUMNS = [pytest.param(table, column, id=f"{table.key}.{column.name}") for table in TABLES for column in table.columns]
@@ -48,11 +49,29 @@ def test_names_of_columns_and_rules_are_unique_in_their_table(table: Table):
 
 
 @pytest.mark.parametrize(("table", "rule"), RULES)
-def test_every_row_rule_passes_the_examples_and_fails_its_canary(table: Table, rule: Rule):
+def test_every_row_rule_passes_the_examples_and_fails_its_failing_example(table: Table, rule: Rule):
     with duckdb.connect() as reader:
         for row, expected in (({}, 0), (rule.failing_example, 1)):
             reader.register(table.name, arrow_of(table, [row]))
             assert broken_rows(reader, table)[rule.name][0] == expected
+
+
+SPARK_RULES = [
+    pytest.param(table, rule, id=f"{table.key}.{rule.name}")
+    for table in TABLES
+    for rule in table.rules
+    if "spark" in rule.engines
+]
+
+
+@pytest.mark.parametrize(("table", "rule"), SPARK_RULES)
+def test_a_rule_that_spark_reads_too_finds_the_same_there(spark, table: Table, rule: Rule):
+    frame = frame_of(spark, table, [{}, {**rule.failing_example}])
+    assert frame.where(rule.violated).count() == 1
+
+
+def test_every_rule_that_silver_rejects_rows_by_is_written_for_spark_too():
+    assert all("spark" in rule.engines for rule in REJECTIONS)
 
 
 def test_not_a_number_is_outside_every_range():
@@ -63,28 +82,13 @@ def test_not_a_number_is_outside_every_range():
     assert (failed, row["weight_kg"], row["date"]) == (1, "NaN", table["date"].example.isoformat())
 
 
-def test_the_page_for_analysts_is_current(root):
-    committed = (root / "docs" / "dictionary.md").read_text()
-    assert committed == page(), "run: python -m fitness_assets dictionary > docs/dictionary.md"
-
-
-def test_the_page_has_every_check_and_reads_well():
-    assert page().count("| `contract` | not published |") == len(TABLES)
-    assert "One row for each upload;" in page()
-
-
-def test_an_unknown_table_is_told_which_there_are():
-    with pytest.raises(KeyError, match="gold/fact_daily"):
-        publish_group_of("gold/facts")
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
         (lambda frame: frame.drop("steps"), "steps"),
         (lambda frame: frame.withColumn("steps", F.lit("many")), "steps"),
         (lambda frame: frame.withColumn("mood", F.lit(1)), "mood"),
-        (lambda frame: frame.select(*reversed(frame.columns)), "another order"),
+        (lambda frame: frame.select(*reversed(frame.columns)), "in this order"),
     ],
     ids=["missing", "wrong type", "unknown", "another order"],
 )
@@ -112,11 +116,3 @@ def test_a_file_made_in_python_and_one_made_by_spark_have_the_same_types(spark, 
     own = {pa.timestamp("us", tz="UTC"): pa.timestamp("ns")}
     for column in table.arrow_schema:
         assert stored.field(column.name).type in (column.type, own.get(column.type)), column.name
-
-
-def test_the_ui_gets_units_and_lineage():
-    table = table_of("gold/fact_daily")
-    columns = {column.name: column for column in table.column_schema().columns}
-    assert "Unit: kg." in (columns["weight_kg"].description or "")
-    deps = table.column_lineage().deps_by_column["date_key"]
-    assert [(dep.asset_key.to_user_string(), dep.column_name) for dep in deps] == [("silver/clean_days", "date")]

@@ -17,8 +17,8 @@ RAW_NAMES = [column.name for column in RAW_COLUMNS]
 OPTIONAL = [name for name in RAW_NAMES if name not in ("user_id", "date", "steps")]
 
 # The later upload has the smaller id, so that neither order by id nor order by name can pass for order by time.
-EARLIER = {"upload_id": "ffff", "ingested_at": datetime(2024, 10, 1, tzinfo=UTC)}
-LATER = {"upload_id": "0000", "ingested_at": datetime(2024, 10, 2, tzinfo=UTC)}
+EARLIER = {"upload_id": "ffff", "ingested_at": datetime(2025, 10, 1, tzinfo=UTC)}
+LATER = {"upload_id": "0000", "ingested_at": datetime(2025, 10, 2, tzinfo=UTC)}
 TOO_FAST = {"heart_rate_avg": 260.0}
 
 OUTSIDE = [
@@ -270,7 +270,7 @@ def test_windows_go_by_calendar_days(gappy, name):
 def test_over_a_year_without_gaps_calendar_windows_are_plain_row_windows(spark):
     # Over a new year, a leap day and both changes of the clock.
     logged = good_days(["a", "b", "c"], date(2023, 9, 1), 400, seed=12)
-    rows = [row | {"row_number": i} for i, row in enumerate(random.Random(6).sample(logged, len(logged)))]
+    rows = [EARLIER | row | {"row_number": i} for i, row in enumerate(random.Random(6).sample(logged, len(logged)))]
     clean = transforms.clean_days(transforms.judge(frame_of(spark, LOGGED_DAYS, rows))).toPandas()
     actual = clean.set_index(["user_id", "date"]).sort_index()[[*OVER_TIME]].astype(float)
     expected = row_windows(pd.DataFrame(logged)).set_index(["user_id", "date"])[[*OVER_TIME]].astype(float)

@@ -1,8 +1,7 @@
-"""The ETL without the house around it: `python -m fitness_assets_tests.tools.bare spark FILE FOLDER`.
+"""The bare ETL, as a baseline for the benchmark: `python -m fitness_assets_tests.tools.bare spark FILE FOLDER`.
 
-No ledger, no quarantine, no versions, no checks, no Dagster, and cells that do not fit are lost: a CSV becomes silver
-and gold as Parquet, with Spark (by the project's own transforms) or with DuckDB (by hand). The benchmark measures the
-house by it.
+It makes silver and gold from a CSV as Parquet, with Spark (by the project's transforms) or with DuckDB (by SQL written
+for it). It has no ledger, quarantine, versions, checks or Dagster, and it loses malformed cells.
 """
 
 from pathlib import Path
@@ -60,7 +59,7 @@ FROM silver GROUP BY user_id, year, month;
 
 
 def with_spark(file: Path, folder: Path) -> None:
-    """Bronze as Spark reads it, then the transforms of silver and gold, each table written once."""
+    """Read the CSV with Spark, then write each table of silver and gold once."""
     from pyspark.sql import functions as F
 
     from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
@@ -86,7 +85,7 @@ def with_spark(file: Path, folder: Path) -> None:
 
 
 def with_duckdb(file: Path, folder: Path) -> None:
-    """The same in SQL."""
+    """Do the same with DuckDB."""
     import duckdb
 
     database = duckdb.connect()
@@ -104,7 +103,7 @@ ENGINES = {"spark": with_spark, "duckdb": with_duckdb}
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
 def main(engine: str, file: Path, folder: Path) -> None:
-    """Dispatch."""
+    """Run one engine."""
     folder.mkdir(parents=True, exist_ok=True)
     ENGINES[engine](file, folder)
 

@@ -1,7 +1,7 @@
-"""A run, cold, beside bare scripts that do less: `python -m fitness_assets_tests.tools.benchmark --help`.
+"""Measure cold runs beside bare scripts that do less: `python -m fitness_assets_tests.tools.benchmark --help`.
 
-Every command is a process of its own on a lake of its own, and all take turns, so that what else the machine does hits
-each alike. Compare ratios within one table, never seconds between two.
+Each command is a separate process with its own lake. The commands run in turn, so that other load on the machine
+affects all of them. Compare the ratios within one table; do not compare seconds of different tables.
 """
 
 import json
@@ -36,7 +36,7 @@ _PROJECT = Path(__file__).parents[2]
 
 @dataclass
 class Measured:
-    """What one command took, run by run: wall and CPU seconds, peak memory of all its processes in bytes."""
+    """The measurements of one command, by run: wall and CPU seconds, peak memory of all its processes in bytes."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -44,21 +44,21 @@ class Measured:
 
 
 def measure(command: list[str], environment: dict[str, str], measured: Measured) -> None:
-    """Run a command to its end and add what it took.
+    """Run a command and add its measurements.
 
     Raises:
-        click.ClickException: if the command fails, with the end of what it printed.
+        click.ClickException: if the command fails; it has the end of the output.
     """
     began, peak, cpu = time.monotonic(), 0, {}
     with tempfile.TemporaryFile("w+") as log:
-        # From the project's folder, as the README has it: Dagster looks there for dagster.yaml.
+        # In the project folder, as in the README: Dagster reads dagster.yaml there.
         process = psutil.Popen(command, env=os.environ | environment, stdout=log, stderr=log, cwd=_PROJECT)
         while process.poll() is None:
             memory, commands = 0, {}
             for one in (process, *process.children(recursive=True)):
                 try:
                     commands[one.pid] = one.cmdline()
-                    # Of a process that was forked just now, and still is as its parent was, the memory is its parent's.
+                    # A process that was just forked shares its memory with its parent.
                     if commands[one.pid] != commands.get(one.ppid()):
                         memory += one.memory_info().rss
                     cpu[one.pid] = sum(one.cpu_times()[:2])
@@ -75,25 +75,25 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
 
 
 @click.command(help=__doc__)
-@click.option("--users", default=1_000, show_default=True, help="People in a year file, with 365 days each.")
-@click.option("--scale", multiple=True, default=[1], show_default=True, help="How many times as many; may be repeated.")
+@click.option("--users", default=1_000, show_default=True, help="The people in a file of one year.")
+@click.option("--scale", multiple=True, default=[1], show_default=True, help="Factor for the people; may be repeated.")
 @click.option(
     "--file",
     type=click.Path(exists=True, path_type=Path, resolve_path=True),
     help="A CSV to use instead of generated ones.",
 )
-@click.option("--times", default=3, show_default=True, help="How often each command runs.")
+@click.option("--times", default=3, show_default=True, help="The number of runs of each command.")
 @click.option(
     "--peer",
     multiple=True,
     type=click.Path(exists=True, path_type=Path, resolve_path=True),
     help="A further script that takes the CSV and an output folder.",
 )
-@click.option("--elsewhere", is_flag=True, help="The whole graph also on a Spark Connect server and as jobs.")
+@click.option("--elsewhere", is_flag=True, help="The whole graph also on Spark, on a Spark Connect server and as jobs.")
 def main(
     users: int, scale: tuple[int, ...], file: Path | None, times: int, peer: tuple[Path, ...], elsewhere: bool
 ) -> None:
-    """Measure, and print a table for each size."""
+    """Measure and print a table for each size."""
     memory = psutil.virtual_memory().total / 2**30
     click.echo(f"{os.cpu_count()} cores, {memory:.0f} GiB; {machine()}")
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def main(
 
 
 def generated(file: Path, users: int) -> Path:
-    """A year of so many people."""
+    """Generate a file with one year of some people."""
     make = ["--users", str(users), "--days", "365", "--seed", "1", "--out", str(file)]
     subprocess.run([sys.executable, "-m", "fitness_assets.sample", *make], check=True)
     return file
@@ -112,27 +112,28 @@ def generated(file: Path, users: int) -> Path:
 
 @contextmanager
 def connect_server(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
-    """Variables for runs whose Spark is elsewhere: on a server that stays, the first turn cold, or in jobs.
+    """Variables for runs on Spark, on a Spark Connect server (cold in the first run), and in jobs.
 
-    What the server itself takes is in no figure.
+    The measurements do not include the server.
     """
     port = free_port()
     command = [sys.executable, "-m", "fitness_assets", "spark-server", "--port", str(port)]
     server = Server(command, folder, dict(os.environ))
     server.start(lambda: listens(port))
     yield {
-        "whole graph, Spark Connect": {"FITNESS_SPARK_REMOTE": f"sc://127.0.0.1:{port}"},
-        "whole graph, as jobs": {"FITNESS_SPARK_JOBS": "process"},
+        "whole graph, Spark": {"FITNESS_SPARK": "local[*]"},
+        "whole graph, Spark Connect": {"FITNESS_SPARK": f"sc://127.0.0.1:{port}"},
+        "whole graph, as jobs": {"FITNESS_SPARK": "process"},
     }
     server.kill()
 
 
 def compare(file: Path, times: int, peers: Sequence[Path], variants: dict[str, dict[str, str]]) -> None:
-    """Run everything in turn on one file, and print what it took.
+    """Run all commands in turn on one file and print their measurements.
 
     Args:
         file: a CSV.
-        times: how often.
+        times: the number of runs of each command.
         peers: further scripts.
         variants: variables of further runs of the whole graph, by name.
     """
@@ -175,7 +176,7 @@ def compare(file: Path, times: int, peers: Sequence[Path], variants: dict[str, d
 
 
 def machine() -> str:
-    """What else there is to know of it."""
+    """Versions of Python, Java and the operating system."""
     java = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True).stderr.splitlines()[0]
     return f"Python {platform.python_version()}, {java}, {platform.system()}"
 

@@ -1,6 +1,6 @@
-"""How long each layer takes, cold and warm: `python -m fitness_assets_tests.tools.layers FILE FOLDER`.
+"""Measure each layer, cold and warm: `python -m fitness_assets_tests.tools.layers FILE FOLDER`.
 
-The whole graph runs twice in one process, each time on an empty lake; the second time Spark's code is compiled.
+The whole graph runs twice in one process, each time on an empty lake. In the second run the engine is warm.
 """
 
 import json
@@ -17,7 +17,7 @@ from fitness_assets.settings import Settings
 @click.argument("file", type=click.Path(exists=True, path_type=Path))
 @click.argument("folder", type=click.Path(path_type=Path))
 def main(file: Path, folder: Path) -> None:
-    """Print seconds by layer, one line of JSON for each turn."""
+    """Print the seconds of each layer, one line of JSON for each run."""
     for turn in ("cold", "warm"):
         job = build_defs(Settings(local_root=folder / turn, raw_path=str(file))).resolve_job_def("all_tables")
         with dg.DagsterInstance.ephemeral() as instance:

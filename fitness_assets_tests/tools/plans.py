@@ -1,7 +1,7 @@
-"""What Spark would do with many times a lake: `python -m fitness_assets_tests.tools.plans LAKE --times 1000`.
+"""Show what Spark plans for many times a lake: `python -m fitness_assets_tests.tools.plans LAKE --times 1000`.
 
-Nothing is read: the files of a lake are linked many times over, and Spark plans on their sizes. Beside counts of tasks
-and exchanges it prints what Spark's own statistics make of the bytes that enter the widest exchange.
+No query runs: each file of the lake is linked many times, and Spark plans by file sizes. For each query the script
+prints the numbers of tasks and exchanges, and the bytes of the largest step by Spark's statistics.
 """
 
 import io
@@ -31,10 +31,10 @@ UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "PiB": 
 
 @click.command(help=__doc__)
 @click.argument("root", metavar="LAKE", type=click.Path(exists=True, path_type=Path))
-@click.option("--times", default=1_000, show_default=True, help="How many times the rows of the lake.")
+@click.option("--times", default=1_000, show_default=True, help="The number of copies of each file.")
 def main(root: Path, times: int) -> None:
-    """Print a line for each query that is asked of every row."""
-    lake = Lake(LocalStore(root), lambda: start_spark(Settings()))
+    """Print one line for each query that reads all rows."""
+    lake = Lake(LocalStore(root), lambda: start_spark(Settings(spark="local[*]")))
     with tempfile.TemporaryDirectory(dir=root) as folder:
         logged, clean, fact = (
             many(lake, table, times, Path(folder)) for table in (LOGGED_DAYS, CLEAN_DAYS, FACT_DAILY)
@@ -59,7 +59,7 @@ def main(root: Path, times: int) -> None:
 
 
 def many(lake: Lake, table: Table, times: int, folder: Path) -> DataFrame:
-    """A table whose every file is there many times."""
+    """A frame of a table in which each file exists many times."""
     copies = folder / table.name
     copies.mkdir()
     for number, path in enumerate(lake.store.paths(table, lake.current(table) or "")):
@@ -70,7 +70,7 @@ def many(lake: Lake, table: Table, times: int, folder: Path) -> DataFrame:
 
 
 def explained(query: DataFrame) -> tuple[str, float]:
-    """The physical plan, and the largest size in bytes that Spark's statistics know of in the logical one."""
+    """The physical plan, and the largest size in bytes in the statistics of the logical plan."""
     with redirect_stdout(io.StringIO()) as printed:
         query.explain("cost")
     logical, _, physical = printed.getvalue().partition("== Physical Plan ==")

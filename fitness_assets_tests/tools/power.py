@@ -31,7 +31,7 @@ COHORTS = {
 
 def noise(seeds: int) -> Iterator[tuple[Planted, dict[str, Evaluation]]]:
     """Every model on independent noise; in every other seed the later people are new."""
-    spark = start_spark(Settings(spark_master="local[2]"))
+    spark = start_spark(Settings(spark="local[2]"))
     for first in range(0, seeds, 10):
         some = [Planted("none", 0, seed, bool(seed % 2)) for seed in range(first, min(first + 10, seeds))]
         for planted, days in features(spark, some, 50, 240).items():
@@ -42,7 +42,7 @@ def noise(seeds: int) -> Iterator[tuple[Planted, dict[str, Evaluation]]]:
 
 def signals() -> pd.DataFrame:
     """How often each planted signal is found, by cohort: one row for each seed."""
-    spark = start_spark(Settings(spark_master="local[2]"))
+    spark = start_spark(Settings(spark="local[2]"))
     rows = []
     for kind, strengths in STRENGTHS.items():
         for strength in strengths:

@@ -1,75 +1,69 @@
-"""Uploads as files: telling their dialect, and cutting them into rows of text.
+"""CSV uploads: from blocks of text to rows of cells under the names of the raw contract.
 
-Here belongs what has to be known of a file before Spark can read its rows: encoding, delimiter, header. Not here:
-where uploads lie (``places.py``) and what a cell means (``transforms.py``). A file is streamed, never held in memory
-as a whole.
+Regular lines are cut by pyarrow, a block at a time. What it cannot cut (quoted delimiters and line breaks, another
+number of cells) is cut by Python's csv module, a row at a time. Both give the same cells. A row that cannot be cut
+keeps its text and the reason. No row is lost here, and no cell gets a type: the engine does that (``transforms.py``).
 """
 
-import codecs
-import csv as text_csv
-import gzip
+import csv
 import re
-import zlib
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from io import TextIOWrapper
+from functools import cached_property
 from itertools import islice
+from os import cpu_count
 from pathlib import Path
-from typing import IO, cast
 
+import numpy as np
 import pyarrow as pa
-from pyarrow import compute, csv
+from pyarrow import csv as arrow_csv
 
-from fitness_assets.bronze.tables import RAW_COLUMNS
+from fitness_assets.bronze.readers.cells import BLANKS
+from fitness_assets.bronze.readers.cleaning import clean, whole
+from fitness_assets.bronze.readers.files import LONGEST_ROW, Encoding, blocks, tell_encoding
+from fitness_assets.bronze.readers.header import REQUIRED_NAMES, Header, RefusedError, header_of
+from fitness_assets.bronze.readers.numbers import NumberStyles
 
 _DELIMITERS = ",;\t"
-_KNOWN_NAMES = {column.name for column in RAW_COLUMNS}
-_REQUIRED_NAMES = [column.name for column in RAW_COLUMNS if not column.nullable]
-_CHUNK = 1 << 20
-LONGEST_ROW = 2 * _CHUNK  # characters; a line is shorter, for no chunk is without a line end
-_BLOCK = 4 << 20  # bytes or characters of a batch
-_BATCH = 50_000  # rows
-_QUOTED_LINES = 1_000  # a quoted field over more lines than this, or in a longer row, is taken for a stray quote
-_COLUMNS = 500  # Spark takes seconds for as many, and minutes for thousands
-_SHOWN = 200  # characters of names in a refusal
-_NOT_CSV = "the file is not CSV text: it has null bytes or no line ends"
+_QUOTED_LINES = 1_000  # a quoted cell over more lines than this, or in a longer row, is taken for a stray quote
+_MOST_CELLS = 2_000  # a first line of more cells is no guide for the others
+_THREADS = min(4, cpu_count() or 1)
+_HEAD = 2 * LONGEST_ROW  # bytes in which the first two rows have to end
 
+OPEN_QUOTE = "a quote is not closed, or text stands behind a closing quote"
+CUT_OFF = "the row ends in the middle: the file is cut off there"
 
-class RefusedError(Exception):
-    """The upload as a whole cannot be taken in; the message says why in one sentence."""
-
-
-class IrregularError(Exception):
-    """The file cannot be cut into cells line by line; `read_rows` can read it."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the rows of an upload are to be read: delimiter and column names in file order, normalised."""
-
-    delimiter: str
-    names: tuple[str, ...]
+csv.field_size_limit(LONGEST_ROW)
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What has to be known of a file to read it.
+    """What has to be known of a file to read its rows.
 
     Attributes:
-        encoding: a Python codec.
-        layout: delimiter and names.
-        header_line: the line on which the header stands; the first line is 1.
-        rows_above: rows down to the header, itself included.
-        has_quotes: whether a double quote occurs anywhere.
+        encoding: how its bytes are text.
+        header: delimiter and names.
+        header_text: the header as it was found.
+        header_line: the line on which the header starts; the first line is 1.
+        lines_above: lines down to the end of the header.
     """
 
-    encoding: str
-    layout: Layout
+    encoding: Encoding
+    header: Header
+    header_text: str
     header_line: int
-    rows_above: int
-    has_quotes: bool
+    lines_above: int
+
+    @cached_property
+    def quotes(self) -> "_Quotes":
+        """How quotes are told in rows of this file."""
+        return _Quotes(self.header.delimiter)
+
+    @cached_property
+    def last_required(self) -> int:
+        """The position of the last required column."""
+        return max(self.header.names.index(name) for name in REQUIRED_NAMES)
 
 
 def require_name(name: str) -> None:
@@ -82,208 +76,312 @@ def require_name(name: str) -> None:
         raise RefusedError("the name ends neither in .csv nor in .csv.gz")
 
 
-def tell_dialect(path: Path) -> Dialect:
-    """Tell how an upload is to be read, from all of its bytes and its first rows.
+def tell_dialect(path: Path, uri: str = "") -> Dialect:
+    """Tell how an upload is to be read, from all of its bytes and its first two rows.
 
     Args:
         path: CSV text, plain or gzipped.
+        uri: the name of the upload, for the sentence of a refusal.
 
     Raises:
         RefusedError: if the file as a whole is no upload.
     """
-    encoding, has_quotes = _encoding(path)
-    head = list(islice(_rows(path, encoding, _DELIMITERS), 2))
-    layout, rows_above = _layout([text for _, text in head])
-    return Dialect(encoding, layout, head[rows_above - 1][0], rows_above, has_quotes)
+    encoding = tell_encoding(path)
+    first = next(blocks(path, encoding), b"")[:_HEAD]
+    lines = first.decode("utf-8", "replace").splitlines(keepends=True) if first.isascii() else _lines(first)
+    head = [*islice(_records(lines, _Quotes(_DELIMITERS)), 2)]
+    candidates = [(d, _cells_or_none(text, d) or []) for _, _, text in head for d in _DELIMITERS]
+    hint = ""
+    if re.search(r"(?:^|/)[^/=]+=[^/=]+/", uri):
+        hint = "; values in the names of folders (name=value) are not read: they have to be columns"
+    header, position = header_of(candidates, head[0][2] if head else "", hint)
+    start, end, text = head[position // len(_DELIMITERS)]
+    return Dialect(encoding, header, text, start + 1, end)
 
 
-def read_rows(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
-    """Stream the rows below the header, ``text`` with the ``line_number`` it starts on; blank lines are no rows."""
-    numbers, texts, size = [], [], 0
-    for number, text in islice(_rows(path, dialect.encoding, dialect.layout.delimiter), dialect.rows_above, None):
-        numbers.append(number)
-        texts.append(text)
-        size += len(text)
-        if len(texts) == _BATCH or size > _BLOCK:
-            yield pa.record_batch({"line_number": numbers, "text": texts})
-            numbers, texts, size = [], [], 0
-    if texts:
-        yield pa.record_batch({"line_number": numbers, "text": texts})
+def read_rows(path: Path, dialect: Dialect, styles: NumberStyles) -> Iterator[pa.Table]:
+    """Stream the rows below the header; blank rows are none.
 
+    Args:
+        path: the file.
+        dialect: as it was told.
+        styles: how its numbers are written, as far as that is known; learns what is seen.
 
-def read_cells(path: Path, dialect: Dialect) -> Iterator[pa.RecordBatch]:
-    """Stream the cells below the header, a text column ``c0``, ``c1``, … for each name; ten times as fast as rows.
-
-    Only for files in which every line is a row with as many cells as the header, and no cell is quoted.
-
-    Raises:
-        IrregularError: if the file is not one of these, at any time before its end.
+    Yields:
+        Tables of text columns: the raw columns by name (null where empty or absent), ``extra`` (others as JSON),
+        ``text`` (the row as it was, perhaps with its line end), ``problems`` (reasons why the row does not fit the raw
+        contract, one a line, or null), and the ``line_number`` on which the row starts.
     """
-    if dialect.has_quotes or dialect.encoding != "utf-8-sig":
-        raise IrregularError
-    columns = [f"c{position}" for position in range(len(dialect.layout.names))]
-    try:
-        with _open(path) as file:
-            for batch in csv.open_csv(
-                file,
-                csv.ReadOptions(column_names=columns, skip_rows=dialect.header_line, block_size=_BLOCK),
-                csv.ParseOptions(delimiter=dialect.layout.delimiter, quote_char=False, ignore_empty_lines=False),
-                csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False),
-            ):
-                if compute.call_function("utf8_trim_whitespace", [batch.column(0)]).index("").as_py() >= 0:
-                    raise IrregularError  # a blank line looks like this (one of tabs, too), and it is no row
-                yield batch
-    except pa.ArrowInvalid as error:
-        raise IrregularError from error
+
+    def work(cut: "_Cut") -> pa.Table:
+        return clean(cut.table(), dialect.header.names, styles)
+
+    with ThreadPoolExecutor(_THREADS) as pool:  # pyarrow cuts without Python's lock
+        running: list[Future[pa.Table]] = []
+        for cut in _cuts(path, dialect):
+            running.append(pool.submit(work, cut))
+            if len(running) > _THREADS:
+                yield running.pop(0).result()
+        for future in running:
+            yield future.result()
 
 
-def open_quote(delimiters: str) -> str:
-    """A pattern, for Python and Java alike, for text that ends inside a quoted field; only at its start one opens.
-
-    The closing quote of a field that ends in a delimiter looks like one that opens, so a match means something only
-    where it is found without the ``closed_field`` as well.
-    """
-    return rf'(?:^|[{delimiters}])[{_blanks(delimiters)}]*"[^"]*+(?:""[^"]*+)*+\Z'
-
-
-def closed_field(delimiters: str) -> str:
-    """A pattern, for Python and Java alike, for a quoted field that ends; group 1 is what stands before it."""
-    blanks = _blanks(delimiters)
-    return rf'(^|[{delimiters}])[{blanks}]*"[^"]*+(?:""[^"]*+)*+"(?![{blanks}]*+[^{delimiters}])'
-
-
-def _blanks(delimiters: str) -> str:
-    # A tab that is a delimiter is no blank as well: every tab of a row would be tried with all the tabs after it.
-    return " " if "\t" in delimiters else r" \t"
+def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
+    """The blocks below the header, each with its irregular lines apart."""
+    carry, line, skip = b"", 1, dialect.lines_above
+    stream = blocks(path, dialect.encoding)
+    block = next(stream, None)
+    while block is not None:
+        following = next(stream, None)
+        if skip:
+            line, block, skip = line + skip, block[_below(block, skip) :], 0
+        cut = _Cut(carry + block, line, dialect, following is None)
+        yield cut
+        carry, line = cut.carry, cut.next_line
+        block = following
 
 
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip else path.open("rb")
+def _below(block: bytes, count: int) -> int:
+    """Where a block goes on after some lines."""
+    at = 0
+    for end in islice(re.finditer(rb"\r\n|\n|\r|\Z", block), count):
+        at = end.end()
+    return at
 
 
-def _encoding(path: Path) -> tuple[str, bool]:
-    """Read the whole file once to tell its encoding, that it is text at all, and whether it has a double quote."""
-    utf8, is_utf8, has_quotes = codecs.getincrementaldecoder("utf-8")(), True, False
-    with _open(path) as file, _plain_gzip_errors():
-        chunk = file.read(_CHUNK)
-        if not chunk.strip():
-            raise RefusedError("the file is empty")
-        if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return _checked(path, "utf-16"), True
-        if chunk[:4].count(0) == 2:  # two ASCII characters, as a header starts, in UTF-16 without a mark
-            return _checked(path, "utf-16-be" if chunk[0] == 0 else "utf-16-le"), True
-        while chunk:
-            if b"\0" in chunk or (len(chunk) == _CHUNK and not re.search(rb"[\r\n]", chunk)):
-                raise RefusedError(_NOT_CSV)
-            has_quotes = has_quotes or b'"' in chunk
-            if is_utf8:
-                try:
-                    utf8.decode(chunk)
-                except UnicodeDecodeError:
-                    is_utf8 = False
-            chunk = file.read(_CHUNK)
-    # A file cut inside its last character is not whole UTF-8, and the older encoding has a character for any byte.
-    if is_utf8 and not utf8.getstate()[0]:
-        return "utf-8-sig", has_quotes
-    return _checked(path, "cp1252"), has_quotes
+class _Cut:
+    """One block of whole lines, with the lines that pyarrow cannot cut apart."""
 
+    def __init__(self, block: bytes, first_line: int, dialect: Dialect, is_last: bool) -> None:
+        self._dialect, self._first_line, self._is_last = dialect, first_line, is_last
+        self._plain = self._original = block
+        self._index: np.ndarray | None = None  # of the plain lines; None: all
+        self._odd: list[tuple[int, str]] = []
+        self.carry = b""
+        if b'"' in block:
+            self._plain = dialect.quotes.unquoted(block)
+            if b'"' in self._plain:
+                self._take_apart(block)
+        self._plain, self._original = map(_with_line_feeds, (self._plain, self._original))
+        count = _count_lines(self._original) if self._index is None else self._count
+        self.next_line = first_line + count
+        self._ends_open = is_last and not block.endswith((b"\n", b"\r"))
+        self._last_index = count - 1
 
-@contextmanager
-def _plain_gzip_errors() -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise RefusedError("the file is gzip, but damaged or cut off") from None
-
-
-def _checked(path: Path, encoding: str) -> str:
-    """Decode all of the file, so that a row further down cannot fail later."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    with _open(path) as file, _plain_gzip_errors():
-        try:
-            while chunk := file.read(_CHUNK):
-                text = decoder.decode(chunk)
-                if len(chunk) == _CHUNK and not re.search(r"[\r\n]", text):
-                    raise RefusedError(_NOT_CSV)
-            decoder.decode(b"", final=True)
-        except UnicodeError:
-            raise RefusedError("the file is not text in UTF-8, UTF-16 or Windows-1252") from None
-    return encoding
-
-
-def _rows(path: Path, encoding: str, delimiters: str) -> Iterator[tuple[int, str]]:
-    """Cut a file into rows of text with the line on which each starts; a quoted field may span lines."""
-    still_open, closed = re.compile(open_quote(delimiters)), re.compile(closed_field(delimiters))
-
-    def is_open(text: str) -> bool:
-        return bool(still_open.search(text) and still_open.search(closed.sub(r"\1", text)))
-
-    # newline="" keeps line breaks inside quoted fields as they were; every kind of line end still ends a line.
-    with TextIOWrapper(_open(path), encoding=encoding, newline="") as file:
-        lines = enumerate(file, start=1)
-        pending: deque[tuple[int, str]] = deque()
-        while True:
-            number, line = pending.popleft() if pending else next(lines, (0, ""))
-            if not line:
-                return
-            if line.count('"') % 2 and is_open(line.rstrip("\r\n")):
-                rest = _closing_lines(pending, lines, LONGEST_ROW - len(line))
-                line += "".join(text for _, text in rest)
-            if line.strip():
-                yield number, line.rstrip("\r\n")
-
-
-def _closing_lines(
-    pending: deque[tuple[int, str]], lines: Iterator[tuple[int, str]], room: int
-) -> list[tuple[int, str]]:
-    """The lines up to the one that closes a quoted field; none, and nothing consumed, if no line nearby does."""
-    taken: list[tuple[int, str]] = []
-    while len(taken) < _QUOTED_LINES and (following := pending.popleft() if pending else next(lines, None)):
-        taken.append(following)
-        room -= len(following[1])
-        if room < 0:
-            break
-        if following[1].count('"') % 2:
-            return taken
-    pending.extendleft(reversed(taken))
-    return []
-
-
-def _normalised(cell: str) -> str:
-    name = cell.strip()
-    return name.lower() if name.lower() in _KNOWN_NAMES else name
-
-
-def _shown(names: Sequence[str]) -> str:
-    """Names from outside as part of a sentence: on one line, whatever characters they have, and not too long."""
-    text = "".join(character if character.isprintable() else "?" for character in ", ".join(names))
-    return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
-
-
-def _layout(head: Sequence[str]) -> tuple[Layout, int]:
-    """The layout from the first rows, and how many of them stand above the data (a table name may be one)."""
-    best: tuple[int, Layout, int] | None = None
-    for above, text in enumerate(head, start=1):
-        for delimiter in _DELIMITERS:
-            try:
-                cells = next(text_csv.reader([text], delimiter=delimiter))
-            except text_csv.Error:
+    def _take_apart(self, block: bytes) -> None:
+        """Put rows with quotes that matter beside the plain lines; keep a row that goes on in the next block."""
+        lines, simple = block.splitlines(keepends=True), self._plain.splitlines(keepends=True)
+        plain, at, quotes = [], 0, self._dialect.quotes
+        while at < len(lines):
+            if b'"' not in simple[at]:
+                plain.append(at)
+                at += 1
                 continue
-            names = tuple(_normalised(cell) or f"column_{n}" for n, cell in enumerate(cells, start=1))
-            known = len(_KNOWN_NAMES.intersection(names))
-            if known and (best is None or known > best[0]):
-                best = known, Layout(delimiter, names), above
-    if best is None:
-        raise RefusedError(f"no header was found: neither of the first two rows names {', '.join(_REQUIRED_NAMES)}")
-    _, layout, above = best
-    if len(layout.names) > _COLUMNS:
-        raise RefusedError(f"the header has {len(layout.names):,} columns, and no more than {_COLUMNS} can be read")
-    repeated = [name for name, times in Counter(map(str.lower, layout.names)).items() if times > 1]
-    if repeated:
-        raise RefusedError(f"the header names a column twice: {_shown(repeated)}")
-    missing = [name for name in _REQUIRED_NAMES if name not in layout.names]
-    if missing:
-        raise RefusedError(f"the header lacks the required column {', '.join(missing)}")
-    return layout, above
+            end = quotes.end_of_record(lines, at)
+            if end is None and not self._is_last:
+                self.carry = b"".join(lines[at:])
+                break
+            end = end or at + 1
+            self._odd.append((at, b"".join(lines[at:end]).decode("utf-8", "surrogatepass").rstrip("\r\n")))
+            at = end
+        self._count = at
+        self._index = np.array(plain, dtype=np.int64)
+        self._plain = b"".join(simple[i] for i in plain)
+        self._original = b"".join(lines[i] for i in plain)
+
+    def table(self) -> pa.Table:
+        """All rows of the block in their order, cut: ``c0``, ``c1``, …, ``text``, ``line_number``, ``problem``."""
+        tables, odd = [], [*self._odd]
+        if self._plain:
+            regular, irregular = self._regular()
+            tables.append(regular)
+            odd += irregular
+        if odd:
+            tables.append(self._irregular(odd))
+        if not tables:
+            return _schema(len(self._dialect.header.names)).empty_table()
+        table = pa.concat_tables(tables)
+        return (table.sort_by("line_number") if len(tables) > 1 else table).combine_chunks()
+
+    def _regular(self) -> tuple[pa.Table, list[tuple[int, str]]]:
+        """The lines that pyarrow can cut, and the others with their index."""
+        names, delimiter = self._dialect.header.names, self._dialect.header.delimiter
+        width = self._plain[: self._plain.find(b"\n")].count(delimiter.encode()) + 1
+        width = width if self._dialect.last_required + 1 < width <= _MOST_CELLS else len(names)
+        others: list[tuple[int, str]] = []
+
+        def skip(row: arrow_csv.InvalidRow) -> str:
+            others.append((row.number - 1, row.text))
+            return "skip"
+
+        columns = [f"c{position}" for position in range(width)]
+        text = self._plain if self._plain.endswith(b"\n") else self._plain + b"\n"
+        cells = arrow_csv.read_csv(
+            pa.BufferReader(text),
+            arrow_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(text) + 1),
+            arrow_csv.ParseOptions(
+                delimiter=delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        )
+        texts = _line_array(self._original)
+        index = np.arange(len(texts))
+        if others:
+            index = np.delete(index, [at for at, _ in others])
+            texts = texts.take(pa.array(index))
+        lines = self._index[index] if self._index is not None else index
+        problem = pa.nulls(len(cells), pa.string())
+        if width > len(names):
+            problem = self._surplus(cells, width)
+        arrays = [
+            whole(cells[f"c{position}"]) if position < width else pa.nulls(len(cells), pa.string())
+            for position in range(len(names))
+        ]
+        table = pa.Table.from_arrays(
+            [*arrays, texts, pa.array(lines + self._first_line), problem], schema=_schema(len(names))
+        )
+        original = self._original.splitlines() if others else []
+        return table, [
+            (int(self._index[at]) if self._index is not None else at, original[at].decode("utf-8", "surrogatepass"))
+            for at, _ in others
+        ]
+
+    def _surplus(self, cells: pa.Table, width: int) -> pa.Array:
+        """What is wrong with rows of more cells than names: nothing where those cells are empty."""
+        is_filled = np.zeros(len(cells), bool)
+        for position in range(len(self._dialect.header.names), width):
+            column = cells[f"c{position}"]
+            if column.null_count < len(column):
+                filled = pa.compute.call_function("utf8_trim", [column], pa.compute.TrimOptions(BLANKS))
+                is_filled |= np.array([bool(value) for value in filled.to_pylist()])
+        return pa.array(np.where(is_filled, self._counts(width), None), pa.string())
+
+    def _irregular(self, odd: Sequence[tuple[int, str]]) -> pa.Table:
+        """Rows cut by the csv module; blank ones are left out."""
+        names, delimiter = self._dialect.header.names, self._dialect.header.delimiter
+        rows, kept = [], []
+        for at, text in odd:
+            if not text.strip(BLANKS + delimiter + '"'):
+                continue
+            cells = self._dialect.quotes.cells(text)
+            is_cut_off = self._ends_open and at == self._last_index
+            problem = OPEN_QUOTE if cells is None else self._misfit(cells, is_cut_off)
+            kept_cells = [] if problem else (cells or [])[: len(names)]
+            rows.append([cell or None for cell in kept_cells] + [None] * (len(names) - len(kept_cells)))
+            kept.append((text, at + self._first_line, problem))
+        columns = [*zip(*rows, strict=True)] if rows else [()] * len(names)
+        more = [*zip(*kept, strict=True)] if kept else [()] * 3
+        schema = _schema(len(names))
+        return pa.Table.from_arrays(
+            [pa.array(c, f.type) for c, f in zip([*columns, *more], schema, strict=True)], schema=schema
+        )
+
+    def _misfit(self, cells: Sequence[str], is_cut_off: bool) -> str | None:
+        """Why cells do not fit the names; None if they do, but for empty cells too many or too few at the end."""
+        names = self._dialect.header.names
+        if len(cells) == len(names):
+            return None
+        if len(cells) > len(names):
+            return self._counts(len(cells)) if "".join(cells[len(names) :]).strip(BLANKS) else None
+        # A cell that a delimiter follows is whole. A required one at the end of a short row may be cut off.
+        if len(cells) - 1 <= self._dialect.last_required:
+            return self._counts(len(cells))
+        return CUT_OFF if is_cut_off else None
+
+    def _counts(self, cells: int) -> str:
+        names = len(self._dialect.header.names)
+        return f"the row has {cells:,} cell{'s' if cells > 1 else ''}, and the header {names:,} names"
+
+
+class _Quotes:
+    """How quotes are told in the rows of a file, given its delimiter, or all that can be."""
+
+    def __init__(self, delimiters: str) -> None:
+        self._delimiters = delimiters
+        blanks = " " if "\t" in delimiters else r" \t"  # a tab that is a delimiter is no blank as well
+        self._open = re.compile(rf'(?:^|[{delimiters}])[{blanks}]*"[^"]*+(?:""[^"]*+)*+\Z')
+        # A closing quote before a delimiter looks like one that opens: what counts is open without the closed cells.
+        self._closed = re.compile(
+            rf'(^|[{delimiters}])[{blanks}]*("[^"]*+(?:""[^"]*+)*+")[{blanks}]*+(?![^{delimiters}])'
+        )
+        inner = delimiters.encode()
+        self._simple = re.compile(
+            rb"(?:(?<=[" + inner + rb'\n\r])|\A)[ ]*"([^"\r\n' + inner + rb']*)"[ ]*(?=[' + inner + rb"\r\n]|\Z)"
+        )
+
+    def unquoted(self, block: bytes) -> bytes:
+        """A block without the quotes around cells that do not need them."""
+        return self._simple.sub(rb"\1", block)
+
+    def cells(self, text: str) -> list[str] | None:
+        """The cells of a row; None if a quote is not closed, or text follows a closing one."""
+        if '"' not in text:
+            return text.split(self._delimiters)
+        if self._is_open(text):
+            return None
+        return _cells_or_none(self._closed.sub(r"\1\2", text), self._delimiters)
+
+    def end_of_record(self, lines: Sequence[bytes], at: int) -> int | None:
+        """Behind which line a row ends; None if that is not known from these lines.
+
+        A quoted cell may span lines. If no line nearby closes it, the quote is a stray one, and the row ends at once.
+        """
+        if lines[at].count(b'"') % 2 == 0 or not self._is_open(lines[at].decode("utf-8", "replace").rstrip("\r\n")):
+            return at + 1
+        room = LONGEST_ROW - len(lines[at])
+        for following in range(at + 1, min(len(lines), at + 1 + _QUOTED_LINES)):
+            room -= len(lines[following])
+            if room < 0:
+                return at + 1
+            if lines[following].count(b'"') % 2:
+                return following + 1
+        return None if len(lines) - at <= _QUOTED_LINES else at + 1
+
+    def _is_open(self, text: str) -> bool:
+        return bool(self._open.search(text) and self._open.search(self._closed.sub(r"\1", text)))
+
+
+def _cells_or_none(text: str, delimiter: str) -> list[str] | None:
+    try:
+        return next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t"), [])
+    except csv.Error:
+        return None
+
+
+def _records(lines: Sequence[str], quotes: _Quotes) -> Iterator[tuple[int, int, str]]:
+    """Rows of text that are not blank, each with the index of its first line and the one behind its last."""
+    encoded, at = [line.encode("utf-8", "surrogatepass") for line in lines], 0
+    while at < len(lines):
+        end = quotes.end_of_record(encoded, at) or at + 1
+        text = "".join(lines[at:end]).rstrip("\r\n")
+        if text.strip(BLANKS):
+            yield at, end, text
+        at = end
+
+
+def _lines(block: bytes) -> list[str]:
+    return [line.decode("utf-8", "replace") for line in block.splitlines(keepends=True)]
+
+
+def _with_line_feeds(block: bytes) -> bytes:
+    return block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
+
+
+def _count_lines(block: bytes) -> int:
+    return block.count(b"\n") + (not block.endswith(b"\n") and bool(block))
+
+
+def _line_array(block: bytes) -> pa.Array:
+    """The lines of a block as an array that shares its bytes; each line but the last has its line feed."""
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n")) + 1
+    if not block.endswith(b"\n"):
+        ends = np.append(ends, len(block))
+    offsets = np.concatenate(([0], ends)).astype(np.int32)
+    return pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(block))
+
+
+def _schema(width: int) -> pa.Schema:
+    cells: Iterable[tuple[str, pa.DataType]] = ((f"c{position}", pa.string()) for position in range(width))
+    return pa.schema([*cells, ("text", pa.string()), ("line_number", pa.int64()), ("problem", pa.string())])

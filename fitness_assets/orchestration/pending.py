@@ -1,0 +1,86 @@
+"""Compares the uploads that are there with what the lake holds: what would a run have to do?
+
+The content of an upload decides. A file that was touched, moved or copied has a new fingerprint, but the ledger may
+know its content. So a file of a size that the ledger knows is hashed, once per process.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from fitness_assets.bronze.sources import Found, Source, upload_id_of
+from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.version import LakeError
+from fitness_assets.orchestration.arrivals import Pending
+from fitness_assets.registry import PUBLISH_GROUPS, table_of
+
+_SECONDS = 20.0
+"""How long one tick hashes files: Dagster ends a tick that takes more than a minute."""
+
+Hashes = dict[tuple[str, str], str]
+"""SHA-256 of contents by URI and fingerprint."""
+
+
+class UnfinishedError(LakeError):
+    """Too many files had to be hashed; the next tick goes on with the rest."""
+
+
+def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashes) -> Pending:
+    """What a run would have to do.
+
+    Args:
+        lake: what is there already.
+        source: where the uploads are.
+        there: the uploads that were found.
+        hashes: kept from one tick to the next; hashes of this tick are added.
+
+    Raises:
+        UnfinishedError: if not all files could be hashed in the time of one tick.
+        OSError: if the lake cannot be read.
+    """
+    new = _unknown(source, there, lake.rows(UPLOADS), hashes)
+    before = [row for version in lake.rolled_back(UPLOADS) for row in lake.rows(UPLOADS, version)] if new else []
+    held = {found.uri for found in new} - {found.uri for found in _unknown(source, new, before, hashes)}
+    current = {tables[-1].layer: lake.current(tables[-1]) for tables in PUBLISH_GROUPS}
+    later = [(tables[-1], current[tables[-1].layer]) for tables in PUBLISH_GROUPS[1:]]
+    is_behind = any(
+        current[table_of(key).layer] != made_from
+        for table, version in later
+        if version
+        for key, made_from in lake.metadata(table, version).inputs.items()
+    )
+    is_missing = current[UPLOADS.layer] is not None and not all(version for _, version in later)
+    return Pending(tuple(sorted(found.uri for found in new)), tuple(sorted(held)), is_behind, is_missing)
+
+
+def _unknown(
+    source: Source, there: Iterable[Found], ledger: Sequence[Mapping[str, Any]], hashes: Hashes
+) -> list[Found]:
+    """The uploads whose content a ledger does not know."""
+    known = {(row["uri"], row["fingerprint"]) for row in ledger}
+    sizes, ids = {row["size_bytes"] for row in ledger}, {row["upload_id"] for row in ledger}
+    last = {row["uri"]: row for row in ledger}
+    deadline, unknown = monotonic() + _SECONDS, []
+    for found in there:
+        if (found.text, found.fingerprint) in known:
+            continue
+        content = None
+        if found.size_bytes in sizes:
+            content = hashes.get((found.uri, found.fingerprint))
+            if content is None and monotonic() > deadline:
+                raise UnfinishedError(f"Comparing uploads with the ledger: {found.text} is next in the next look.")
+            content = content or _hash(source, found, hashes)
+        if content is None or upload_id_of(found, content, last.get(found.text), ids) not in ids:
+            unknown.append(found)
+    return unknown
+
+
+def _hash(source: Source, found: Found, hashes: Hashes) -> str | None:
+    """The content hash of an upload; None if it cannot be read: then a run reports why."""
+    try:
+        content = source.content_sha256(found)
+    except OSError:
+        return None
+    hashes[found.uri, found.fingerprint] = content
+    return content

@@ -1,0 +1,140 @@
+"""Makes Dagster assets with checks from a layer step.
+
+A step stages its tables and checks them. Then every check result is reported, and only if no blocking rule failed the
+version goes to the IO manager, which publishes it. So a version that fails a blocking rule shows in the UI and never
+reaches a reader. What a single layer does is in its ``assets.py``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+from pyspark.sql import DataFrame
+
+from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.staging import Staging
+from fitness_assets.orchestration.asset_checks import check_results, check_specs, failure_text
+from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, plain_failures
+from fitness_assets.orchestration.table_metadata import column_schema, materialization_metadata
+from fitness_assets.schema.table import Table
+
+Launch = Callable[[dg.AssetExecutionContext, Lake, LayerStep, Sequence[str]], Staging]
+"""Has a job elsewhere run a step, on the current tables or on the uploads in some sources; waits for its version."""
+
+_UPLOADS = dg.Field(
+    [str], default_value=[], description="Files, folders or S3 prefixes to read instead of raw/ or FITNESS_RAW_PATH."
+)
+_OWNER = "team:fitness-data"
+
+
+def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefinition:
+    """The tables of a step as assets. A run may select each table alone, and each check alone.
+
+    A run that selects only checks reports the stored results of the current version again.
+
+    Args:
+        step: the layer step.
+        launch: runs the step as a job elsewhere; then Dagster's process reads no table.
+    """
+    # A step that reads no table reads uploads.
+    config_schema = None if step.reads else {"uploads": _UPLOADS}
+    upstream = {table.name: dg.AssetKey(table.key.split("/")) for table in step.reads}
+    ins: dict[str, Any] = (
+        {"deps": [*upstream.values()]} if launch else {"ins": {name: dg.AssetIn(key) for name, key in upstream.items()}}
+    )
+
+    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema, required_resource_keys={"lake"})
+    def assets(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Iterator[Any]:
+        lake: Lake = context.resources.lake
+        with plain_failures():
+            if not context.selected_asset_keys:
+                yield from report(context, lake, lake.reopen(step.tables))
+                return
+            uploads = context.op_execution_context.op_config["uploads"] if config_schema else []
+            if launch:
+                yield from report(context, lake, launch(context, lake, step, uploads))
+                return
+            step_run = StepRun(lake, context.run.run_id, context.log, uploads, step.reads)
+            try:
+                staging = step.make(step_run, {table.key: inputs[table.name] for table in step.reads})
+            except ContractError as error:
+                yield from _selected(context, check_results(error.table, error.metadata))
+                raise dg.Failure(str(error), allow_retries=False) from error
+            yield from report(context, lake, staging)
+
+    return assets
+
+
+def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> Iterator[Any]:
+    """Report every check result of a version and hand the version to the IO manager.
+
+    Raises:
+        dagster.Failure: if a blocking rule failed; then the IO manager does not get the version.
+    """
+    all_metadata = [(table, staging.metadata[table.key]) for table in staging.tables]
+    blocked = [
+        (table, version_metadata, result)
+        for table, version_metadata in all_metadata
+        for result in version_metadata.check_results
+        if result.blocks
+    ]
+    if context.selected_asset_keys and not blocked:
+        for table, _ in all_metadata:
+            key, metadata = dg.AssetKey(table.key.split("/")), materialization_metadata(lake, staging, table)
+            if key in context.selected_asset_keys:
+                yield dg.MaterializeResult(key, value=staging, metadata=metadata)
+            else:  # not selected, but written and published with the selected tables
+                yield dg.AssetMaterialization(key, metadata=metadata)
+    for table, version_metadata in all_metadata:
+        yield from _selected(context, check_results(table, version_metadata))
+    if blocked:
+        failures = " ".join(
+            f"{table.key} breaks the rule {failure_text(version_metadata, result)}"
+            for table, version_metadata, result in blocked
+        )
+        raise dg.Failure(
+            f"{failures} Nothing was published: readers keep the version before. The failed one is version "
+            f"{staging.version} in {lake.store.location(blocked[0][0], staging.version)}.",
+            allow_retries=False,
+        )
+
+
+def _definition(step: LayerStep) -> dict[str, Any]:
+    """The arguments of `dagster.multi_asset` that follow from the tables of a step."""
+    made_from = {key: {dg.AssetKey(t.key.split("/")) for t in tables} for key, tables in step.made_from.items()}
+    every = {dg.AssetKey(table.key.split("/")) for table in step.reads}
+    return {
+        "name": step.name,
+        "can_subset": True,
+        "internal_asset_deps": {t.name: made_from.get(t.key, every) for t in step.tables} if made_from else None,
+        "outs": {
+            table.name: dg.AssetOut(
+                key=table.key.split("/"),
+                description=f"{table.description}\n\nGrain: {table.grain}.",
+                group_name=table.layer,
+                kinds={table.layer, *table.kinds},
+                owners=[_OWNER],
+                metadata={"dagster/column_schema": column_schema(table)},
+                io_manager_key=IO_MANAGER_KEY,
+                is_required=False,
+                freshness_policy=_freshness_policy(table),
+            )
+            for table in step.tables
+        },
+        "check_specs": [spec for table in step.tables for spec in check_specs(table)],
+    }
+
+
+def _freshness_policy(table: Table) -> dg.FreshnessPolicy | None:
+    if table.stale_after_days is None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=table.stale_after_days))
+
+
+def _selected(
+    context: dg.AssetExecutionContext, results: Iterable[dg.AssetCheckResult]
+) -> Iterator[dg.AssetCheckResult]:
+    selected = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+    yield from (result for result in results if (result.asset_key, result.check_name) in selected)
