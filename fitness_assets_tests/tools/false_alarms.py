@@ -24,14 +24,14 @@ from fitness_assets_tests import devices, people
 
 def main() -> None:
     """Print how many cohorts each diagnostic is in doubt about, and how many metrics of a cohort are, at the worst."""
-    spark = start_spark(Settings(spark_master="local[2]"))
+    spark = start_spark(Settings(spark="local[2]"))
     alarms, doubtful, generated = Counter[str](), Counter[int](), 0
     for seed in range(COHORTS // len(devices.COHORTS)):
         for number, (name, kind) in enumerate(devices.COHORTS.items()):
             with tempfile.TemporaryDirectory() as folder:
                 days = devices.cohort(kind, 1_000 * seed + number)
                 held = people.tables(spark, days, Path(folder) / "tables")
-                with reader(LocalStore(Path(folder)), {}, held) as tables:
+                with reader(LocalStore(Path(folder)), [], held) as tables:
                     collected = collect(tables, lambda tables=tables: tally(tables), held[UPLOADS.key].to_pylist())
             found = diagnose(collected)
             alarms.update({f.diagnostic.name for f in found if f.verdict in (SUSPICIOUS, LOOKS_GENERATED)})
