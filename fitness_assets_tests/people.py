@@ -76,7 +76,7 @@ def with_planted_faults(days: pd.DataFrame) -> pd.DataFrame:
     measured = [name for name in days.columns if name not in ("user_id", "date", "age", "gender")]
     days.loc[days.user_id == "05", measured] = days.loc[one, measured].to_numpy()
     days.loc[days.user_id == "07", "steps"] = (days.steps / 1_000).round().clip(1) * 1_000
-    days.loc[(days.user_id == "09") & day.between(30, 37), "heart_rate_avg"] = 64.3
+    days.loc[(days.user_id == "09") & day.between(30, 39), "heart_rate_avg"] = 64.3
     days.loc[(days.user_id == "10") & (day >= 75), "gender"] = np.where(
         days.loc[(days.user_id == "10") & (day >= 75), "gender"] == "M", "F", "M"
     )

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fitness_assets.quality.bounds import Bound, Diagnostic
 from fitness_assets.quality.charts import bars, svg
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import Collected, Estimate
 from fitness_assets.quality.report import report, summary
 from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.thresholds import Bound, Diagnostic
 from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.quality.verdicts import advice
 

@@ -1,6 +1,6 @@
 """How often the audit is in doubt about simulated people with realistic devices, by diagnostic.
 
-`python -m fitness_assets_tests.tools.false_alarms` takes about 6 minutes; `quality/thresholds.py` keeps the figures.
+`python -m fitness_assets_tests.tools.false_alarms` takes about 6 minutes; `quality/bounds.py` keeps the figures.
 """
 
 import sys
@@ -12,10 +12,10 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.engine.duckdb_reader import reader
 from fitness_assets.engine.session import start_spark
 from fitness_assets.lake.local import LocalStore
+from fitness_assets.quality.bounds import COHORTS
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import FILE, LOOKS_GENERATED, SUSPICIOUS
-from fitness_assets.quality.thresholds import COHORTS
 from fitness_assets.quality.transforms import tally
 from fitness_assets.quality.verdicts import verdicts
 from fitness_assets.settings import Settings

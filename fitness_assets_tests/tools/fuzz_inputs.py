@@ -182,7 +182,7 @@ def faults(spark: SparkSession, folder: Path, files: list[Mutant]) -> list[str]:
         (raw / name).write_bytes(file.content)
     lake = Lake(LocalStore(folder / "lake"), lambda: spark)
     staging = bronze_step(str(raw)).make(StepRun(lake, "fuzz", getLogger(__name__)), {})
-    staging.publish()
+    lake.publish(staging)
     ledger, days, malformed = (lake.rows(table) for table in (UPLOADS, LOGGED_DAYS, QUARANTINE))
     found: list[str] = []
     for row in ledger:

@@ -10,7 +10,9 @@ import pandas as pd
 
 from fitness_assets.engine.session import start_spark
 from fitness_assets.predictions import models
-from fitness_assets.predictions.models import Evaluation, evaluate, last_training_day
+from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.models import evaluate
+from fitness_assets.predictions.rounds import last_training_day
 from fitness_assets.predictions.tables import COVERAGE, SKILL, TARGETS
 from fitness_assets.predictions.transforms import ACTUALS, DAY
 from fitness_assets.settings import Settings
@@ -29,7 +31,7 @@ COHORTS = {
 
 def noise(seeds: int) -> Iterator[tuple[Planted, dict[str, Evaluation]]]:
     """Every model on independent noise; in every other seed the later people are new."""
-    spark = start_spark(Settings(spark="local[2]"))
+    spark = start_spark(Settings())
     for first in range(0, seeds, 10):
         some = [Planted("none", 0, seed, bool(seed % 2)) for seed in range(first, min(first + 10, seeds))]
         for planted, days in features(spark, some, 50, 240).items():
@@ -40,7 +42,7 @@ def noise(seeds: int) -> Iterator[tuple[Planted, dict[str, Evaluation]]]:
 
 def signals() -> pd.DataFrame:
     """How often each planted signal is found, by cohort: one row for each seed."""
-    spark = start_spark(Settings(spark="local[2]"))
+    spark = start_spark(Settings())
     rows = []
     for kind, strengths in STRENGTHS.items():
         for strength in strengths:
