@@ -85,7 +85,7 @@ def tell_dialect(path: Path, uri: str = "") -> Dialect:
         RefusedError: if the file as a whole is no upload.
     """
     encoding = tell_encoding(path)
-    first = next(blocks(path, encoding), b"")[:_HEAD]
+    first = b"".join(islice(blocks(path, encoding), 2))[:_HEAD]  # a last line without an end is a block of its own
     lines = first.decode("utf-8", "replace").splitlines(keepends=True) if first.isascii() else _lines(first)
     head = [*islice(_records(lines, Quotes(_DELIMITERS)), 2)]
     candidates = [(d, cells_or_none(text, d) or []) for _, _, text in head for d in _DELIMITERS]
@@ -132,7 +132,8 @@ def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
     while block is not None:
         following = next(stream, None)
         if skip:
-            line, block, skip = line + skip, block[_below(block, skip) :], 0
+            at, passed = _below(block, skip)
+            line, block, skip = line + passed, block[at:], skip - passed
         cut = _Cut(carry + block, line, dialect, following is None, before)
         yield cut
         carry, line, before = cut.carry, cut.next_line, block[-LONGEST_ROW:].rstrip(b"\r\n")
@@ -140,12 +141,10 @@ def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
         block = following
 
 
-def _below(block: bytes, count: int) -> int:
-    """Where a block goes on after some lines."""
-    at = 0
-    for end in islice(re.finditer(rb"\r\n|\n|\r|\Z", block), count):
-        at = end.end()
-    return at
+def _below(block: bytes, count: int) -> tuple[int, int]:
+    """Where a block goes on after some lines, and how many it had of them."""
+    ends = [end.end() for end in islice(re.finditer(rb"\r\n|\n|\r|(?<=[^\r\n])\Z", block), count)]
+    return (ends[-1] if ends else 0), len(ends)
 
 
 class _Cut:
