@@ -270,7 +270,7 @@ class _Cut:
                 continue
             cells = self._dialect.quotes.cells(text)
             is_cut_off = self._may_be_cut_off and at == self._last_index
-            problem = OPEN_QUOTE if cells is None else self._misfit(cells, is_cut_off)
+            problem = OPEN_QUOTE if cells is None else self._malformed(cells, is_cut_off)
             kept_cells = [] if problem else (cells or [])[: len(names)]
             rows.append([cell or None for cell in kept_cells] + [None] * (len(names) - len(kept_cells)))
             kept.append((text, at + self._first_line, problem))
@@ -281,7 +281,7 @@ class _Cut:
             [pa.array(c, f.type) for c, f in zip([*columns, *more], schema, strict=True)], schema=schema
         )
 
-    def _misfit(self, cells: Sequence[str], is_cut_off: bool) -> str | None:
+    def _malformed(self, cells: Sequence[str], is_cut_off: bool) -> str | None:
         """Why cells do not fit the names; None if they do, but for empty cells too many or too few at the end."""
         names = self._dialect.header.names
         if len(cells) == len(names):
