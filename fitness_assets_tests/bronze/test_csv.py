@@ -167,7 +167,7 @@ class TestReading:
         rows = read(csv_file, f"{NOTED}\n{fits}{too_long}{GOOD_ROW}")[1]
         assert [row.text for row in rows] == [fits.rstrip(), *too_long.splitlines(), GOOD_ROW]
 
-    @pytest.mark.parametrize("content", [HEADER, f"{HEADER}\n", f"Table 1\n{HEADER}\n\n \n"])
+    @pytest.mark.parametrize("content", [HEADER, f"{HEADER}\n", f"Table 1\n{HEADER}", f"Table 1\n{HEADER}\n\n \n"])
     def test_a_header_alone_is_an_upload_without_rows(self, csv_file, content):
         assert read(csv_file, content) == (NAMES, [])
 

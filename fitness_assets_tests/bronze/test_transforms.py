@@ -295,7 +295,7 @@ def test_rows_are_read_alike_whether_a_block_or_a_row_is_cut_at_a_time(tmp_path,
         (["a", "b"], ["a", "a"], {"a"}),
         (["a", "a", "b", "c"], ["a"], {"c"}),
     ],
-    ids=["adds_up", "row_missing", "row_doubled", "misfit_missing", "row_moved", "no_ledger_row"],
+    ids=["adds_up", "row_missing", "row_doubled", "malformed_row_missing", "row_moved", "no_ledger_row"],
 )
 def test_rows_reconcile_finds_the_uploads_that_do_not_add_up(logged, quarantined, offenders):
     (rule,) = [rule for rule in UPLOADS.set_rules if rule.name == "rows_reconcile"]

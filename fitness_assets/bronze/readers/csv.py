@@ -85,7 +85,7 @@ def tell_dialect(path: Path, uri: str = "") -> Dialect:
         RefusedError: if the file as a whole is no upload.
     """
     encoding = tell_encoding(path)
-    first = next(blocks(path, encoding), b"")[:_HEAD]
+    first = b"".join(islice(blocks(path, encoding), 2))[:_HEAD]  # a last line without an end is a block of its own
     lines = first.decode("utf-8", "replace").splitlines(keepends=True) if first.isascii() else _lines(first)
     head = [*islice(_records(lines, Quotes(_DELIMITERS)), 2)]
     candidates = [(d, cells_or_none(text, d) or []) for _, _, text in head for d in _DELIMITERS]
@@ -132,7 +132,8 @@ def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
     while block is not None:
         following = next(stream, None)
         if skip:
-            line, block, skip = line + skip, block[_below(block, skip) :], 0
+            at, passed = _below(block, skip)
+            line, block, skip = line + passed, block[at:], skip - passed
         cut = _Cut(carry + block, line, dialect, following is None, before)
         yield cut
         carry, line, before = cut.carry, cut.next_line, block[-LONGEST_ROW:].rstrip(b"\r\n")
@@ -140,12 +141,10 @@ def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
         block = following
 
 
-def _below(block: bytes, count: int) -> int:
-    """Where a block goes on after some lines."""
-    at = 0
-    for end in islice(re.finditer(rb"\r\n|\n|\r|\Z", block), count):
-        at = end.end()
-    return at
+def _below(block: bytes, count: int) -> tuple[int, int]:
+    """Where a block goes on after some lines, and how many it had of them."""
+    ends = [end.end() for end in islice(re.finditer(rb"\r\n|\n|\r|(?<=[^\r\n])\Z", block), count)]
+    return (ends[-1] if ends else 0), len(ends)
 
 
 class _Cut:
@@ -271,7 +270,7 @@ class _Cut:
                 continue
             cells = self._dialect.quotes.cells(text)
             is_cut_off = self._may_be_cut_off and at == self._last_index
-            problem = OPEN_QUOTE if cells is None else self._misfit(cells, is_cut_off)
+            problem = OPEN_QUOTE if cells is None else self._malformed(cells, is_cut_off)
             kept_cells = [] if problem else (cells or [])[: len(names)]
             rows.append([cell or None for cell in kept_cells] + [None] * (len(names) - len(kept_cells)))
             kept.append((text, at + self._first_line, problem))
@@ -282,7 +281,7 @@ class _Cut:
             [pa.array(c, f.type) for c, f in zip([*columns, *more], schema, strict=True)], schema=schema
         )
 
-    def _misfit(self, cells: Sequence[str], is_cut_off: bool) -> str | None:
+    def _malformed(self, cells: Sequence[str], is_cut_off: bool) -> str | None:
         """Why cells do not fit the names; None if they do, but for empty cells too many or too few at the end."""
         names = self._dialect.header.names
         if len(cells) == len(names):
