@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SHARE_OF_MEMORY = 0.2
 """Of the machine or container; what exceeds it spills to a temporary folder."""
-_CONFIG = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
+_CONFIG: dict[str, Any] = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
 """DuckDB downloads no extension."""
 
 
