@@ -40,8 +40,8 @@ def lack_of_room(error: BaseException, disk: Path) -> str | None:
             amounts = _AMOUNTS.search(text)
             why = f" ({' '.join(amounts[0].split())[:200]})" if amounts else ""
             return (
-                f"The memory of this machine was not enough to write to {disk}{why}: end other programs, or use a machine "
-                "with more memory. Nothing was published: readers keep the tables that were there."
+                f"The memory of this machine was not enough to write to {disk}{why}: end other programs or use a "
+                "larger machine. Nothing was published: readers keep the tables that were there."
             )
     return None
 
