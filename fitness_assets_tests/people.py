@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
 from fitness_assets.gold import transforms as gold
 from fitness_assets.gold.tables import MONTHLY_SUMMARY
+from fitness_assets.predictions.tables import MODELS
 from fitness_assets.silver import transforms as silver
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 from fitness_assets_tests.conftest import arrow_of
@@ -75,7 +76,7 @@ def with_planted_faults(days: pd.DataFrame) -> pd.DataFrame:
     measured = [name for name in days.columns if name not in ("user_id", "date", "age", "gender")]
     days.loc[days.user_id == "05", measured] = days.loc[one, measured].to_numpy()
     days.loc[days.user_id == "07", "steps"] = (days.steps / 1_000).round().clip(1) * 1_000
-    days.loc[(days.user_id == "09") & day.between(30, 37), "heart_rate_avg"] = 64.3
+    days.loc[(days.user_id == "09") & day.between(30, 39), "heart_rate_avg"] = 64.3
     days.loc[(days.user_id == "10") & (day >= 75), "gender"] = np.where(
         days.loc[(days.user_id == "10") & (day >= 75), "gender"] == "M", "F", "M"
     )
@@ -127,4 +128,5 @@ def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: i
         CLEAN_DAYS.key: clean.toArrow(),
         REJECTED_DAYS.key: silver.rejected_days(judged).toArrow(),
         MONTHLY_SUMMARY.key: gold.monthly_summary(clean).toArrow(),
+        **{table.key: arrow_of(table, [{"measure": "skill"}]) for table in MODELS.values()},
     }

@@ -72,7 +72,7 @@ def test_these_tests_find_what_is_private():
 def test_a_module_says_what_it_is_for(module: str):
     docstring = ast.get_docstring(ast.parse((PACKAGE / module).read_text()))
     assert docstring
-    assert docstring.partition("\n")[0].endswith((".", ":")), "the first line is a sentence"
+    assert docstring.partition("\n")[0].endswith((".", ":", "?")), "the first line is a sentence"
 
 
 def test_the_wheel_has_the_package_without_its_tests(tmp_path, root):

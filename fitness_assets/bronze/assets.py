@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from fitness_assets.bronze import transforms
+from fitness_assets.bronze.identity import Hashes, Upload, identify
 from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.numbers import NumberStyles
 from fitness_assets.bronze.row_files import RowFiles
-from fitness_assets.bronze.sources import Hashes, Upload, identify, source_of
+from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
 from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
 from fitness_assets.engine.rule_checks import check_version
@@ -58,7 +59,9 @@ class _Ingested:
                 if styles.decide():
                     draft.discard()
                     draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
-            except (RefusedError, UnicodeError) as error:  # its dialect was told from all of its bytes
+            except (RefusedError, UnicodeError, pa.ArrowInvalid) as error:
+                if self.upload.is_unchanged():
+                    raise
                 raise OSError(f"it changed while it was read: {error}") from error
             if not self.upload.is_unchanged():
                 draft.discard()

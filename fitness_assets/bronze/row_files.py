@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -120,6 +121,9 @@ def _named(table: pa.Table, upload_id: str, ingested_at: datetime, before: int) 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """These files are written and read once: what is quick counts more than what is small."""
-    compression = {name: "none" if name == "text" else "lz4" for name in schema.names}
-    same = ["upload_id", "ingested_at"]
-    return pq.ParquetWriter(path, schema, compression=compression, use_dictionary=same, write_statistics=False)
+    options: dict[str, Any] = {
+        "compression": {name: "none" if name == "text" else "lz4" for name in schema.names},
+        "use_dictionary": ["upload_id", "ingested_at"],
+        "write_statistics": False,
+    }
+    return pq.ParquetWriter(path, schema, **options)

@@ -212,6 +212,7 @@ LOGGED_DAYS = Table(
             "SELECT list(user_id ORDER BY user_id) AS user_ids FROM (SELECT DISTINCT user_id FROM logged_days)"
             r" GROUP BY ltrim(regexp_replace(lower(user_id), '\.0+$', ''), '0') HAVING count(*) > 1",
             "warning",
+            "user_ids",
         ),
         SetRule(
             "ids_are_whole",
@@ -220,6 +221,7 @@ LOGGED_DAYS = Table(
             "SELECT DISTINCT user_id FROM logged_days"
             r" WHERE regexp_full_match(user_id, '[0-9]([.,][0-9]+)?[eE]\+?[0-9]{1,3}')",
             "warning",
+            "user_ids",
         ),
     ),
     range_severity="warning",

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from fitness_assets.engine.memory import memory_bytes
 from fitness_assets.lake.local import Store
 from fitness_assets.lake.version import LakeError
 from fitness_assets.schema.rules import table_name
@@ -18,8 +19,10 @@ from fitness_assets.schema.table import Table
 if TYPE_CHECKING:
     import duckdb
 
-_CONFIG = {"memory_limit": "2GB", "autoload_known_extensions": False, "autoinstall_known_extensions": False}
-"""Data beyond the memory limit spills to a temporary folder. DuckDB downloads no extension."""
+_SHARE_OF_MEMORY = 0.2
+"""Of the machine or container; what exceeds it spills to a temporary folder."""
+_CONFIG = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
+"""DuckDB downloads no extension."""
 
 
 @contextmanager
@@ -41,7 +44,8 @@ def reader(
     tables = {table.key: store.dataset(table, version) for table, version in versions}
     with TemporaryDirectory() as folder:
         try:
-            with duckdb.connect(config=_CONFIG | {"temp_directory": folder}) as connection:
+            limits = {"memory_limit": f"{int(memory_bytes() * _SHARE_OF_MEMORY)}B", "temp_directory": folder}
+            with duckdb.connect(config=limits | _CONFIG) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
                 for key, rows in {**tables, **(in_memory or {})}.items():
                     connection.register(table_name(key), rows)

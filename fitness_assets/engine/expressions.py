@@ -2,13 +2,14 @@
 
 A sum of doubles depends on the order of its terms, and engines round decimals differently. So sums are sums of whole
 numbers: each value counts in units of one millionth, which is finer than any device reports. What remains (division,
-multiplication, square root, rounding half to even) is exact IEEE 754 arithmetic, alike everywhere.
+multiplication, square root, floor) is IEEE 754 arithmetic, alike everywhere. `rint` is not: halves go up on Sail and to
+even numbers on Spark.
 """
 
 from pyspark.sql import Column, WindowSpec
 from pyspark.sql import functions as F
 
-_SCALE = 1_000_000
+_SCALE = 1_000_000.0
 _COUNT_BITS = 17
 """Low bits that hold a count: more than the 36,525 days of a century. A sum above them has 46 bits: 7·10¹³ millionths,
 thousands of times what any metric adds up to in that time."""
@@ -17,18 +18,18 @@ thousands of times what any metric adds up to in that time."""
 def mean(value: Column) -> Column:
     """The mean of a group's values; null if the group has none."""
     count = F.nullif(F.count(value), F.lit(0).cast("bigint"))  # some engines fail where a group has no value
-    return _double(F.sum(_millionths(value))) / _double(count) / _SCALE
+    return _double(F.sum(_millionths(value))) / _double(count) / F.lit(_SCALE)
 
 
 def mean_over(value: Column, window: WindowSpec) -> Column:
     """The mean of the values in a window; null if it has none."""
     total = sum_and_count(value, window)
-    return _double(sum_of(total)) / _double(count_of(total)) / _SCALE
+    return _double(sum_of(total)) / _double(count_of(total)) / F.lit(_SCALE)
 
 
 def spread_over(value: Column, window: WindowSpec) -> Column:
     """The standard deviation (of the population) of a window's values in units of one thousandth; null for no value."""
-    thousandths = F.rint(_double(value) * F.lit(1_000.0)).cast("bigint")
+    thousandths = _whole(_double(value) * F.lit(1_000.0))
     count, total = F.count(value).over(window), F.sum(thousandths).over(window)
     # Whole numbers below 2⁶³: 30 values of 50,000 give 2.25·10¹⁸.
     variance = F.sum(thousandths * thousandths).over(window) * count - total * total
@@ -52,9 +53,9 @@ def count_of(total: Column) -> Column:
 
 
 def decimals(value: Column, digits: int) -> Column:
-    """A value rounded half to even, as NumPy and pandas round."""
+    """A value with so many decimals; halves are rounded up."""
     scale = float(10**digits)
-    return F.rint(value * F.lit(scale)) / F.lit(scale)
+    return _double(_whole(value * F.lit(scale))) / F.lit(scale)
 
 
 def clamp(value: Column, limit: float) -> Column:
@@ -64,7 +65,12 @@ def clamp(value: Column, limit: float) -> Column:
 
 
 def _millionths(value: Column) -> Column:
-    return F.rint(_double(value) * F.lit(float(_SCALE))).cast("bigint")
+    return _whole(_double(value) * F.lit(_SCALE))
+
+
+def _whole(value: Column) -> Column:
+    """The nearest whole number, as a bigint."""
+    return F.floor(value + F.lit(0.5)).cast("bigint")
 
 
 def _double(value: Column) -> Column:

@@ -147,7 +147,7 @@ def _progress(log: Logger, staging: Staging) -> Iterator[None]:
             ]
             log.info(f"version {staging.version}, minute {minutes}: written so far {', '.join(written) or 'nothing'}")
 
-    thread = Thread(target=log_progress, daemon=True)
+    thread = Thread(target=log_progress, name="progress", daemon=True)
     thread.start()
     try:
         yield

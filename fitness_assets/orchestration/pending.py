@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from fitness_assets.bronze.sources import Found, Source, upload_id_of
+from fitness_assets.bronze.identity import upload_id_of
+from fitness_assets.bronze.sources import Found, Source
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError

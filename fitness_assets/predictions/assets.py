@@ -31,7 +31,8 @@ def _write(step_run: StepRun, staging: Staging, sources: Frames, training_rows: 
     with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
         collected = pool.submit(chosen.toArrow)
         # Imported here, because it takes over a second that whoever loads the graph can do without.
-        from fitness_assets.predictions.models import evaluate, last_training_day
+        from fitness_assets.predictions.models import evaluate
+        from fitness_assets.predictions.rounds import last_training_day
         from fitness_assets.predictions.scoring import score
 
         every_day = transforms.features(fact_daily)  # to tell Spark of so many columns takes half a second, too

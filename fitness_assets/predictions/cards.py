@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from fitness_assets.predictions.evaluation import Evaluation
 from fitness_assets.predictions.measures import CONFIDENCE, INTERVAL, tenth
-from fitness_assets.predictions.models import NEWEST_DAYS, ROUNDS
+from fitness_assets.predictions.models import NEWEST_DAYS
+from fitness_assets.predictions.rounds import ROUNDS
 from fitness_assets.predictions.tables import (
     COVERAGE,
     EMBARGO_DAYS,

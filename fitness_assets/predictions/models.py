@@ -8,7 +8,7 @@ other features tell.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from threadpoolctl import threadpool_limits
 from fitness_assets.predictions import measures
 from fitness_assets.predictions.evaluation import Evaluation
 from fitness_assets.predictions.measures import People
+from fitness_assets.predictions.rounds import Round, missing, rounds_of
 from fitness_assets.predictions.scoring import linear_part
 from fitness_assets.predictions.tables import (
     COVERAGE,
@@ -37,12 +38,8 @@ from fitness_assets.predictions.tables import (
     WEIGHT_LIMIT,
     Target,
 )
-from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES
+from fitness_assets.predictions.transforms import DAY, FEATURES
 
-ROUNDS = 4
-MIN_PEOPLE = 20
-"""So many people must have earlier days, and so many later ones. docs/models.md says what can be found with them."""
-MIN_TRAIN_ROWS = 200
 LINES_WEIGHT = 0.04
 """The model's lines are scaled down, so that the penalty weighs 625 times as much on them as on the baselines' parts.
 
@@ -50,30 +47,6 @@ Some 50 features that say nothing then cost little, and a weak signal among them
 """
 NEWEST_DAYS = 30
 """The newest month, which is compared with the training days."""
-
-
-class _Round(NamedTuple):
-    """One round of the test: whose days the predictors learn from, and which days calibrate and test them."""
-
-    learned: pd.DataFrame
-    calibrating: pd.DataFrame
-    tested: pd.DataFrame
-
-
-def last_training_day(days: pd.DataFrame) -> int | None:
-    """Where the past ends and the embargo begins; None if there is no labelled day.
-
-    The day for which the share of the days up to it, times the share of the days after the embargo, is largest. Each
-    person counts the same, however many days they have, so neither one long log nor a few wrong years move it.
-    """
-    labelled = days.loc[days[list(ACTUALS)].notna().any(axis="columns"), ["user_id", DAY]]
-    if labelled.empty:
-        return None
-    weight = 1 / labelled.groupby("user_id")[DAY].transform("size")
-    of_day = weight.groupby(labelled[DAY]).sum()
-    day, earlier = of_day.index.to_numpy(), of_day.cumsum().to_numpy() / of_day.sum()
-    later = 1 - earlier[np.searchsorted(day, day + GAP_DAYS, side="right") - 1]
-    return int(day[np.argmax(earlier * later)])
 
 
 # On these small matrices threads cost more than they give, and their sums would depend on how many there are.
@@ -90,8 +63,8 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
     last = -1 if train_until is None else train_until
     past, future = labelled[labelled[DAY] <= last], labelled[labelled[DAY] > last + GAP_DAYS]
     found = Evaluation(target, train_rows=len(past))
-    rounds = _rounds(past, future)
-    found.missing = _missing(target, past, future, rounds)
+    rounds = rounds_of(past, future)
+    found.missing = missing(target, past, future, rounds)
     if found.missing:
         found.measures = [_measure(MODEL, "skill", None, future.iloc[:0])]
         return found
@@ -143,55 +116,12 @@ def _by_label(target: Target, estimator: Any, probabilities: np.ndarray) -> np.n
     return found
 
 
-def _rounds(past: Any, future: Any) -> list[_Round]:
-    """Every round: each person is tested in one, calibrates in another one and is learned from in the other two.
-
-    People are dealt to the groups at random, but those who have later days evenly.
-    """
-    users = pd.concat([past["user_id"], future["user_id"]]).drop_duplicates().sample(frac=1, random_state=measures.SEED)
-    dealt = users.iloc[np.argsort(~users.isin(future["user_id"]), kind="stable")]
-    group = dict(zip(dealt, np.arange(len(dealt)) % ROUNDS, strict=True))
-    of_past, of_future = past["user_id"].map(group), future["user_id"].map(group)
-    return [
-        _Round(
-            past[(of_past != tests) & (of_past != calibrates)],
-            future[of_future == calibrates],
-            future[of_future == tests],
-        )
-        for tests in range(ROUNDS)
-        for calibrates in [(tests + 1) % ROUNDS]
-    ]
-
-
-def _missing(target: Target, past: Any, future: Any, rounds: list[_Round]) -> str:
-    """What is missing for a test, for people; empty if nothing is."""
-    earlier, later = past["user_id"].nunique(), future["user_id"].nunique()
-    if not earlier and not later:
-        return "no day has an outcome yet"
-    few = [
-        f"{people} of {MIN_PEOPLE} people have {what}"
-        for people, what in (
-            (earlier, "earlier days to learn from"),
-            (later, f"later days to be tested on (more than {GAP_DAYS} days after those learned from)"),
-        )
-        if people < MIN_PEOPLE
-    ]
-    if few:
-        return " and ".join(few)
-    rows = min(len(each.learned) for each in rounds)
-    if rows < MIN_TRAIN_ROWS:
-        return f"a round of the test has {rows} of {MIN_TRAIN_ROWS} days to learn from"
-    if any(each.learned[target.actual].nunique() < 2 for each in rounds):
-        return "all days to learn from have the same outcome"
-    return ""
-
-
-def _residuals(target: Target, estimator: Any, of: _Round) -> np.ndarray:
+def _residuals(target: Target, estimator: Any, of: Round) -> np.ndarray:
     """What came true less what was said, for people who are neither learned from nor tested."""
     return of.calibrating[target.actual].to_numpy() - answer(target, estimator, of.calibrating)
 
 
-def _covered(target: Target, answers: np.ndarray, residuals: list[np.ndarray], rounds: list[_Round]) -> np.ndarray:
+def _covered(target: Target, answers: np.ndarray, residuals: list[np.ndarray], rounds: list[Round]) -> np.ndarray:
     """Whether what came true on each test day lies in its interval, which the calibrating people of its round give."""
     ends = np.cumsum([len(each.tested) for each in rounds])
     parts = zip(rounds, np.split(answers, ends[:-1]), residuals, strict=True)

@@ -73,10 +73,11 @@ def _label(target: Target, estimator: Any) -> list[dict[str, str]]:
         steps = [dict(zip(probabilities, map(_literal, estimator.class_prior_), strict=True))]
     else:
         sums, powers = ([f"_{what}_{name}" for name in probabilities] for what in ("sum", "power"))
+        all_powers = " + ".join(powers)
         steps = [
             dict(zip(sums, _sums(estimator), strict=True)),
             {power: f"exp({one} - greatest({', '.join(sums)}))" for power, one in zip(powers, sums, strict=True)},
-            {name: f"{power} / ({' + '.join(powers)})" for name, power in zip(probabilities, powers, strict=True)},
+            {name: _rounded(f"{power} / ({all_powers})", 9) for name, power in zip(probabilities, powers, strict=True)},
         ]
     every = [probability_of(target, label) for label in target.classes]
     steps[0] |= {name: "0D" for name in every if name not in probabilities}
@@ -96,7 +97,12 @@ def _number(target: Target, estimator: Any, offsets: tuple[float, float]) -> lis
     shifted = {"lower": offsets[0], "upper": offsets[1]}
     columns = {f"{target.quantity}_{end}": within(f"{answer} + {_literal(by)}") for end, by in shifted.items()}
     columns |= {f"predicted_{target.quantity}": answer}
-    return [{answer: within(number)}, {name: f"rint({sql} * 1000) / 1000" for name, sql in columns.items()}]
+    return [{answer: within(number)}, {name: _rounded(sql, 3) for name, sql in columns.items()}]
+
+
+def _rounded(sql: str, digits: int) -> str:
+    """A number with so many decimals: engines may differ in the last digit of `exp`."""
+    return f"floor(({sql}) * {10**digits}D + 0.5D) / {10**digits}D"
 
 
 def _sums(estimator: Any) -> list[str]:

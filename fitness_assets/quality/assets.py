@@ -19,8 +19,9 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
 
     def write_all(staging: Staging) -> None:
         ledger, store = step_run.lake.rows(UPLOADS, made_from[UPLOADS.key]), step_run.lake.store
-        clean, versions = [(CLEAN_DAYS, made_from[CLEAN_DAYS.key])], [(table, made_from[table.key]) for table in READS]
-        with reader(store, clean) as days, reader(store, versions) as tables, ThreadPoolExecutor(2) as pool:
+        versions = [(table, made_from[table.key]) for table in READS]
+        with reader(store, versions) as tables, tables.cursor() as days, ThreadPoolExecutor(2) as pool:
+            days.register(CLEAN_DAYS.name, store.dataset(CLEAN_DAYS, made_from[CLEAN_DAYS.key]))
             tallied = pool.submit(tally, days)
             asked = pool.submit(collect, tables, tallied.result, ledger)
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.

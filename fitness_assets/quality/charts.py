@@ -11,6 +11,7 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from fitness_assets.quality.measures import Estimate
 
@@ -37,22 +38,25 @@ _PRINTED = {
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 10,
+    "font.size": 12,
     "text.color": _INK,
     "axes.labelcolor": _QUIET,
     "axes.edgecolor": _QUIET,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.labelsize": 9,
+    "axes.labelsize": 11.5,
     "xtick.color": _QUIET,
     "ytick.color": _QUIET,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
+    "xtick.labelsize": 11.5,
+    "ytick.labelsize": 11.5,
 }
 
-_TICK_CHARACTERS = 28
+_TICK_CHARACTERS = 24
 """A longer name beside an axis would leave no room for the chart."""
+
+_SUFFIX = re.compile(r"_(avg|hours|burned|minutes|level|kg)\b")
+"""What the names of metrics can do without beside an axis."""
 
 Draw = Callable[[Axes], None]
 
@@ -103,8 +107,8 @@ def png(draws: Sequence[Draw]) -> bytes:
 def _make_room(figure: Figure, axes: Axes, width: float, height: float) -> None:
     """Leave room for labels by the number of their letters; the page sets them in a font that is not known here."""
     longest = max((len(label.get_text()) for label in axes.get_yticklabels()), default=0)
-    left = 0.12 + 0.066 * longest + (0.18 if axes.get_ylabel() else 0)
-    bottom = 0.08 + (0.17 if len(axes.get_xticks()) else 0) + (0.19 if axes.get_xlabel() else 0)
+    left = 0.16 + 0.092 * longest + (0.28 if axes.get_ylabel() else 0)
+    bottom = 0.08 + (0.22 if len(axes.get_xticks()) else 0) + (0.23 if axes.get_xlabel() else 0)
     figure.subplots_adjust(left=left / width, bottom=bottom / height, right=1 - 0.22 / width, top=1 - 0.08 / height)
 
 
@@ -128,17 +132,28 @@ def _recolour(figure: Figure) -> None:
                     put(printed)
 
 
-def histogram(before: Mapping[int, int], after: Mapping[int, int], width: float, unit: str) -> Draw:
-    """Days before cleaning (behind) and after it, by the left end of each bar; the outermost 0.1 % are left out."""
+def histogram(
+    before: Mapping[int, int], after: Mapping[int, int], width: float, unit: str, centred: bool = False
+) -> Draw:
+    """Days before cleaning (behind) and after it; the outermost 0.1 % are left out.
+
+    Args:
+        before: days by the number of their bar.
+        after: the same.
+        width: of a bar.
+        unit: of the metric.
+        centred: whether each bar stands for one value, and is drawn around it, not from it on.
+    """
 
     def draw(axes: Axes) -> None:
         low, high = _core(after or before)
-        edges = [bar * width for bar in range(low, high + 2)]
+        edges = [(bar - centred / 2) * width for bar in range(low, high + 2)]
         for bars, color in ((before, _BEFORE), (after, _AFTER)):
             axes.stairs([bars.get(bar, 0) for bar in range(low, high + 1)], edges, fill=True, color=color)
         axes.set_xlabel(unit)
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
+        axes.set_ylabel("days")
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
 
     return draw
 
@@ -157,7 +172,7 @@ def intervals(
             if name in real:
                 axes.plot(real[name], y, "D", ms=5, markerfacecolor="none", markeredgecolor=_REAL, markeredgewidth=1.4)
         axes.axvline(0, color=_QUIET, lw=0.6)
-        axes.set_yticks(range(len(names)), [_tick(name) for name in names])
+        axes.set_yticks(range(len(names)), [_tick(_SUFFIX.sub("", name)) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -176,7 +191,7 @@ def bars(values: Mapping[str, float], unit: str, percent: bool = True) -> Draw:
         axes.set_ylim(len(names) - 0.4, -0.6)
         for y, value in enumerate(values.values()):
             text = f" {value:.1%}" if percent else f" {value:,.0f}"
-            axes.text(value, y, text, va="center", fontsize=9)
+            axes.text(value, y, text, va="center", fontsize=11.5)
         axes.set_xlim(0, max([*values.values(), 1e-9]) * 1.3)
         axes.tick_params(axis="y", length=0)
         axes.set_xticks([])
@@ -191,7 +206,8 @@ def columns(values: Mapping[str, float], unit: str, zero: bool = True) -> Draw:
 
     def draw(axes: Axes) -> None:
         axes.bar(range(len(values)), [*values.values()], color=_AFTER, width=0.8)
-        axes.set_xticks(range(len(values)), [*values])
+        every = -(-len(values) // 7)  # more names than seven would not fit
+        axes.set_xticks(range(0, len(values), every), [*values][::every])
         axes.set_ylabel(unit)
         axes.tick_params(axis="x", length=0)
         if not zero:  # a week without rhythm must not look like one
@@ -211,7 +227,7 @@ def line(days: Sequence[Any], values: Sequence[float | None], unit: str, from_ze
         axes.set_ylabel(unit)
         if from_zero:
             axes.set_ylim(0, max((n for n in numbers if n == n), default=1) * 1.15)
-        step = max(1, len(days) // 4)
+        step = max(1, -(-len(days) // 3))
         axes.set_xticks([*list(days)[::step]], [str(day)[:7] for day in list(days)[::step]])
 
     return draw

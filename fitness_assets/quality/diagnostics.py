@@ -10,6 +10,7 @@ from math import log
 from typing import Any
 
 from fitness_assets.quality import thresholds as t
+from fitness_assets.quality.bounds import Diagnostic
 from fitness_assets.quality.measures import (
     MIN_DAYS,
     MIN_PAIRS,
@@ -42,7 +43,6 @@ from fitness_assets.quality.sums import (
     link_name,
 )
 from fitness_assets.quality.tables import FILE, METRICS
-from fitness_assets.quality.thresholds import Diagnostic
 
 SHOWN = 5
 """So many people are named in one finding."""

@@ -6,7 +6,7 @@ Here belongs how a statistic is worked out. What is counted stands in ``transfor
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import atanh, inf, sqrt, tanh
+from math import atanh, inf, pi, sqrt, tanh
 from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
@@ -55,6 +55,7 @@ class Collected:
     rejected: dict[str, int]
     misfits: dict[str, int]
     person: Row = field(default_factory=dict)
+    conclusions: list[str] = field(default_factory=list)
 
     @property
     def people(self) -> int:
@@ -99,6 +100,7 @@ def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Se
         rejected,
         misfits,
         found.person,
+        transforms.conclusions(tables),
     )
 
 
@@ -175,6 +177,19 @@ def between_share(item: Row | None) -> Estimate | None:
     ratio = between / within
     ends = (ratio, ratio / fdtri(*freedom, 0.995), ratio / fdtri(*freedom, 0.005))
     return Estimate(*(float((f - 1) / (f + size - 1)) for f in ends))
+
+
+def usual_difference(item: Row | None) -> float | None:
+    """How far the usual values of two people are apart on average, in the metric's unit; 0 where people do not differ.
+
+    2/√π standard deviations between people, those of `between_share`: the mean distance of two normal numbers.
+    """
+    found = between_share(item)
+    within = within_variance(item) if item else None
+    if not found or not within:
+        return None
+    ratio = min(max(found.value, 0.0), 1 - 1e-9)
+    return 2 / sqrt(pi) * sqrt(within * ratio / (1 - ratio))
 
 
 def weekend_shift(item: Row | None) -> Estimate | None:

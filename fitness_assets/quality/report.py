@@ -6,22 +6,18 @@ Whatever comes from outside (people, files, reasons) reaches the page through th
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, datetime
 from importlib.resources import files
-from math import sqrt
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from fitness_assets.quality import charts, thresholds
 from fitness_assets.quality.diagnostics import Finding
-from fitness_assets.quality.measures import Collected, Estimate, histogram, is_beyond, moments
-from fitness_assets.quality.sums import DAY
-from fitness_assets.quality.tables import FILE, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.transforms import BIN_WIDTH
-from fitness_assets.quality.verdicts import digits, to_mend, verdicts
-from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS, WEEKDAYS
+from fitness_assets.quality.measures import Collected, usual_difference
+from fitness_assets.quality.sections import between, day_to_day, sections, weight, words
+from fitness_assets.quality.tables import FILE, METRICS, SUSPICIOUS
+from fitness_assets.quality.verdicts import Verdict, advice, digits, to_mend, verdicts
+from fitness_assets.silver.tables import CLEAN_DAYS
 
 _NAMING = (
     "implied_height",
@@ -36,18 +32,14 @@ _NAMING = (
 
 
 @dataclass(frozen=True)
-class _Chart:
-    title: str
-    svg: Markup
-    text: str = ""
+class _Compared:
+    """One line of the table at the top: how far two people are apart here, and among real people."""
 
-
-@dataclass(frozen=True)
-class _Section:
-    title: str
-    text: str
-    charts: list[_Chart]
-    real: bool = False
+    metric: str
+    verdict: str
+    yours: str
+    real: str
+    source: str
 
 
 def report(collected: Collected, findings: Sequence[Finding], version: str, made_from: dict[str, str]) -> str:
@@ -60,18 +52,22 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
         made_from: versions of the tables that were audited, by key.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"slug": lambda text: text.replace(" ", "-"), "words": _words, "value": _value}
+    environment.filters |= {"slug": lambda text: text.replace(" ", "-"), "words": words, "value": _value}
     template = environment.from_string((files("fitness_assets.quality") / "report.html.j2").read_text(encoding="utf-8"))
     overall, *metrics = verdicts(findings)
     groups = [(name or FILE, [f for f in findings if f.metric == name]) for name in (None, *METRICS)]
     return template.render(
         overall=overall,
+        advice=advice(findings),
         metrics=metrics,
+        compared=[_compared(collected, one) for one in metrics],
         collected=collected,
+        span=_span(collected),
+        audited_on=datetime.now(UTC).date(),
         version=version,
-        mend=to_mend(findings),
+        mend=[(what, [*map(_subject, because)]) for what, because in to_mend(findings)],
         named=[f for f in findings if f.text and f.verdict == SUSPICIOUS and f.diagnostic.name in _NAMING],
-        sections=[section for section in _sections(collected, findings) if section.charts],
+        sections=[section for section in sections(collected, findings) if section.charts],
         groups=[(name, rows) for name, rows in groups if rows],
         diagnostics=list({f.diagnostic.title + f.diagnostic.why: f.diagnostic for f in findings}.values()),
         made_from=", ".join(f"{key} version {of}" for key, of in made_from.items()),
@@ -81,214 +77,41 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
 def summary(collected: Collected, findings: Sequence[Finding]) -> str:
     """The verdicts and the main pictures as Markdown."""
     overall, *metrics = verdicts(findings)
-    lines = [f"# {overall.verdict.capitalize()}", "", overall.text, "", "| metric | verdict |", "|---|---|"]
+    lines = [f"# {overall.verdict.capitalize()}", "", f"**{advice(findings)}**", "", overall.text, ""]
+    lines += ["| metric | verdict |", "|---|---|"]
     lines += [f"| {one.scope} | {one.verdict} |" for one in metrics]
-    draws = [draw for draw in (_between(findings), _day_to_day(findings)) if draw]
+    draws = [draw for draw in (between(findings), day_to_day(findings)) if draw]
     if collected.person:
-        draws.append(_weight(collected))
+        draws.append(weight(collected))
     if draws:
         picture = base64.b64encode(charts.png(draws)).decode()
         lines += ["", f"![The main pictures of the report](data:image/png;base64,{picture})"]
     lines += ["", "## Before anybody decides on it", ""]
-    lines += [f"- {what}" for what, _ in to_mend(findings)] or ["- Nothing was found that has to be mended."]
+    lines += [f"- {what} ({words(', '.join(f.scope for f in because))})" for what, because in to_mend(findings)] or [
+        "- Nothing was found that has to be corrected."
+    ]
     return "\n".join([*lines, "", "The whole report is `report.html` beside the version."]) + "\n"
 
 
-def _sections(c: Collected, findings: Sequence[Finding]) -> list[_Section]:
-    return [
-        _Section(
-            "What gives it away, or speaks for it",
-            "Measured on people, each metric differs between persons and knows something of the day before. Dots are "
-            "what this data gives, with 99 % intervals.",
-            [
-                *_maybe("Do people differ?", "share of variance between people", _between(findings), "between"),
-                *_maybe("Does a day know the day before?", "correlation within people", _day_to_day(findings), "lag"),
-                *_maybe(
-                    "Do metrics go together?", "correlation within people, same day", _links(findings), "links", 2.9
-                ),
-                *_maybe("Do weekends differ?", "weekend less other days", _weekends(findings), "weekend"),
-            ],
-            real=True,
-        ),
-        _Section(
-            "One person",
-            "The person with most weights. A body's weight drifts; drawn by lot, it jumps about.",
-            [
-                _chart("Weight", _weight(c), "person-weight", f"User {c.person['user_id']}, kg, as far as a year."),
-                _chart("Steps", charts.line(*_course(c, "steps"), ""), "person-steps"),
-                _chart("Stress", charts.line(*_course(c, "stress_level"), ""), "person-stress"),
-            ]
-            if c.person
-            else [],
-        ),
-        _Section(
-            "Before and after cleaning",
-            "Days as they were logged (grey) and as they are kept (blue). What is only grey was left out, or lies "
-            "outside the picture.",
-            [
-                _chart(
-                    _words(name),
-                    charts.histogram(before, after, BIN_WIDTH[name], _unit(name)),
-                    f"hist-{name}",
-                    _numbers(c, name),
-                )
-                for name in ("age", *METRICS)
-                if (before := histogram(c.before, name)) and (after := histogram(c.after, name))
-            ]
-            + [
-                _chart(f"{_words(name)}: {', '.join(found)}", charts.bars(found, "share of clean days"), f"cat-{name}")
-                for name in ("gender", *CATEGORIES_FROM)
-                if (found := _categories(c, name))
-            ],
-        ),
-        _Section(
-            "The week",
-            "Means of the weekdays, in percent of the mean of all days. People have weekends.",
-            [
-                _chart(_words(name), charts.columns(week, "%", zero=False), f"week-{name}")
-                for name in METRICS
-                if name != "bmi" and (week := _week(c, name))
-            ],
-        ),
-        _Section(
-            "The months",
-            "Averages over people from gold/monthly_summary: trust these more than single days.",
-            [
-                _chart(
-                    _words(name),
-                    charts.line([_month(row) for row in c.months], values, _unit(name), True),
-                    f"month-{name}",
-                )
-                for name in ("share_logged", *METRICS)
-                if len(c.months) > 1 and set(values := _monthly(c, name)) != {None}
-            ],
-        ),
-        _Section(
-            "What is missing",
-            "How completely people log, and what the cleaning rules left out.",
-            [
-                _chart(
-                    "Days logged between first and last",
-                    charts.columns(
-                        {f"{r['share']:.0%}": r["people"] for r in sorted(c.completeness, key=lambda r: r["share"])},
-                        "people",
-                    ),
-                    "complete",
-                ),
-                *(
-                    [
-                        _chart(
-                            "Rows left out by rule",
-                            charts.bars(dict(sorted(c.rejected.items(), key=lambda r: -r[1])), "rows", False),
-                            "rejected",
-                            height=2.6,
-                        )
-                    ]
-                    if c.rejected
-                    else []
-                ),
-                *(
-                    [_chart("Cells quarantined by column", charts.bars(dict(c.misfits), "cells", False), "misfits")]
-                    if c.misfits
-                    else []
-                ),
-            ]
-            if c.completeness
-            else [],
-        ),
-    ]
+def _subject(finding: Finding) -> str:
+    """What an advice is about: a metric, a link, or the people and days of the file that were found."""
+    return finding.text.rstrip(".") if finding.scope == FILE else words(finding.scope)
 
 
-def _chart(title: str, draw: charts.Draw, identity: str, text: str = "", height: float = 2.1) -> _Chart:
-    return _Chart(title, Markup(charts.svg(draw, title, identity, height)), text)  # noqa: S704, drawn here, escaped there
+def _compared(c: Collected, one: Verdict) -> _Compared:
+    unit = CLEAN_DAYS[one.scope].unit or ("points" if one.scope == "stress_level" else "")
+    yours, (real, source) = usual_difference(c.items.get(one.scope)), thresholds.REAL_DIFFERENCES[one.scope]
+
+    def said(value: float | None, otherwise: str) -> str:
+        return otherwise if value is None else f"{value:,.{0 if value >= 20 else 1}f} {unit}"
+
+    return _Compared(one.scope, one.verdict, said(yours, "not enough data"), said(real, "no reference"), source)
 
 
-def _maybe(title: str, text: str, draw: charts.Draw | None, identity: str, height: float = 2.4) -> list[_Chart]:
-    return [_chart(title, draw, identity, text, height)] if draw else []
-
-
-def _estimates(findings: Sequence[Finding], name: str, real: dict[str, float], unit: str) -> charts.Draw | None:
-    found: list[tuple[str, Estimate, Any]] = [
-        (f.scope, f.found, "good" if f.verdict in (PLAUSIBLE, NOT_ENOUGH_DATA) else "bad")
-        for f in findings
-        if f.diagnostic.name == name and f.found
-    ]
-    return charts.intervals(found, real, unit) if found else None
-
-
-def _between(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "people_differ", thresholds.FITBIT_BETWEEN, "share of variance between people")
-
-
-def _day_to_day(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "day_to_day", thresholds.FITBIT_DAY_TO_DAY, "correlation with the day before")
-
-
-def _links(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "link", thresholds.FITBIT_LINKS, "correlation")
-
-
-def _weekends(findings: Sequence[Finding]) -> charts.Draw | None:
-    return _estimates(findings, "weekend_rhythm", {}, "standard deviations")
-
-
-def _weight(c: Collected) -> charts.Draw:
-    return charts.line(*_course(c, "weight_kg"), "kg")
-
-
-def _course(c: Collected, name: str) -> tuple[list[Any], list[Any]]:
-    return [date(1970, 1, 1) + timedelta(day) for day in c.person[DAY]], c.person[name]
-
-
-def _numbers(c: Collected, name: str) -> str:
-    def one(bins: Sequence[dict[str, Any]]) -> str:
-        parts = moments(bins, name).values()
-        n = sum(part[0] for part in parts)
-        if not n:
-            return "none"
-        mean = sum(m * x for m, x, _ in parts) / n
-        return f"{mean:,.1f} ± {sqrt(sum(m * (v + (x - mean) ** 2) for m, x, v in parts) / n):,.1f}"
-
-    beyond = sum(row["n"] for row in c.before if row["item"] == name and is_beyond(row))
-    left_out = f" ({beyond:,} beyond the range of the cleaning rules left out)" if beyond else ""
-    return f"Mean ± standard deviation: {one(c.before)} as logged{left_out}, {one(c.after)} clean."
-
-
-def _categories(c: Collected, name: str) -> dict[str, float]:
-    bars = histogram(c.after, name)
-    total = sum(bars.values())
-    if not total:
-        return {}
-    if name == "gender":
-        return {"F": bars.get(0, 0) / total, "M": bars.get(1, 0) / total}
-    bounds, labels = CATEGORIES_FROM[name]
-    counts = dict.fromkeys(labels, 0.0)
-    for bar, n in bars.items():
-        counts[labels[sum(bar * BIN_WIDTH[name] >= bound for bound in bounds)]] += n / total
-    return counts
-
-
-def _week(c: Collected, name: str) -> dict[str, float]:
-    of = moments(c.after, name)
-    n = sum(part[0] for part in of.values())
-    mean = sum(m * x for m, x, _ in of.values()) / n if n else 0
-    return {WEEKDAYS[int(day)][:2]: (of[day][1] / mean - 1) * 100 for day in sorted(filter(None, of))} if mean else {}
-
-
-def _monthly(c: Collected, name: str) -> list[float | None]:
-    return [row[name] for row in c.months]
-
-
-def _month(row: dict[str, Any]) -> str:
-    return f"{row['year']}-{row['month']:02}"
-
-
-def _unit(name: str) -> str:
-    return "share of days" if name == "share_logged" else CLEAN_DAYS[name].unit or ""
-
-
-def _words(text: str) -> str:
-    return text.replace("_", " ")
+def _span(c: Collected) -> str:
+    """The first and the last day of all uploads."""
+    days = [day for row in c.uploads for day in (row["first"], row["last"]) if day]
+    return f"{min(days)} to {max(days)}" if days else ""
 
 
 def _value(finding: Finding) -> str:

@@ -2,6 +2,7 @@
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
 from fitness_assets.gold.tables import MONTHLY_SUMMARY
+from fitness_assets.predictions.tables import MODELS
 from fitness_assets.schema.rules import Rule, SetRule
 from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
@@ -28,7 +29,7 @@ METRICS = (
 FILE, VERDICT = "file", "verdict"
 """The scope of what is said of all data together, and the name of the diagnostic that sums up the others."""
 
-READS = (LOGGED_DAYS, QUARANTINE, UPLOADS, CLEAN_DAYS, REJECTED_DAYS, MONTHLY_SUMMARY)
+READS = (LOGGED_DAYS, QUARANTINE, UPLOADS, CLEAN_DAYS, REJECTED_DAYS, MONTHLY_SUMMARY, *MODELS.values())
 
 _SOURCES = (
     *(f"{CLEAN_DAYS.key}.{name}" for name in ("user_id", "date", *METRICS)),
@@ -37,6 +38,7 @@ _SOURCES = (
     f"{QUARANTINE.key}.reasons",
     f"{UPLOADS.key}.rows_read",
     f"{MONTHLY_SUMMARY.key}.days_logged",
+    *(f"{table.key}.conclusion" for table in MODELS.values()),
 )
 
 

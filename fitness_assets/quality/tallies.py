@@ -184,20 +184,19 @@ def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
 
 
 def surprise(run: Array, pairs: Array, equal: Array) -> Array:
-    """How surprising a person's longest stretch of one value is: −ln of its probability, by the person's other days.
+    """How surprising a person's longest stretch of one value is: −ln of its probability, by the person's own days.
 
-    If a share p of the days equals the day before, a stretch of k days has the probability p^(k−1). The stretch itself
-    does not count for p, so that a sensor that hangs does not excuse itself; a person with a coarse scale, or who
-    always gives the same rating, has a large p. Stretches longer than `LONG_RUN` count as if p was at most a half.
+    If a share p of the days equals the day before, a stretch of k days has the probability p^(k−1). A person with a
+    coarse scale, or who always gives the same rating, has a large p. Stretches longer than `LONG_RUN` count as if p was
+    at most a half, so that a sensor that hangs for months does not excuse itself.
 
     Args:
         run: length of each person's longest stretch; NaN where there is none.
         pairs: days whose day before is known.
         equal: how many of them equal it.
     """
-    in_run = np.nan_to_num(run, nan=1.0) - 1
-    p = (equal - in_run + 1) / (pairs - in_run + 2)
-    return in_run * -np.log(np.where(run > LONG_RUN, np.minimum(p, 0.5), p)) + 0 * run
+    p = (equal + 1) / (pairs + 2)
+    return (run - 1) * -np.log(np.where(run > LONG_RUN, np.minimum(p, 0.5), p))
 
 
 def _highest(rows: Sequence[Row]) -> list[Row]:

@@ -1,13 +1,6 @@
-"""Every diagnostic: its thresholds, where they come from, why it matters and what to mend. Nothing is computed here.
+"""Every diagnostic: its thresholds, where they come from, why it matters and what to do. Nothing is computed here."""
 
-A bound is a range in which values are believable. An estimate breaks it when its whole 99 % interval lies outside and
-keeps it when the whole interval lies inside; in between there is not enough data to tell.
-"""
-
-from dataclasses import dataclass
-
-from fitness_assets.quality.measures import Estimate
-from fitness_assets.quality.tables import LOOKS_GENERATED, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
+from fitness_assets.quality.bounds import Bound, Diagnostic
 
 FITBIT_BETWEEN = {"steps": 0.45, "sleep_hours": 0.36, "calories_burned": 0.70, "exercise_minutes": 0.47}
 """Share of variance between people in the Fitbit data."""
@@ -16,83 +9,27 @@ FITBIT_DAY_TO_DAY = {"steps": 0.13, "sleep_hours": 0.03, "calories_burned": 0.15
 FITBIT_LINKS = {"calories_burned ~ steps": 0.81, "exercise_minutes ~ steps": 0.73, "sleep_hours ~ steps": -0.25}
 """Correlations within people in the Fitbit data."""
 
+REAL_DIFFERENCES: dict[str, tuple[float | None, str]] = {
+    "steps": (3_600, "33 people with Fitbit wristbands, 2016"),
+    "heart_rate_avg": (8.7, "resting heart rate of 92,457 adults: Quer et al., PLoS ONE 2020;15:e0227709"),
+    "sleep_hours": (1.15, "22 people with Fitbit wristbands, 2016"),
+    "calories_burned": (665, "33 people with Fitbit wristbands, 2016"),
+    "exercise_minutes": (34, "33 people with Fitbit wristbands, 2016"),
+    "stress_level": (None, "each survey asks in its own way, so there is no figure to compare with"),
+    "weight_kg": (19, "8 people with Fitbit scales, 2016"),
+    "bmi": (4.2, "8 people with Fitbit scales, 2016"),
+}
+"""How far the usual values of two people are apart on average, as `measures.usual_difference` has it, and whose.
+
+Where a source gives the standard deviation s between people (7.7 bpm), that is 2s/√π.
+"""
+
 FITBIT = "measured on the Fitbit data of Furberg et al. 2016 (33 people, 31 days, clean days only)"
 
 LEAP_KG, LONG_GAP_DAYS = 5.0, 30
 """Above these a person is named for a change of weight in a day, or for a gap."""
 ODD_HEIGHTS = 0.05
 """Above this share of days an upload is named for heights that no adult has."""
-
-INFINITY = float("inf")
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Between which values a measure is believable, both included."""
-
-    low: float = -INFINITY
-    high: float = INFINITY
-
-    def judge(self, found: Estimate) -> bool | None:
-        """Whether an estimate is inside; None if that cannot be told."""
-        if self.low <= found.lower and found.upper <= self.high:
-            return True
-        return False if found.upper < self.low or found.lower > self.high else None
-
-    def __str__(self) -> str:
-        sides = [f"below {self.low:g}"] * (self.low > -INFINITY) + [f"above {self.high:g}"] * (self.high < INFINITY)
-        return " or ".join(sides)
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """One question to the data.
-
-    Attributes:
-        name: snake_case.
-        title: for the report.
-        unit: of what is measured.
-        suspicious: outside of it the verdict is ``suspicious``.
-        generated: outside of it the verdict is ``looks generated``.
-        either_sign: whether only the size of the measure counts, not its sign.
-        why: why it matters, for an analyst.
-        source: where the bounds come from.
-        mend: what to do before anybody decides on the data.
-    """
-
-    name: str
-    title: str
-    unit: str
-    why: str
-    source: str
-    mend: str
-    suspicious: Bound | None = None
-    generated: Bound | None = None
-    either_sign: bool = False
-
-    @property
-    def threshold(self) -> str:
-        """The bounds as text."""
-        of = "size " if self.either_sign else ""
-        bounds = ((self.suspicious, SUSPICIOUS), (self.generated, LOOKS_GENERATED))
-        return "; ".join(f"{of}{bound}: {verdict}" for bound, verdict in bounds if bound)
-
-    def judge(self, found: Estimate | None) -> str:
-        """The verdict on what was measured."""
-        if found is None:
-            return NOT_ENOUGH_DATA
-        if self.either_sign:
-            low, high = sorted((abs(found.lower), abs(found.upper)))
-            found = Estimate(abs(found.value), 0.0 if found.lower < 0 < found.upper else low, high)
-        answers = [(bound.judge(found), verdict) for bound, verdict in self._bounds() if bound]
-        broken = [verdict for inside, verdict in answers if inside is False]
-        if broken:
-            return broken[0]
-        return NOT_ENOUGH_DATA if any(inside is None for inside, _ in answers) else PLAUSIBLE
-
-    def _bounds(self) -> tuple[tuple[Bound | None, str], ...]:
-        return ((self.generated, LOOKS_GENERATED), (self.suspicious, SUSPICIOUS))
-
 
 BETWEEN = Diagnostic(
     "people_differ",
@@ -299,8 +236,8 @@ FLAT = Diagnostic(
     "Values that stay",
     "people",
     "The same value day after day is a sensor that hangs, or a gap that somebody filled.",
-    "By the share of each person's other days that equal the day before, fewer than 0.01 such stretches are to be "
-    "expected in the whole file; at least 5 days.",
+    "By the share of each person's days that equal the day before, fewer than 0.01 such stretches are to be expected "
+    "in the whole file; at least 5 days.",
     "Treat the stretches named as not measured.",
     suspicious=Bound(high=0),
 )

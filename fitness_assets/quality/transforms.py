@@ -8,6 +8,7 @@ Most of it comes from sums for each person, which ``sums.py`` makes and ``tallie
 
 from typing import TYPE_CHECKING
 
+from fitness_assets.predictions.tables import MODELS
 from fitness_assets.quality.sums import DAY, HEIGHT, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
 from fitness_assets.quality.tallies import NAMED, ROWS, Row, Tally, tally_people
@@ -132,6 +133,15 @@ def reasons(tables: "DuckDBPyConnection", table: str) -> dict[str, int]:
     reason = "split_part(unnest(reasons), ':', 1)"
     counted = f"SELECT reason, count(*) AS rows FROM (SELECT {reason} AS reason FROM {table}) GROUP BY reason"
     return dict(tables.sql(f"{counted} ORDER BY rows DESC, reason").fetchall())
+
+
+def conclusions(tables: "DuckDBPyConnection") -> list[str]:
+    """Of each model, the sentence that says what may be concluded from its predictions."""
+    every = " UNION ALL ".join(
+        f"SELECT {position} AS position, conclusion FROM {table.name} WHERE measure = 'skill'"
+        for position, table in enumerate(MODELS.values())
+    )
+    return [sentence for _, sentence in tables.sql(f"{every} ORDER BY position").fetchall()]
 
 
 def _rows(found: "DuckDBPyRelation") -> list[Row]:

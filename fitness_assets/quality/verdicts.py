@@ -52,6 +52,27 @@ def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
     return [Verdict(FILE, overall, text), *metrics]
 
 
+def advice(findings: Sequence[Finding]) -> str:
+    """One sentence for people: whether to use the data."""
+    overall, *metrics = verdicts(findings)
+    judged = [v for v in metrics if v.verdict != NOT_ENOUGH_DATA]
+    generated = sum(v.verdict == LOOKS_GENERATED for v in judged)
+    doubtful = [v.scope.replace("_", " ") for v in judged if v.verdict == SUSPICIOUS]
+    match overall.verdict:
+        case "looks generated":
+            return (
+                f"Do not use this data for decisions about people: {generated} of the {len(judged)} metrics that can "
+                "be judged behave like random numbers."
+            )
+        case "suspicious":
+            what = f"look first into {', '.join(doubtful)}" if doubtful else "look first into the faults named below"
+            random = f"{generated} of {len(judged)} metrics behave like random numbers, and " if generated else ""
+            return f"Use this data with care: {random}{what}."
+        case "plausible":
+            return "Nothing that was measured speaks against using this data."
+    return "Conclude nothing from this data yet: no metric has enough people and days to be judged."
+
+
 def _rounded(value: float) -> float:
     """To 6 digits, so that the order in which threads added up does not show."""
     return float(f"{value:.6g}")
@@ -90,12 +111,12 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[str]]]:
-    """What to do before anybody decides on the data, and because of what; the gravest first."""
-    found: dict[str, list[str]] = {}
+def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
+    """What to do before anybody decides on the data, and because of which findings; the gravest first."""
+    found: dict[str, list[Finding]] = {}
     order = (LOOKS_GENERATED, SUSPICIOUS)
     for finding in sorted((f for f in findings if f.verdict in order), key=lambda f: order.index(f.verdict)):
-        found.setdefault(finding.diagnostic.mend, []).append(finding.scope)
+        found.setdefault(finding.diagnostic.mend, []).append(finding)
     return [*found.items()]
 
 

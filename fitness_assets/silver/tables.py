@@ -242,12 +242,13 @@ REJECTED_DAYS = Table(
     ),
     ("upload_id", "row_number"),
     own_rules=(
-        Rule("reason_given", "Every rejected row says why.", "len(reasons) = 0", {"reasons": []}),
+        Rule("reason_given", "Every rejected row says why.", "len(reasons) = 0", {"reasons": []}, check="reasons"),
         Rule(
             "reasons_known",
             "Reasons are names of cleaning rules.",
             f"NOT list_has_all({[*REASONS]}, reasons)",
             {"reasons": ["no such rule"]},
+            check="reasons",
         ),
         key_rule(
             "rows_reconcile",

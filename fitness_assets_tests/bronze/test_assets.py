@@ -20,7 +20,8 @@ from fitness_assets.bronze.sources import Folder, Found
 from fitness_assets.bronze.tables import TABLES, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
-from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager, step_assets
+from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
+from fitness_assets.orchestration.step_assets import step_assets
 from fitness_assets_tests.bronze.test_transforms import RAW_NAMES, line
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, evaluations, failure_of, path_of, sample_of
 

@@ -2,17 +2,21 @@
 
 import codecs
 import gzip
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import pyarrow.parquet as pq
 import pytest
 
-from fitness_assets.bronze.readers.csv import Dialect, require_name, tell_dialect
+from fitness_assets.bronze.readers import files
+from fitness_assets.bronze.readers.csv import CUT_OFF, Dialect, require_name, tell_dialect
 from fitness_assets.bronze.readers.csv import read_rows as read_tables
 from fitness_assets.bronze.readers.files import LONGEST_ROW
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.numbers import NumberStyles
+from fitness_assets.bronze.row_files import RowFiles
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER
 
 NAMES = tuple(HEADER.split(","))
@@ -287,3 +291,39 @@ class TestRefusing:
         csv_file.write_bytes(f"{HEADER}\n{rows}\n".encode() + b"\x81\n")
         with pytest.raises(RefusedError, match="not text"):
             read_rows(csv_file)
+
+
+class TestBounds:
+    def test_a_gzip_file_that_expands_without_measure_is_refused(self, csv_file, monkeypatch):
+        monkeypatch.setattr(files, "_MOST_UNPACKED", MIB)
+        sentence = "the gzip file expands to more than 200 times its size: it is no log"
+        assert refusal(csv_file, gzip.compress(f"{HEADER}\n".encode() + b"\n" * 4 * MIB)) == sentence
+        plain = f"{HEADER}\n" + "".join(f"{GOOD_ROW.replace('17', str(n))}\n" for n in range(40_000))
+        assert len(read(csv_file, gzip.compress(plain.encode()))[1]) == 40_000
+
+    def test_many_tiny_rows_each_get_their_reason(self, csv_file):
+        csv_file.write_text(f"{HEADER}\n" + "1\n" * 20_000)
+        tables = read_tables(csv_file, tell_dialect(csv_file), NumberStyles(","))
+        reasons = [reason for table in tables for reason in table["problems"].to_pylist()]
+        assert reasons == ["the row has 1 cell, and the header 12 names"] * 20_000
+
+    def test_very_many_blank_lines_are_no_rows_and_the_next_row_keeps_its_line(self, csv_file):
+        assert read(csv_file, f"{HEADER}\n" + "\n" * 20_000 + GOOD_ROW)[1] == [Row(1, 20_002, GOOD_ROW)]
+
+    def test_uploads_with_different_headers_go_to_the_engine_as_one_file(self, tmp_path):
+        rows = RowFiles(tmp_path / "rows")
+        for number in range(300):
+            path = tmp_path / f"{number}.csv"
+            path.write_text(f"user_id,date,steps,walk {number}\n17,2024-09-06,8120,{number}\n")
+            tables = read_tables(path, tell_dialect(path), NumberStyles(","))
+            rows.keep(rows.draft(str(number), datetime(2024, 9, 7, tzinfo=UTC), tables))
+        (only,) = rows.close()
+        extra = pq.read_table(only)["extra"].to_pylist()
+        assert extra == [f'{{"walk {number}":"{number}"}}' for number in range(300)]
+
+    @pytest.mark.parametrize(("before", "reason"), [(GOOD_ROW, CUT_OFF), ("17,42,F,2024-09-05,8120,71.5,7.2", None)])
+    def test_a_short_last_row_without_a_line_end_may_be_cut_off(self, csv_file, before, reason):
+        """Not where rows of this file are so short."""
+        csv_file.write_text(f"{HEADER}\n{before}\n17,42,F,2024-09-06,8120,71.5,7")
+        tables = read_tables(csv_file, tell_dialect(csv_file), NumberStyles(","))
+        assert [reason for table in tables for reason in table["problems"].to_pylist()] == [None, reason]

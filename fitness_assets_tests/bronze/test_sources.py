@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from fitness_assets.aws.s3 import Bucket, BucketError
-from fitness_assets.bronze import sources
-from fitness_assets.bronze.sources import Folder, Hashes, Prefix, Source, Upload, identify, source_of
+from fitness_assets.bronze import identity
+from fitness_assets.bronze.identity import Hashes, Upload, identify
+from fitness_assets.bronze.sources import Folder, Prefix, Source, source_of
 
 Put = Callable[..., str]
 
@@ -270,9 +271,9 @@ class TestFolders:
     def test_every_file_is_hashed_again_once_in_a_while(self, tmp_path, read, monkeypatch):
         path = self.file(tmp_path / "a.csv", "1", 100)
         (upload,) = identify([Folder(path)])
-        now = sources.time.time()
+        now = identity.time.time()
         for days, times in ((29, 1), (31, 2)):
-            monkeypatch.setattr(sources.time, "time", lambda days=days: now + days * 86_400)
+            monkeypatch.setattr(identity.time, "time", lambda days=days: now + days * 86_400)
             identify([Folder(path)], [ledger_row(upload)])
             assert len(read) == times
 
@@ -282,10 +283,10 @@ class TestFolders:
         (tmp_path / "0.csv").write_text("x")
         there = Folder(tmp_path).find()
         ledger = [ledger_row(Upload(Folder(tmp_path), found, "0" * 64, str(n))) for n, found in enumerate(there)]
-        began = sources.time.monotonic()
+        began = identity.time.monotonic()
         assert len(identify([Folder(tmp_path)], ledger)) == 10_000
         assert read == []
-        assert sources.time.monotonic() - began < 10
+        assert identity.time.monotonic() - began < 10
 
 
 class TestPrefixes:

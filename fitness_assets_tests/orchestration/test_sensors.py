@@ -357,7 +357,7 @@ def test_people_are_told_which_step_failed_and_why(inbox, raw, telling, material
 
 def test_people_are_told_the_error_that_nobody_foresaw(inbox, raw, telling, materialize, monkeypatch):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
-    monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda path: 1 / 0)
+    monkeypatch.setattr("fitness_assets.bronze.assets.tell_dialect", lambda *_: 1 / 0)
     materialize("group:bronze")
     telling.tick()
     (message,) = inbox.read()

@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from fitness_assets.predictions import measures, models
 from fitness_assets.predictions.cards import card
 from fitness_assets.predictions.measures import People
-from fitness_assets.predictions.models import evaluate, last_training_day
+from fitness_assets.predictions.models import evaluate
+from fitness_assets.predictions.rounds import ROUNDS, last_training_day, rounds_of
 from fitness_assets.predictions.tables import (
     COVERAGE,
     EMBARGO_DAYS,
@@ -133,7 +134,7 @@ def test_in_every_round_nobody_is_learned_from_and_tested(logs):
     labelled, until = days.dropna(subset=list(ACTUALS)), last_training_day(days)
     assert until is not None
     past, future = labelled[labelled[DAY] <= until], labelled[labelled[DAY] > until + GAP_DAYS]
-    rounds = models._rounds(past, future)
+    rounds = rounds_of(past, future)
     for learned, calibrating, tested in rounds:
         groups = [set(part["user_id"]) for part in (learned, calibrating, tested)]
         assert sum(map(len, groups)) == len(set.union(*groups))
@@ -164,14 +165,14 @@ def test_the_test_learns_from_its_rounds_and_whoever_predicts_from_all_earlier_d
     days = made_days()
     until = last_training_day(days)
     judged = evaluate(target, days, until)
-    in_rounds = models.ROUNDS * len(PREDICTORS)
+    in_rounds = ROUNDS * len(PREDICTORS)
     for past, theirs in zip(learned[:in_rounds], asked[:in_rounds], strict=True):
         assert not set(past["user_id"]) & set(theirs["user_id"])
         assert past[DAY].max() + HORIZON_DAYS < theirs[DAY].min() - EMBARGO_DAYS
     calibrating = asked[in_rounds:]
-    assert len(calibrating) == (0 if target.classes else 2 * models.ROUNDS)  # of the model, and of whoever predicts
+    assert len(calibrating) == (0 if target.classes else 2 * ROUNDS)  # of the model, and of whoever predicts
     for n, theirs in enumerate(calibrating):
-        past, tested = learned[n % models.ROUNDS], asked[n % models.ROUNDS]
+        past, tested = learned[n % ROUNDS], asked[n % ROUNDS]
         assert not set(theirs["user_id"]) & (set(past["user_id"]) | set(tested["user_id"]))
     assert {(len(past), past[DAY].max()) for past in learned[in_rounds:]} == {(judged.train_rows, until)}
 
@@ -431,8 +432,8 @@ def test_too_little_data_is_said_and_nothing_is_made_up(case):
 @pytest.mark.parametrize(
     ("case", "missing"),
     [
-        ("no day", "no day has an outcome yet"),
-        ("no label", "no day has an outcome yet"),
+        ("no day", "no day has a known outcome (stress_level was not logged"),
+        ("no label", "no day has a known outcome (stress_level was not logged"),
         ("one label", "all days to learn from have the same outcome"),
         ("too few people", "19 of 20 people have earlier days to learn from and 19 of 20 people have later days"),
         ("too short", "0 of 20 people have later days to be tested on (more than 60 days after those learned from)"),

@@ -17,7 +17,8 @@ from fitness_assets.engine.rule_checks import broken_rows
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import models, transforms
 from fitness_assets.predictions.evaluation import Evaluation
-from fitness_assets.predictions.models import answer, evaluate, last_training_day
+from fitness_assets.predictions.models import answer, evaluate
+from fitness_assets.predictions.rounds import last_training_day
 from fitness_assets.predictions.scoring import score
 from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, TARGETS, probability_of
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS, KEYS

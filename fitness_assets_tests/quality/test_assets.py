@@ -8,10 +8,10 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.engine.duckdb_reader import reader
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.quality import thresholds
+from fitness_assets.quality.bounds import Bound, Diagnostic
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected, Estimate, collect
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.thresholds import Bound, Diagnostic
 from fitness_assets.quality.transforms import tally
 from fitness_assets.quality.verdicts import rows, to_mend, verdicts
 from fitness_assets_tests import devices, people
@@ -176,7 +176,7 @@ def test_people_as_they_are_trip_nothing(plausible):
         ("scale_jump", "weight_kg", ["user 03: 8", "2024-03-01"]),
         ("copied_days", "file", ["04 and 05: 150 days"]),
         ("round_people", "steps", ["user 07: 100%"]),
-        ("identical_stretch", "heart_rate_avg", ["user 09: 8 days from 2024-01-31 to 2024-02-07"]),
+        ("identical_stretch", "heart_rate_avg", ["user 09: 10 days from 2024-01-31 to 2024-02-09"]),
         ("changing_identity", "file", ["1 of 30"]),
         ("longest_gap", "file", ["user 11: 60 days until 2024-04-10"]),
     ],

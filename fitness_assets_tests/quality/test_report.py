@@ -12,13 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fitness_assets.quality.bounds import Bound, Diagnostic
 from fitness_assets.quality.charts import bars, svg
-from fitness_assets.quality.diagnostics import diagnose
-from fitness_assets.quality.measures import Collected
+from fitness_assets.quality.diagnostics import Finding, diagnose
+from fitness_assets.quality.measures import Collected, Estimate
 from fitness_assets.quality.report import report, summary
 from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
-from fitness_assets.quality.tables import METRICS
+from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import BIN_WIDTH
+from fitness_assets.quality.verdicts import advice
 
 EVIL = "<script>alert('x')</script>&\"17"
 
@@ -28,6 +30,9 @@ PROBE = """<script>addEventListener('load', () => { document.title = JSON.string
   wide: document.documentElement.scrollWidth, view: innerWidth,
   charts: [...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect())
     .filter(b => b.width > 200 && b.height > 90).length,
+  type: Math.min(...[...document.querySelectorAll('svg text')].map(t => parseFloat(getComputedStyle(t).fontSize)
+    * t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width)),
+  tables: [...document.querySelectorAll('.table')].every(t => t.clientWidth === 0 || t.clientWidth <= innerWidth),
   ink: getComputedStyle(document.body).color, page: getComputedStyle(document.body).backgroundColor,
   axis: getComputedStyle(document.querySelector('svg text')).fill }); });</script>"""
 
@@ -73,6 +78,7 @@ def collected() -> Collected:
         months=[{"year": 2024, "month": m, "people": 20, "share_logged": 0.9, **averages} for m in (1, 2, 3)],
         rejected={"zero_steps": 40},
         misfits={EVIL: 90},
+        conclusions=[f"Nothing can be predicted about {EVIL}."],
         person={
             "user_id": EVIL,
             "n": 90,
@@ -113,10 +119,44 @@ def test_the_page_needs_no_network_and_runs_nothing_that_a_name_says(page):
 
 def test_the_page_says_the_verdict_first_and_names_people_and_days(page):
     text = re.sub(r"<(style|svg).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL)
-    assert text.index("Looks generated") < text.index("What gives it away") < text.index("Every diagnostic")
+    order = ["Looks generated", "Do not use this data for decisions about people", "What to do first", "Nothing can be"]
+    order += ["Measured on people, each metric", "The same rows as in the table quality/audit"]
+    assert [text.index(words) for words in order] == sorted(text.index(words) for words in order)
     assert "9.0 kg on 2024-03-18" in text
     assert "and 18: 7 days" in text
     assert "000002" in text
+
+
+def test_every_metric_stands_beside_real_people_in_one_unit(page):
+    found = re.findall(r'<td class="number">(.*?)</td><td class="number">(.*?)</td><td class="quiet">(.*?)</td>', page)
+    assert len(found) == len(METRICS)
+    for yours, real, source in found:
+        assert yours == "not enough data" or not yours.startswith("-")
+        assert real == "no reference" or real.split()[1] == (
+            yours.split()[1] if yours[0].isdigit() else real.split()[1]
+        )
+        assert source
+
+
+def test_the_contents_lead_to_what_is_there(page):
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert [name for name in re.findall(r'<a href="#([^"]+)"', page) if name not in ids] == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sentence"),
+    [
+        (LOOKS_GENERATED, "Do not use this data for decisions about people: 1 of the 1 metrics"),
+        (SUSPICIOUS, "Use this data with care: look first into steps."),
+        (PLAUSIBLE, "Nothing that was measured speaks against using this data."),
+        (NOT_ENOUGH_DATA, "Conclude nothing from this data yet"),
+    ],
+)
+def test_one_sentence_says_whether_to_use_the_data(verdict, sentence):
+    value = {LOOKS_GENERATED: 0.0, SUSPICIOUS: 0.5, PLAUSIBLE: 0.9}.get(verdict)
+    asked = Diagnostic("n", "t", "u", "w", "s", "m", suspicious=Bound(low=0.6), generated=Bound(low=0.1))
+    found = Finding(asked, "steps", "steps", None if value is None else Estimate(value, value, value))
+    assert advice([found]).startswith(sentence)
 
 
 def test_parts_of_charts_have_names_of_their_own(page):
@@ -194,6 +234,8 @@ def test_a_browser_draws_every_chart_without_an_error(page, tmp_path, width, sch
     assert found["view"] == width
     assert found["wide"] <= width, "nothing makes a reader scroll sideways"
     assert found["charts"] == page.count("<svg")
+    assert found["type"] >= 11, "the type of the charts is large enough"
+    assert found["tables"]
     brightness = {name: sum(map(int, re.findall(r"\d+", found[name])[:3])) for name in ("ink", "page", "axis")}
     assert (brightness["page"] > brightness["ink"]) == (scheme == "light")
     assert abs(brightness["axis"] - brightness["page"]) > 150, "the type of the charts can be read"

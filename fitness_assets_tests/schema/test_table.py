@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from fitness_assets.engine.rule_checks import broken_rows, contract_errors
-from fitness_assets.registry import TABLES, page, publish_group_of, table_of
+from fitness_assets.registry import TABLES, table_of
 from fitness_assets.schema.rules import Rule
 from fitness_assets.schema.table import Column, Table, range_rule
 from fitness_assets.silver.tables import REJECTIONS
@@ -80,21 +80,6 @@ def test_not_a_number_is_outside_every_range():
         reader.register(table.name, arrow_of(table, [{"weight_kg": float("nan")}]))
         failed, (row,) = broken_rows(reader, table)["weight_kg_range"]
     assert (failed, row["weight_kg"], row["date"]) == (1, "NaN", table["date"].example.isoformat())
-
-
-def test_the_page_for_analysts_is_current(root):
-    committed = (root / "docs" / "dictionary.md").read_text()
-    assert committed == page(), "run: python -m fitness_assets dictionary > docs/dictionary.md"
-
-
-def test_the_page_has_every_check_and_reads_well():
-    assert page().count("| `contract` | `columns` | not published |") == len(TABLES)
-    assert "One row for each upload;" in page()
-
-
-def test_an_unknown_table_is_told_which_there_are():
-    with pytest.raises(KeyError, match="gold/fact_daily"):
-        publish_group_of("gold/facts")
 
 
 @pytest.mark.parametrize(

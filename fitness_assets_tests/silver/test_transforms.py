@@ -1,7 +1,7 @@
 """Silver: every cleaning rule broken and just kept, every feature against plain arithmetic."""
 
 import random
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -17,8 +17,9 @@ RAW_NAMES = [column.name for column in RAW_COLUMNS]
 OPTIONAL = [name for name in RAW_NAMES if name not in ("user_id", "date", "steps")]
 
 # The later upload has the smaller id, so that neither order by id nor order by name can pass for order by time.
-EARLIER = {"upload_id": "ffff", "ingested_at": datetime(2025, 10, 1, tzinfo=UTC)}
-LATER = {"upload_id": "0000", "ingested_at": datetime(2025, 10, 2, tzinfo=UTC)}
+INGESTED = datetime(2024, 9, 7, 23, 59, tzinfo=UTC)
+EARLIER = {"upload_id": "ffff", "ingested_at": datetime(2024, 10, 1, tzinfo=UTC)}
+LATER = {"upload_id": "0000", "ingested_at": datetime(2024, 10, 2, tzinfo=UTC)}
 TOO_FAST = {"heart_rate_avg": 260.0}
 
 OUTSIDE = [
@@ -47,6 +48,12 @@ ENDS = [
 TOGETHER: dict[str, list[tuple[dict[str, Any], list[str]]]] = {
     "zero steps": [({"steps": 0}, ["zero_steps"])],
     "negative steps": [({"steps": -8120}, ["zero_steps"])],
+    "before any tracker": [({"date": date(1989, 12, 31)}, ["date_range"])],
+    "the first day": [({"date": date(1990, 1, 1)}, [])],
+    "the day after its ingestion": [({"date": INGESTED.date() + timedelta(1), "ingested_at": INGESTED}, [])],
+    "two days after its ingestion": [
+        ({"date": INGESTED.date() + timedelta(2), "ingested_at": INGESTED}, ["date_range"])
+    ],
     "several reasons on one row": [
         ({"steps": -1, "sleep_hours": 0.5, **TOO_FAST}, ["heart_rate_avg_range", "sleep_hours_range", "zero_steps"])
     ],
@@ -95,9 +102,9 @@ CATEGORIES = [
 CALENDAR = {
     date(2024, 2, 29): (2024, 2, 29, "Thursday", 3, False),
     date(2023, 12, 31): (2023, 12, 31, "Sunday", 6, True),
-    date(2025, 1, 3): (2025, 1, 3, "Friday", 4, False),
+    date(2024, 1, 5): (2024, 1, 5, "Friday", 4, False),
     date(2024, 9, 7): (2024, 9, 7, "Saturday", 5, True),
-    date(2024, 9, 9): (2024, 9, 9, "Monday", 0, False),
+    date(2024, 9, 2): (2024, 9, 2, "Monday", 0, False),
 }
 # 64.8 kg at 20 kg/m² are 1.8 m; 10·64.8 + 6.25·180 − 5·30 = 1623.
 BODY = {"age": 30, "gender": "M", "weight_kg": 64.8, "bmi": 20.0, "calories_burned": 2000.0}
@@ -269,8 +276,8 @@ def test_windows_go_by_calendar_days(gappy, name):
 
 def test_over_a_year_without_gaps_calendar_windows_are_plain_row_windows(spark):
     # Over a new year, a leap day and both changes of the clock.
-    logged = good_days(["a", "b", "c"], date(2023, 9, 1), 400, seed=12)
-    rows = [EARLIER | row | {"row_number": i} for i, row in enumerate(random.Random(6).sample(logged, len(logged)))]
+    logged = good_days(["a", "b", "c"], date(2023, 8, 1), 400, seed=12)
+    rows = [row | {"row_number": i} for i, row in enumerate(random.Random(6).sample(logged, len(logged)))]
     clean = transforms.clean_days(transforms.judge(frame_of(spark, LOGGED_DAYS, rows))).toPandas()
     actual = clean.set_index(["user_id", "date"]).sort_index()[[*OVER_TIME]].astype(float)
     expected = row_windows(pd.DataFrame(logged)).set_index(["user_id", "date"])[[*OVER_TIME]].astype(float)

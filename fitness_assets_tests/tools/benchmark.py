@@ -27,7 +27,6 @@ from fitness_assets_tests.whole_runs import Server, free_port, listens
 ETL = "group:bronze or group:silver or (group:gold and not key:gold/fact_predictions)"
 SELECTIONS = {
     "ETL with its checks": ETL,
-    "ETL and audit": f"{ETL} or group:quality",
     "ETL and predictions": f"{ETL} or group:predictions or key:gold/fact_predictions",
     "whole graph": "*",
 }
@@ -90,7 +89,7 @@ def measure(command: list[str], environment: dict[str, str], measured: Measured)
     type=click.Path(exists=True, path_type=Path, resolve_path=True),
     help="A further script that takes the CSV and an output folder.",
 )
-@click.option("--elsewhere", is_flag=True, help="The whole graph also on a Spark Connect server and as jobs.")
+@click.option("--elsewhere", is_flag=True, help="The whole graph also on Spark, on a Spark Connect server and as jobs.")
 def main(
     users: int, scale: tuple[int, ...], file: Path | None, times: int, peer: tuple[Path, ...], elsewhere: bool
 ) -> None:
@@ -113,7 +112,7 @@ def generated(file: Path, users: int) -> Path:
 
 @contextmanager
 def connect_server(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
-    """Variables for runs on a Spark Connect server, which is cold in the first run, and for runs in jobs.
+    """Variables for runs on Spark, on a Spark Connect server (cold in the first run), and in jobs.
 
     The measurements do not include the server.
     """
@@ -122,8 +121,9 @@ def connect_server(folder: Path) -> Iterator[dict[str, dict[str, str]]]:
     server = Server(command, folder, dict(os.environ))
     server.start(lambda: listens(port))
     yield {
-        "whole graph, Spark Connect": {"FITNESS_SPARK_REMOTE": f"sc://127.0.0.1:{port}"},
-        "whole graph, as jobs": {"FITNESS_SPARK_JOBS": "process"},
+        "whole graph, Spark": {"FITNESS_SPARK": "local[*]"},
+        "whole graph, Spark Connect": {"FITNESS_SPARK": f"sc://127.0.0.1:{port}"},
+        "whole graph, as jobs": {"FITNESS_SPARK": "process"},
     }
     server.kill()
 

@@ -10,14 +10,16 @@ import pandas as pd
 
 from fitness_assets.engine.session import start_spark
 from fitness_assets.predictions import models
-from fitness_assets.predictions.models import Evaluation, evaluate, last_training_day
+from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.models import evaluate
+from fitness_assets.predictions.rounds import last_training_day
 from fitness_assets.predictions.tables import COVERAGE, SKILL, TARGETS
 from fitness_assets.predictions.transforms import ACTUALS, DAY
 from fitness_assets.settings import Settings
 from fitness_assets_tests.tools.planted import Planted, features
 
 SEEDS = 6
-STRENGTHS = {"sleep": (0.1, 0.2, 0.3), "weight": (0.25, 0.5, 1.0), "stress": (0.2, 0.3, 0.5)}
+STRENGTHS = {"sleep": (0.1, 0.2, 0.3), "weight": (0.1, 0.25, 0.5, 1.0), "stress": (0.2, 0.3, 0.5)}
 COHORTS = {
     "25 people, 180 days": (False, 25, 180),
     "25 people, 365 days": (False, 25, 365),
@@ -29,7 +31,7 @@ COHORTS = {
 
 def noise(seeds: int) -> Iterator[tuple[Planted, dict[str, Evaluation]]]:
     """Every model on independent noise; in every other seed the later people are new."""
-    spark = start_spark(Settings(spark="local[2]"))
+    spark = start_spark(Settings())
     for first in range(0, seeds, 10):
         some = [Planted("none", 0, seed, bool(seed % 2)) for seed in range(first, min(first + 10, seeds))]
         for planted, days in features(spark, some, 50, 240).items():
@@ -40,19 +42,19 @@ def noise(seeds: int) -> Iterator[tuple[Planted, dict[str, Evaluation]]]:
 
 def signals() -> pd.DataFrame:
     """How often each planted signal is found, by cohort: one row for each seed."""
-    spark = start_spark(Settings(spark="local[2]"))
+    spark = start_spark(Settings())
     rows = []
     for kind, strengths in STRENGTHS.items():
         for strength in strengths:
             for rounds in (False, True):
-                planted = [Planted(kind, strength, seed, rounds) for seed in range(SEEDS)]
+                planted = [Planted(kind, strength, seed, rounds) for seed in range(1, SEEDS + 1)]
                 made = features(spark, planted, max(people for r, people, _ in COHORTS.values() if r == rounds), 365)
                 for of, days in made.items():
                     for cohort, (in_rounds, people, length) in COHORTS.items():
                         if in_rounds == rounds:
                             found = _judge(of, _part(days, people, length, rounds))
                             rows.append((kind, strength, cohort, found.verdict == SKILL))
-                print(rows[-len(made) * len(COHORTS) :], file=sys.stderr, flush=True)  # noqa: T201
+                print(kind, strength, rounds, file=sys.stderr, flush=True)  # noqa: T201
     spark.stop()
     return pd.DataFrame(rows, columns=pd.Index(["kind", "strength", "cohort", "found"]))
 

@@ -171,11 +171,17 @@ def _as_json(columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
             inner = [json.dumps(text, ensure_ascii=False)[1:-1] for text in encoded.dictionary.to_pylist()]
             array = pa.array(inner, pa.string()).take(encoded.indices)
         key = json.dumps(name, ensure_ascii=False)
-        part = pc.binary_join_element_wise(pa.scalar(f',{key}:"'), array, pa.scalar('"'), "")
-        parts.append(part.fill_null(""))
-    joined = pc.binary_join_element_wise(*parts, "")
-    objects = pc.binary_join_element_wise(pa.scalar("{"), pc.utf8_slice_codeunits(joined, 1), pa.scalar("}"), "")
-    return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), objects)
+        parts.append(_joined(pa.scalar(f',{key}:"'), array, pa.scalar('"')).fill_null(""))
+    joined = _joined(*parts)
+    inner = pc.call_function("utf8_slice_codeunits", [joined], pc.SliceOptions(1))
+    is_empty = pc.call_function("equal", [joined, pa.scalar("")])
+    objects = _joined(pa.scalar("{"), inner, pa.scalar("}"))
+    return pc.call_function("if_else", [is_empty, pa.scalar(None, pa.string()), objects])
+
+
+def _joined(*parts: pa.Array | pa.Scalar) -> pa.Array:
+    """Texts side by side; null where one of them is."""
+    return pc.call_function("binary_join_element_wise", [*parts, pa.scalar("")])
 
 
 def _require(values: Mapping[str, pa.Array], extra: pa.Array, reasons: dict[int, list[str]]) -> pa.Array | None:

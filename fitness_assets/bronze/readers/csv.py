@@ -5,7 +5,6 @@ number of cells) is cut by Python's csv module, a row at a time. Both give the s
 keeps its text and the reason. No row is lost here, and no cell gets a type: the engine does that (``transforms.py``).
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from fitness_assets.bronze.readers.cells import BLANKS
@@ -24,17 +24,15 @@ from fitness_assets.bronze.readers.cleaning import clean, whole
 from fitness_assets.bronze.readers.files import LONGEST_ROW, Encoding, blocks, tell_encoding
 from fitness_assets.bronze.readers.header import REQUIRED_NAMES, Header, RefusedError, header_of
 from fitness_assets.bronze.readers.numbers import NumberStyles
+from fitness_assets.bronze.readers.quotes import Quotes, cells_or_none
 
 _DELIMITERS = ",;\t"
-_QUOTED_LINES = 1_000  # a quoted cell over more lines than this, or in a longer row, is taken for a stray quote
 _MOST_CELLS = 2_000  # a first line of more cells is no guide for the others
 _THREADS = min(4, cpu_count() or 1)
 _HEAD = 2 * LONGEST_ROW  # bytes in which the first two rows have to end
 
 OPEN_QUOTE = "a quote is not closed, or text stands behind a closing quote"
 CUT_OFF = "the row ends in the middle: the file is cut off there"
-
-csv.field_size_limit(LONGEST_ROW)
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,9 @@ class Dialect:
     lines_above: int
 
     @cached_property
-    def quotes(self) -> "_Quotes":
+    def quotes(self) -> "Quotes":
         """How quotes are told in rows of this file."""
-        return _Quotes(self.header.delimiter)
+        return Quotes(self.header.delimiter)
 
     @cached_property
     def last_required(self) -> int:
@@ -89,8 +87,8 @@ def tell_dialect(path: Path, uri: str = "") -> Dialect:
     encoding = tell_encoding(path)
     first = next(blocks(path, encoding), b"")[:_HEAD]
     lines = first.decode("utf-8", "replace").splitlines(keepends=True) if first.isascii() else _lines(first)
-    head = [*islice(_records(lines, _Quotes(_DELIMITERS)), 2)]
-    candidates = [(d, _cells_or_none(text, d) or []) for _, _, text in head for d in _DELIMITERS]
+    head = [*islice(_records(lines, Quotes(_DELIMITERS)), 2)]
+    candidates = [(d, cells_or_none(text, d) or []) for _, _, text in head for d in _DELIMITERS]
     hint = ""
     if re.search(r"(?:^|/)[^/=]+=[^/=]+/", uri):
         hint = "; values in the names of folders (name=value) are not read: they have to be columns"
@@ -128,16 +126,17 @@ def read_rows(path: Path, dialect: Dialect, styles: NumberStyles) -> Iterator[pa
 
 def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
     """The blocks below the header, each with its irregular lines apart."""
-    carry, line, skip = b"", 1, dialect.lines_above
+    carry, line, skip, before = b"", 1, dialect.lines_above, b""
     stream = blocks(path, dialect.encoding)
     block = next(stream, None)
     while block is not None:
         following = next(stream, None)
         if skip:
             line, block, skip = line + skip, block[_below(block, skip) :], 0
-        cut = _Cut(carry + block, line, dialect, following is None)
+        cut = _Cut(carry + block, line, dialect, following is None, before)
         yield cut
-        carry, line = cut.carry, cut.next_line
+        carry, line, before = cut.carry, cut.next_line, block[-LONGEST_ROW:].rstrip(b"\r\n")
+        before = before[max(before.rfind(b"\n"), before.rfind(b"\r")) + 1 :]
         block = following
 
 
@@ -152,7 +151,7 @@ def _below(block: bytes, count: int) -> int:
 class _Cut:
     """One block of whole lines, with the lines that pyarrow cannot cut apart."""
 
-    def __init__(self, block: bytes, first_line: int, dialect: Dialect, is_last: bool) -> None:
+    def __init__(self, block: bytes, first_line: int, dialect: Dialect, is_last: bool, before: bytes) -> None:
         self._dialect, self._first_line, self._is_last = dialect, first_line, is_last
         self._plain = self._original = block
         self._index: np.ndarray | None = None  # of the plain lines; None: all
@@ -165,7 +164,10 @@ class _Cut:
         self._plain, self._original = map(_with_line_feeds, (self._plain, self._original))
         count = _count_lines(self._original) if self._index is None else self._count
         self.next_line = first_line + count
-        self._ends_open = is_last and not block.endswith((b"\n", b"\r"))
+        # A last line without an end may be cut off, unless it has as many cells as the line before it.
+        delimiter = dialect.header.delimiter.encode()
+        has_end = block.endswith((b"\n", b"\r")) or block.count(delimiter) == before.count(delimiter)
+        self._may_be_cut_off = is_last and not has_end
         self._last_index = count - 1
 
     def _take_apart(self, block: bytes) -> None:
@@ -207,7 +209,8 @@ class _Cut:
         """The lines that pyarrow can cut, and the others with their index."""
         names, delimiter = self._dialect.header.names, self._dialect.header.delimiter
         width = self._plain[: self._plain.find(b"\n")].count(delimiter.encode()) + 1
-        width = width if self._dialect.last_required + 1 < width <= _MOST_CELLS else len(names)
+        if not self._dialect.last_required + 1 < width <= _MOST_CELLS or self._may_be_cut_off:
+            width = len(names)
         others: list[tuple[int, str]] = []
 
         def skip(row: arrow_csv.InvalidRow) -> str:
@@ -254,9 +257,10 @@ class _Cut:
         for position in range(len(self._dialect.header.names), width):
             column = cells[f"c{position}"]
             if column.null_count < len(column):
-                filled = pa.compute.call_function("utf8_trim", [column], pa.compute.TrimOptions(BLANKS))
+                filled = pc.call_function("utf8_trim", [column], pc.TrimOptions(BLANKS))
                 is_filled |= np.array([bool(value) for value in filled.to_pylist()])
-        return pa.array(np.where(is_filled, self._counts(width), None), pa.string())
+        said = self._counts(width)
+        return pa.array([said if filled else None for filled in is_filled], pa.string())
 
     def _irregular(self, odd: Sequence[tuple[int, str]]) -> pa.Table:
         """Rows cut by the csv module; blank ones are left out."""
@@ -266,7 +270,7 @@ class _Cut:
             if not text.strip(BLANKS + delimiter + '"'):
                 continue
             cells = self._dialect.quotes.cells(text)
-            is_cut_off = self._ends_open and at == self._last_index
+            is_cut_off = self._may_be_cut_off and at == self._last_index
             problem = OPEN_QUOTE if cells is None else self._misfit(cells, is_cut_off)
             kept_cells = [] if problem else (cells or [])[: len(names)]
             rows.append([cell or None for cell in kept_cells] + [None] * (len(names) - len(kept_cells)))
@@ -295,62 +299,7 @@ class _Cut:
         return f"the row has {cells:,} cell{'s' if cells > 1 else ''}, and the header {names:,} names"
 
 
-class _Quotes:
-    """How quotes are told in the rows of a file, given its delimiter, or all that can be."""
-
-    def __init__(self, delimiters: str) -> None:
-        self._delimiters = delimiters
-        blanks = " " if "\t" in delimiters else r" \t"  # a tab that is a delimiter is no blank as well
-        self._open = re.compile(rf'(?:^|[{delimiters}])[{blanks}]*"[^"]*+(?:""[^"]*+)*+\Z')
-        # A closing quote before a delimiter looks like one that opens: what counts is open without the closed cells.
-        self._closed = re.compile(
-            rf'(^|[{delimiters}])[{blanks}]*("[^"]*+(?:""[^"]*+)*+")[{blanks}]*+(?![^{delimiters}])'
-        )
-        inner = delimiters.encode()
-        self._simple = re.compile(
-            rb"(?:(?<=[" + inner + rb'\n\r])|\A)[ ]*"([^"\r\n' + inner + rb']*)"[ ]*(?=[' + inner + rb"\r\n]|\Z)"
-        )
-
-    def unquoted(self, block: bytes) -> bytes:
-        """A block without the quotes around cells that do not need them."""
-        return self._simple.sub(rb"\1", block)
-
-    def cells(self, text: str) -> list[str] | None:
-        """The cells of a row; None if a quote is not closed, or text follows a closing one."""
-        if '"' not in text:
-            return text.split(self._delimiters)
-        if self._is_open(text):
-            return None
-        return _cells_or_none(self._closed.sub(r"\1\2", text), self._delimiters)
-
-    def end_of_record(self, lines: Sequence[bytes], at: int) -> int | None:
-        """Behind which line a row ends; None if that is not known from these lines.
-
-        A quoted cell may span lines. If no line nearby closes it, the quote is a stray one, and the row ends at once.
-        """
-        if lines[at].count(b'"') % 2 == 0 or not self._is_open(lines[at].decode("utf-8", "replace").rstrip("\r\n")):
-            return at + 1
-        room = LONGEST_ROW - len(lines[at])
-        for following in range(at + 1, min(len(lines), at + 1 + _QUOTED_LINES)):
-            room -= len(lines[following])
-            if room < 0:
-                return at + 1
-            if lines[following].count(b'"') % 2:
-                return following + 1
-        return None if len(lines) - at <= _QUOTED_LINES else at + 1
-
-    def _is_open(self, text: str) -> bool:
-        return bool(self._open.search(text) and self._open.search(self._closed.sub(r"\1", text)))
-
-
-def _cells_or_none(text: str, delimiter: str) -> list[str] | None:
-    try:
-        return next(csv.reader([text], delimiter=delimiter, strict=True, skipinitialspace=delimiter != "\t"), [])
-    except csv.Error:
-        return None
-
-
-def _records(lines: Sequence[str], quotes: _Quotes) -> Iterator[tuple[int, int, str]]:
+def _records(lines: Sequence[str], quotes: Quotes) -> Iterator[tuple[int, int, str]]:
     """Rows of text that are not blank, each with the index of its first line and the one behind its last."""
     encoded, at = [line.encode("utf-8", "surrogatepass") for line in lines], 0
     while at < len(lines):

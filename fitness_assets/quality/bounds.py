@@ -1,0 +1,89 @@
+"""What a diagnostic is: a question to the data, with the bounds of what is believable.
+
+A bound is a range in which values are believable. An estimate breaks it when its whole 99 % interval lies outside and
+keeps it when the whole interval lies inside; in between there is not enough data to tell.
+"""
+
+from dataclasses import dataclass
+
+from fitness_assets.quality.measures import Estimate
+from fitness_assets.quality.tables import LOOKS_GENERATED, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
+
+COHORTS = 100
+FALSE_ALARMS = {"identical_stretch": 2}
+"""How many of these cohorts a diagnostic was in doubt about (`fitness_assets_tests.tools.false_alarms`); else none."""
+
+INFINITY = float("inf")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Between which values a measure is believable, both included."""
+
+    low: float = -INFINITY
+    high: float = INFINITY
+
+    def judge(self, found: Estimate) -> bool | None:
+        """Whether an estimate is inside; None if that cannot be told."""
+        if self.low <= found.lower and found.upper <= self.high:
+            return True
+        return False if found.upper < self.low or found.lower > self.high else None
+
+    def __str__(self) -> str:
+        sides = [f"below {self.low:g}"] * (self.low > -INFINITY) + [f"above {self.high:g}"] * (self.high < INFINITY)
+        return " or ".join(sides)
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One question to the data.
+
+    Attributes:
+        name: snake_case.
+        title: for the report.
+        unit: of what is measured.
+        suspicious: outside of it the verdict is ``suspicious``.
+        generated: outside of it the verdict is ``looks generated``.
+        either_sign: whether only the size of the measure counts, not its sign.
+        why: why it matters, for an analyst.
+        source: where the bounds come from.
+        mend: what to do before anybody decides on the data.
+    """
+
+    name: str
+    title: str
+    unit: str
+    why: str
+    source: str
+    mend: str
+    suspicious: Bound | None = None
+    generated: Bound | None = None
+    either_sign: bool = False
+
+    @property
+    def false_alarms(self) -> str:
+        """How often it is in doubt about realistic data."""
+        return f"{FALSE_ALARMS.get(self.name, 0)} of {COHORTS} simulated cohorts with realistic devices"
+
+    @property
+    def threshold(self) -> str:
+        """The bounds as text."""
+        of = "size " if self.either_sign else ""
+        bounds = ((self.suspicious, SUSPICIOUS), (self.generated, LOOKS_GENERATED))
+        return "; ".join(f"{of}{bound}: {verdict}" for bound, verdict in bounds if bound)
+
+    def judge(self, found: Estimate | None) -> str:
+        """The verdict on what was measured."""
+        if found is None:
+            return NOT_ENOUGH_DATA
+        if self.either_sign:
+            low, high = sorted((abs(found.lower), abs(found.upper)))
+            found = Estimate(abs(found.value), 0.0 if found.lower < 0 < found.upper else low, high)
+        answers = [(bound.judge(found), verdict) for bound, verdict in self._bounds() if bound]
+        broken = [verdict for inside, verdict in answers if inside is False]
+        if broken:
+            return broken[0]
+        return NOT_ENOUGH_DATA if any(inside is None for inside, _ in answers) else PLAUSIBLE
+
+    def _bounds(self) -> tuple[tuple[Bound | None, str], ...]:
+        return ((self.generated, LOOKS_GENERATED), (self.suspicious, SUSPICIOUS))
