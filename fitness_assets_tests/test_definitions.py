@@ -102,8 +102,8 @@ def test_a_run_that_fails_with_a_sentence_shows_one_stack_trace(materialize):
     assert failure.count("Stack Trace:") == 1
 
 
-def test_a_server_that_is_gone_is_no_stack_trace_of_its_own():
-    with pytest.raises(dg.Failure, match="FITNESS_SPARK cannot be reached") as caught, plain_failures():
+def test_a_server_that_is_gone_is_no_stack_trace_of_its_own(lake):
+    with pytest.raises(dg.Failure, match="FITNESS_SPARK cannot be reached") as caught, plain_failures(lake):
         raise SparkConnectGrpcException("StatusCode.UNAVAILABLE")
     assert caught.value.__suppress_context__
     assert caught.value.__cause__ is None
@@ -113,9 +113,9 @@ def test_a_lake_that_cannot_be_written_to_names_its_variable(tmp_path):
     (tmp_path / "lake").write_text("a file, not a folder")
     lake = Lake(LocalStore(tmp_path / "lake"), lambda: pytest.fail("Spark was started"))
     needs = "FITNESS_LOCAL_ROOT has to be a folder that this user may write to"
-    with pytest.raises(dg.Failure, match=f"Not a directory: .*lake.*: {needs}"), plain_failures():
+    with pytest.raises(dg.Failure, match=f"Not a directory: .*lake.*: {needs}"), plain_failures(lake):
         lake.stage([TABLES[-1]], {}, "run")
-    with pytest.raises(dg.Failure, match=f"Permission denied: '/lake': {needs}"), plain_failures():
+    with pytest.raises(dg.Failure, match=f"Permission denied: '/lake': {needs}"), plain_failures(lake):
         raise PermissionError(13, "Permission denied", "/lake")
 
 

@@ -43,6 +43,11 @@ class LocalStore(Store):
         self.root = root.absolute()
         self._staging = self.root / "_versions" / ".staging"
 
+    @property
+    def disk(self) -> Path:
+        """The root folder."""
+        return self.root
+
     def current(self, key: str) -> str | None:
         """The version that the table's link leads to."""
         link = self.root / key

@@ -49,6 +49,11 @@ class S3Store(Store):
         self._prefixes = prefixes
         self._shared = f"{prefixes.get('bronze', 'bronze')}/_scratch/"
 
+    @property
+    def disk(self) -> Path:
+        """The folder for scratch folders."""
+        return Path(tempfile.gettempdir())
+
     def current(self, key: str) -> str | None:
         """The version of the current manifest."""
         manifest = self._pointer(key)

@@ -58,6 +58,11 @@ class Store(ABC):
         """The error for a version that does not exist; it lists those that do."""
         return LakeError(f"{table.key} has no version {version}; it has {', '.join(self.versions(table)) or 'none'}.")
 
+    @property
+    @abstractmethod
+    def disk(self) -> Path:
+        """A local folder on the disk that writing needs."""
+
     @abstractmethod
     def current(self, key: str) -> str | None:
         """The version of a table that readers see, or None if nothing was published yet."""
@@ -167,7 +172,7 @@ def complete_versions(names: Mapping[str, float]) -> list[str]:
 def as_parquet(rows: pa.Table) -> bytes:
     """A few rows as a Parquet file; timestamps are stored as the engine stores them."""
     content = pa.BufferOutputStream()
-    pq.write_table(rows, content, use_deprecated_int96_timestamps=True)
+    pq.write_table(rows, content)
     return content.getvalue().to_pybytes()
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame
 from fitness_assets.engine.layer_step import read
 from fitness_assets.engine.session import lost_server
 from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.room import lack_of_room
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.registry import publish_group_of, table_of
@@ -34,22 +35,23 @@ class SparkIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Staging) -> None:
         """Make the staged version the current one, together with the other tables of its step."""
-        with plain_failures():
+        with plain_failures(self._lake):
             if self._lake.publish(obj) and self._register:
                 self._register(obj.tables)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
         """The current version of the upstream table."""
         key = "/".join(context.asset_key.path)
-        with plain_failures():
+        with plain_failures(self._lake):
             return read(self._lake, table_of(key), publish_group_of(key))
 
 
 @contextmanager
-def plain_failures() -> Iterator[None]:
+def plain_failures(lake: Lake) -> Iterator[None]:
     """Turn an error that a person can solve into a Dagster failure of one sentence, and a conflict into a retry."""
     try:
-        yield
+        with _plain_lack_of_room(lake):
+            yield
     except VersionConflictError as conflict:
         raise dg.RetryRequested(_RETRIES, seconds_to_wait=1) from conflict
     except LakeError as error:
@@ -62,4 +64,15 @@ def plain_failures() -> Iterator[None]:
     except PySparkException as error:
         if lost := lost_server(error):
             raise dg.Failure(lost, allow_retries=False) from None
+        raise
+
+
+@contextmanager
+def _plain_lack_of_room(lake: Lake) -> Iterator[None]:
+    """Say in one sentence that the disk or the memory is not enough, whoever reported it."""
+    try:
+        yield
+    except Exception as error:
+        if lack := lack_of_room(error, lake.store.disk):
+            raise LakeError(lack) from error
         raise

@@ -48,7 +48,7 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
     @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema, required_resource_keys={"lake"})
     def assets(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Iterator[Any]:
         lake: Lake = context.resources.lake
-        with plain_failures():
+        with plain_failures(lake):
             if not context.selected_asset_keys:
                 yield from report(context, lake, lake.reopen(step.tables))
                 return

@@ -58,7 +58,7 @@ def hunt(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Hunt:
     put_hunt(root / "raw")
     lake = Lake(LocalStore(root / "lake"), lambda: spark)
     staging = bronze_step(str(root / "raw")).make(StepRun(lake, "run", getLogger(__name__)), {})
-    staging.publish()
+    lake.publish(staging)
     files = {row["upload_id"]: Read(row) for row in lake.rows(UPLOADS)}
     for row in sorted(lake.rows(LOGGED_DAYS), key=lambda row: row["row_number"]):
         files[row["upload_id"]].days.append(row)

@@ -38,8 +38,8 @@ def test_a_withdrawn_upload_leaves_silver_and_comes_back_when_it_is_restored(
     assert "is withdrawn. Silver and all later tables follow" in command(
         "withdraw", str(raw / "b.csv"), "--reason", "wrong person"
     )
-    (request,) = look().run_requests
-    assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [], "only the later tables have to follow"
+    requests = [request.run_config["ops"]["bronze"]["config"]["uploads"] for request in look().run_requests or ()]
+    assert requests == [[]], "only the later tables have to follow"
     assert materialize("group:bronze or group:silver").success
     assert [row["steps"] for row in rows("silver/clean_days")] == [8120], "a withdrawn row supersedes nothing"
     assert [row["reasons"] for row in rows("silver/rejected_days")] == [["withdrawn"]]

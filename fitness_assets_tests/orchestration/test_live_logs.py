@@ -32,9 +32,11 @@ def test_every_event_of_a_run_of_another_process_arrives_within_two_seconds(root
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     run_id, delays = str(uuid4()), dict[str, float]()
     with dg.DagsterInstance.get() as instance:
-        instance.watch_event_logs(
-            run_id, None, lambda event, _: delays.setdefault(event.message, time.time() - event.timestamp)
-        )
+
+        def arrive(event: dg.EventLogEntry, _: str) -> None:
+            delays.setdefault(event.message, time.time() - event.timestamp)
+
+        instance.watch_event_logs(run_id, None, arrive)
         run = subprocess.Popen([sys.executable, "-c", FAILING_RUN, run_id], cwd=tmp_path, env=os.environ)
         assert run.wait(120) == 0
         kept = [event.message for event in instance.all_logs(run_id)]
