@@ -15,6 +15,7 @@ import pytest
 from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.engine.rule_checks import broken_rows
 from fitness_assets.gold import transforms as gold
+from fitness_assets.gold.tables import FACT_DAILY
 from fitness_assets.predictions import models, transforms
 from fitness_assets.predictions.evaluation import Evaluation
 from fitness_assets.predictions.models import answer, evaluate
@@ -160,8 +161,8 @@ def test_no_input_knows_of_a_later_day(gappy, cut):
     assert any(ours[day][name] != theirs[day][name] for day in past for name in ACTUALS)
 
 
-def test_features_that_no_model_uses_are_not_computed(spark, tmp_path, capsys):
-    days = transforms.features(fact_daily(spark, raw_days(Planted(), 1, 3), tmp_path))
+def test_features_that_no_model_uses_are_not_computed(spark, capsys):
+    days = transforms.features(frame_of(spark, FACT_DAILY, [{}]))
     nobody = [Evaluation(target) for target in TARGETS]
     transforms.fact_predictions(score(days, nobody, "000007"), None).explain()
     plan = capsys.readouterr().out
