@@ -27,17 +27,19 @@ _SAMPLE_ROWS = 5
 def contract_errors(table: Table, frame: DataFrame) -> list[dict[str, Any]]:
     """Compare the columns of a frame with the table's declaration: names, types and order. No Spark job runs."""
     expected = {column.name: column.type for column in table.columns}
-    found = {field.name: field.dataType.simpleString() for field in frame.schema}
-    errors = [{"column": name, "error": f"the column {name} is missing"} for name in expected if name not in found]
-    errors += [{"column": name, "error": f"there is no column {name}"} for name in found if name not in expected]
-    errors += [
-        {"column": name, "error": f"the column {name} has the type {found[name]}, not {type_}"}
-        for name, type_ in expected.items()
-        if found.get(name, type_) != type_
+    found = [(field.name, field.dataType.simpleString()) for field in frame.schema]
+    if found == [*expected.items()]:
+        return []
+    from pandera.config import ValidationDepth, config_context  # takes a second, which only a wrong frame needs
+
+    with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):
+        validated: Any = table.pandera_schema().validate(frame)
+    errors = [
+        {"column": str(error["column"]), "error": str(error["error"])}
+        for kinds in validated.pandera.errors.get("SCHEMA", {}).values()
+        for error in kinds
     ]
-    if not errors and frame.columns != [*expected]:
-        errors = [{"column": table.key, "error": f"the columns are not, in this order, {', '.join(expected)}"}]
-    return errors
+    return errors or [{"column": table.key, "error": f"the columns are not, in this order, {', '.join(expected)}"}]
 
 
 def check_version(staging: Staging, reads: Sequence[Table]) -> None:

@@ -23,6 +23,7 @@ from fitness_assets.schema.rules import (
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pandera.pyspark import DataFrameSchema
 
 CONTRACT = "contract"
 """Name of the rule about the columns themselves; every table has it."""
@@ -32,7 +33,7 @@ CONTRACT_DESCRIPTION = "The columns have the names, types and order of the table
 COLUMNS_CHECK = "columns"
 """The Dagster check that reports every rule that follows from the columns of a table."""
 
-_SPARK_TYPES: dict[str, T.DataType] = {
+_SPARK_TYPES: dict[str, Any] = {
     "string": T.StringType(),
     "int": T.IntegerType(),
     "bigint": T.LongType(),
@@ -160,6 +161,14 @@ class Table:
     def spark_schema(self) -> T.StructType:
         """The schema for reading and writing with Spark. Parquet columns are always nullable there."""
         return T.StructType([T.StructField(c.name, _SPARK_TYPES[c.type], True) for c in self.columns])
+
+    def pandera_schema(self) -> "DataFrameSchema":
+        """Names and types as a pandera schema for Spark frames; pandera does not compare the order there."""
+        from pandera import pyspark as pa
+
+        return pa.DataFrameSchema(
+            {c.name: pa.Column(_SPARK_TYPES[c.type], nullable=True) for c in self.columns}, name=self.key, strict=True
+        )
 
     @property
     def arrow_schema(self) -> "pa.Schema":
