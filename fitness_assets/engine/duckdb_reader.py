@@ -23,6 +23,17 @@ _SHARE_OF_MEMORY = 0.2
 """Of the machine or container; what exceeds it spills to a temporary folder."""
 _CONFIG: dict[str, Any] = {"autoload_known_extensions": False, "autoinstall_known_extensions": False}
 """DuckDB downloads no extension."""
+_TYPES = {
+    "string": "VARCHAR",
+    "int": "INTEGER",
+    "bigint": "BIGINT",
+    "double": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMPTZ",
+    "array<string>": "VARCHAR[]",
+}
+"""DuckDB's types by the types of a `Column`."""
 
 
 @contextmanager
@@ -41,13 +52,14 @@ def reader(
     """
     import duckdb  # imported here: commands that only list versions do not need it
 
-    tables = {table.key: store.dataset(table, version) for table, version in versions}
     with TemporaryDirectory() as folder:
         try:
             limits = {"memory_limit": f"{int(memory_bytes() * _SHARE_OF_MEMORY)}B", "temp_directory": folder}
             with duckdb.connect(config=limits | _CONFIG) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
-                for key, rows in {**tables, **(in_memory or {})}.items():
+                for table, version in versions:
+                    open_table(connection, store, table, version)
+                for key, rows in (in_memory or {}).items():
                     connection.register(table_name(key), rows)
                 yield connection
         except (duckdb.IOException, duckdb.OutOfMemoryException) as error:
@@ -56,3 +68,20 @@ def reader(
                 f"DuckDB could not read the tables: {why} It keeps data that exceeds its memory in "
                 f"{Path(folder).parent}: free disk space there, or set TMPDIR to another folder."
             ) from None
+
+
+def open_table(connection: "duckdb.DuckDBPyConnection", store: Store, table: Table, version: str) -> None:
+    """Open one version of a table on a connection under its name without the layer.
+
+    DuckDB reads files on disk itself, four times as fast as through Arrow. It has no S3 client without a download.
+    """
+    paths = store.paths(table, version)
+    if not paths or "://" in paths[0]:
+        connection.register(table.name, store.dataset(table, version))
+        return
+    files = connection.read_parquet(f"{paths[0]}/*.parquet", union_by_name=True)
+    # Files of older versions may lack a column, or have another type for timestamps.
+    columns = (
+        f"CAST({c.name if c.name in files.columns else 'NULL'} AS {_TYPES[c.type]}) AS {c.name}" for c in table.columns
+    )
+    files.project(", ".join(columns)).create_view(table.name)

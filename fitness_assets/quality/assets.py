@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from fitness_assets.bronze.tables import UPLOADS
-from fitness_assets.engine.duckdb_reader import reader
+from fitness_assets.engine.duckdb_reader import open_table, reader
 from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage
 from fitness_assets.lake.staging import Staging
 from fitness_assets.quality.diagnostics import diagnose
@@ -21,7 +21,7 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
         ledger, store = step_run.lake.rows(UPLOADS, made_from[UPLOADS.key]), step_run.lake.store
         versions = [(table, made_from[table.key]) for table in READS]
         with reader(store, versions) as tables, tables.cursor() as days, ThreadPoolExecutor(2) as pool:
-            days.register(CLEAN_DAYS.name, store.dataset(CLEAN_DAYS, made_from[CLEAN_DAYS.key]))
+            open_table(days, store, CLEAN_DAYS, made_from[CLEAN_DAYS.key])
             tallied = pool.submit(tally, days)
             asked = pool.submit(collect, tables, tallied.result, ledger)
             # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
