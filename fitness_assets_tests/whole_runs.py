@@ -27,7 +27,8 @@ SECONDS = 600  # timeout: three such runs may share two slow cores
 
 def environment(**more: str) -> dict[str, str]:
     """This process's variables without settings of the project, plus ``more``. Spark must not need a Python worker."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FITNESS_", "DAGSTER_", "SPARK_"))}
+    others = ("FITNESS_", "DAGSTER_", "SPARK_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     ours = {"SPARK_LOCAL_IP": "127.0.0.1", "FITNESS_SPARK_CONF": SPARK_CONF, "PYSPARK_PYTHON": "/nowhere"}
     return kept | ours | more
 
