@@ -6,7 +6,7 @@ ingested twice. Here it is decided that no upload is forgotten and that no run i
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
@@ -17,8 +17,6 @@ DELAYS = (60, 600, 3_600)
 
 _NAMED = 200
 """Of at most so many uploads the cursor keeps one digest each; of more it keeps one digest for all of them."""
-
-_TABLES = "tables"  # stands for the tables after bronze among the work that a run does
 
 
 @dataclass(frozen=True)
@@ -71,12 +69,14 @@ class Pending:
     Attributes:
         new: URIs of uploads whose content the ledger does not know.
         held: those of them that were in a version of bronze that a person rolled back.
+        withdrawn: ids of uploads that a person withdrew; the tables after bronze have to leave them out.
         is_behind: whether a table after bronze was made from other versions than the current ones.
         is_missing: whether a table after bronze was never published.
     """
 
     new: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     is_behind: bool = False
     is_missing: bool = False
 
@@ -132,7 +132,7 @@ def decide(
         return Decision(state, None, nothing)
 
     found = pending()
-    state, work = replace(state, lake=lake, pointer=pointer, settled=""), _work(listing, found.new)
+    state, work = replace(state, lake=lake, pointer=pointer, settled=""), _work(listing, found)
     if found.new and {*found.new} == {*found.held}:
         what = f"Bronze was rolled back. Uploads that its version lacks wait ({len(found.new)})"
         return Decision(state, None, f"{what}: the next new upload, or a run by hand, ingests them too.")
@@ -175,10 +175,11 @@ def _delay(failures: int) -> float:
     return DELAYS[min(max(failures, 1), len(DELAYS)) - 1]
 
 
-def _work(listing: Mapping[str, str], new: Sequence[str]) -> tuple[str, ...]:
-    """What a run for some uploads does: it reads each upload, and it makes the tables after bronze."""
-    items = [f"{uri}\0{listing[uri]}" for uri in new]
-    return (_TABLES, *([_digest([item])[:10] for item in items] if len(items) <= _NAMED else [_digest(items)]))
+def _work(listing: Mapping[str, str], found: Pending) -> tuple[str, ...]:
+    """What a run does: it makes the tables after bronze without the withdrawn uploads, and it reads each new upload."""
+    items = [f"{uri}\0{listing[uri]}" for uri in found.new]
+    uploads = [_digest([item])[:10] for item in items] if len(items) <= _NAMED else [_digest(items)]
+    return (f"tables {_digest(found.withdrawn)}", *(uploads if items else []))
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -40,7 +40,8 @@ def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashe
         UnfinishedError: if not all files could be hashed in the time of one tick.
         OSError: if the lake cannot be read.
     """
-    new = _unknown(source, there, lake.rows(UPLOADS), hashes)
+    ledger = lake.rows(UPLOADS)
+    new = _unknown(source, there, ledger, hashes)
     before = [row for version in lake.rolled_back(UPLOADS) for row in lake.rows(UPLOADS, version)] if new else []
     held = {found.uri for found in new} - {found.uri for found in _unknown(source, new, before, hashes)}
     current = {tables[-1].layer: lake.current(tables[-1]) for tables in PUBLISH_GROUPS}
@@ -52,7 +53,8 @@ def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashe
         for key, made_from in lake.metadata(table, version).inputs.items()
     )
     is_missing = current[UPLOADS.layer] is not None and not all(version for _, version in later)
-    return Pending(tuple(sorted(found.uri for found in new)), tuple(sorted(held)), is_behind, is_missing)
+    withdrawn = tuple(sorted(row["upload_id"] for row in ledger if row["status"] == "withdrawn"))
+    return Pending(tuple(sorted(found.uri for found in new)), tuple(sorted(held)), withdrawn, is_behind, is_missing)
 
 
 def _unknown(

@@ -68,6 +68,8 @@ class Arrivals(RuleBasedStateMachine):
         """Whether the last run failed; then one has to make the tables that it did not."""
         self.is_quiet = False
         """Whether a person cancelled or rolled back, and nothing arrived since: then no run may be requested."""
+        self.must_follow = False
+        """Whether a person withdrew an upload and no run was requested since; also after a cancel one has to follow."""
 
     def put(self, uri: str, content: int) -> None:
         self.fingerprints += 1
@@ -153,7 +155,8 @@ class Arrivals(RuleBasedStateMachine):
     def is_asked_for_all(self) -> bool:
         """Whether nothing arrived since the run was requested."""
         new = tuple(uri for uri, (content, _) in self.files.items() if content not in self.lake.ledger)
-        work = decide(State(), self.listing, "", "", lambda: Pending(new), None, 0).state.asked
+        pending = Pending(new, withdrawn=self.withdrawn)
+        work = decide(State(), self.listing, "", "", lambda: pending, None, 0).state.asked
         return {*work} <= {*self.state.asked}
 
     @precondition(lambda self: self.outcome != "running")
@@ -167,13 +170,14 @@ class Arrivals(RuleBasedStateMachine):
             self.is_quiet = self.is_held
         elif what == "withdraw" and lake.ledger.get(content) == "ingested":
             lake.publish(lake.ledger | {content: "withdrawn"})
-            self.is_quiet &= self.state.is_cancelled or self.outcome == "cancelled"
+            self.is_quiet, self.must_follow = False, True
         elif what == "lose":
             self.others.append(lake)
-            self.lake, self.is_quiet, self.is_unfinished = FakeLake(), False, False
+            self.lake, self.is_quiet, self.is_unfinished, self.must_follow = FakeLake(), False, False, False
         elif what == "return" and self.others:
             self.others.append(lake)
             self.lake, self.is_quiet, self.is_unfinished = self.others.pop(0), False, False
+            self.must_follow = False
         if is_seen:
             self.tick(0)
 
@@ -197,6 +201,10 @@ class Arrivals(RuleBasedStateMachine):
     def listing(self) -> dict[str, str]:
         return {uri: fingerprint for uri, (_, fingerprint) in self.files.items()}
 
+    @property
+    def withdrawn(self) -> tuple[str, ...]:
+        return tuple(sorted(str(content) for content, status in self.lake.ledger.items() if status == "withdrawn"))
+
     def pending(self) -> Pending:
         lake = self.lake
         new = {uri: content for uri, (content, _) in self.files.items() if content not in lake.ledger}
@@ -205,6 +213,7 @@ class Arrivals(RuleBasedStateMachine):
         return Pending(
             tuple(sorted(new)),
             tuple(sorted(uri for uri, content in new.items() if content in before)),
+            self.withdrawn,
             is_behind=any(version != lake.current for version in lake.tables.values()),
             is_missing=lake.current >= 0 and len(lake.tables) < len(LATER),
         )
@@ -228,7 +237,7 @@ class Arrivals(RuleBasedStateMachine):
             assert not (is_known and decision.uris), "known content is not asked for"
             assert decision.state.run_key not in self.keys, "Dagster would not start a run for it"
             self.keys.add(decision.state.run_key)
-            self.run, self.outcome = decision.uris, "running"
+            self.run, self.outcome, self.must_follow = decision.uris, "running", False
             self.asked += 1
         else:
             assert decision.reason
@@ -242,7 +251,7 @@ class Arrivals(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Left in peace, every content that is there is ingested, tables follow, and then there is rest."""
         is_cancelled = self.state.is_cancelled or self.outcome == "cancelled"
-        if not self.is_quiet and not is_cancelled and self.state.failures <= len(DELAYS):
+        if not self.is_quiet and (self.must_follow or not is_cancelled) and self.state.failures <= len(DELAYS):
             self.let_runs_succeed()
             assert {content for content, _ in self.files.values()} <= set(self.lake.ledger)
             assert all(version == self.lake.current for version in self.lake.tables.values())
@@ -388,3 +397,13 @@ def test_a_cancelled_run_is_asked_for_again_only_with_something_new():
         assert "a person cancelled" in decision.reason
     more = decide(decision.state, {"a.csv": "1", "b.csv": "1"}, LAKE, "1", new("a.csv", "b.csv"), None, 1e9)
     assert more.uris == ("a.csv", "b.csv")
+
+
+def test_after_a_cancel_a_withdrawal_makes_the_later_tables_follow():
+    asked = decide(State(), {"a.csv": "1"}, LAKE, "1", new("a.csv"), None, 0).state
+    behind, withdrawn = Pending(is_behind=True), Pending(withdrawn=("b",), is_behind=True)
+    cancelled = decide(asked, {"a.csv": "1"}, LAKE, "2", lambda: behind, "cancelled", 1)
+    assert "a person cancelled" in cancelled.reason
+    for state in (asked, cancelled.state):  # the withdrawal comes before the sensor sees the end of the run, or after
+        decision = decide(state, {"a.csv": "1"}, LAKE, "3", lambda: withdrawn, "cancelled", 2)
+        assert decision.uris == ()
