@@ -6,6 +6,7 @@ another user of this machine could connect to it while a run lasts (see ``docs/s
 
 import atexit
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,20 @@ from fitness_assets.settings import Settings
 
 _POOL_SHARE = 0.4
 """Share of the memory that queries may use before they spill to disk; Python, DuckDB and buffers use the rest."""
+
+_S3_SIGNS = re.compile(
+    r"Generic S3 error|non-2xx status code|Connection (?:refused|reset)|error sending request|error decoding response"
+)
+"""What Sail's errors say when S3 does not answer, or refuses a request."""
+
+
+def s3_failure(error: Exception) -> str | None:
+    """What S3 or the network said, on one line, if an error of Sail comes from there; None for any other error.
+
+    Sail sends a failing request again, ten times or for three minutes, before it raises the error.
+    """
+    text = " ".join(str(error).split())
+    return text[:400] if _S3_SIGNS.search(text) else None
 
 
 def start_sail(settings: Settings) -> str:

@@ -8,9 +8,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
 from fitness_assets.engine.layer_step import read
+from fitness_assets.engine.sail import s3_failure
 from fitness_assets.engine.session import lost_server
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.room import lack_of_room
+from fitness_assets.lake.s3 import S3Store
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.registry import publish_group_of, table_of
@@ -64,6 +66,13 @@ def plain_failures(lake: Lake) -> Iterator[None]:
     except PySparkException as error:
         if lost := lost_server(error):
             raise dg.Failure(lost, allow_retries=False) from None
+        if isinstance(lake.store, S3Store) and (said := s3_failure(error)):
+            uri = lake.store.bucket.uri("")
+            what = (
+                f"S3 did not answer Sail for a file below {uri}: {said.rstrip('. ')}. Published tables stay as they are"
+            )
+            advice = "look at the network, AWS_ENDPOINT_URL and the permissions, and run again"
+            raise dg.Failure(f"{what}: {advice}.", allow_retries=False) from None
         raise
 
 

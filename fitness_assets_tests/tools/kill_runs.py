@@ -1,8 +1,8 @@
 """Kill runs at many moments and look at the lake: `python -m fitness_assets_tests.tools.kill_runs --times 20`.
 
 Every round puts a new upload into ``raw/``, starts the real command line, kills it with SIGKILL at a moment of its own
-(every other time together with its JVM), checks that each table is whole, lets the next run finish, and checks that
-every upload is in bronze exactly once. Not a test: it takes some minutes. It ends with status 1 at the first fault.
+(every other time together with its child processes), checks that each table is whole, lets the next run finish, and
+checks that every upload is in bronze exactly once. Not a test: it takes some minutes. At a fault it ends with status 1.
 With ``--bucket`` the lake is in a bucket of a server of its own, on loopback.
 """
 
@@ -141,7 +141,11 @@ def main(times: int, seed: int, bucket: bool) -> None:
             seen = check_whole(lake)
             whole = min(whole, finish(folder))  # the first run may have met a busier machine
             check_complete(lake, rows, uploads=round_ + 1)
-            how = f"killed {'with its JVM ' if round_ % 2 else ''}after {moment:.1f} s" if before_end else "had ended"
+            how = (
+                f"killed {'with its child processes ' if round_ % 2 else ''}after {moment:.1f} s"
+                if before_end
+                else "had ended"
+            )
             click.echo(f"{round_:3}/{times} {how}: {len(seen)} tables whole, the next run succeeded")
     click.echo("every table was whole every time, and no upload was lost or doubled")
 
