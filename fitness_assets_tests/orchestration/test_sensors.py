@@ -270,7 +270,13 @@ class TestInABucket:
             bucket.put(f"raw/{number}.csv", b"")
         lake, look = tick
         known = [
-            {"uri": found.uri, "fingerprint": found.fingerprint, "size_bytes": 0, "upload_id": found.uri}
+            {
+                "uri": found.uri,
+                "fingerprint": found.fingerprint,
+                "size_bytes": 0,
+                "upload_id": found.uri,
+                "status": "ingested",
+            }
             for found in source_of(bucket.uri("raw")).find()
         ]
         lake.rows = lambda _: known
