@@ -57,7 +57,7 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]
 
 @pytest.mark.parametrize("small_disk", [1_000, 1_600, 3_000], indirect=True)
 def test_a_full_disk(small_disk, sample):
-    """Of the sizes, each has another step fail."""
+    """The smallest disk is full in bronze, the others in predictions."""
     put_uploads(small_disk / "data", sample)
     said = told(*materialize(small_disk))
     assert said.startswith(f"The disk of {small_disk / 'data'} is full: "), said
