@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from fitness_assets.engine.memory import memory_bytes
-from fitness_assets.lake.local import Store
+from fitness_assets.lake.store import Store
 from fitness_assets.lake.version import LakeError
 from fitness_assets.schema.rules import table_name
 from fitness_assets.schema.table import Table

@@ -8,7 +8,7 @@ import atexit
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -91,5 +91,4 @@ def _variables(values: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         for name in added:
-            with suppress(KeyError):
-                del os.environ[name]
+            os.environ.pop(name, None)

@@ -12,8 +12,9 @@ from pyspark.sql import SparkSession
 
 from fitness_assets.aws.s3 import Bucket
 from fitness_assets.engine.sail import start_sail
-from fitness_assets.lake.local import LocalStore, Store
+from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
+from fitness_assets.lake.store import Store
 from fitness_assets.lake.version import LakeError
 from fitness_assets.settings import Settings
 
@@ -54,7 +55,7 @@ def start_spark(settings: Settings) -> SparkSession:
 
 
 def _session(settings: Settings) -> SparkSession:
-    # For every failing query, caught or not, PySpark 4.3 logs kilobytes of JSON beside raising the error.
+    # For every failing query, caught or not, PySpark logs kilobytes of JSON beside raising the error.
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     from dagster_pyspark import LazyPySparkResource

@@ -12,7 +12,6 @@ from typing import Any
 import dagster as dg
 import pyspark
 import pytest
-from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.pipes import utils
 from moto import settings
 
@@ -205,7 +204,7 @@ def test_cancelling_a_run_cancels_its_job(service, bucket, monkeypatch):
     def interrupted(**_: Any) -> Any:
         for found in looks:
             return found
-        raise DagsterExecutionInterruptedError
+        raise dg.DagsterExecutionInterruptedError
 
     monkeypatch.setattr(asked, "get_job_run", interrupted, raising=False)
     _, result = run_bronze(bucket, service_name)
