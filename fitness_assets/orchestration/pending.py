@@ -61,20 +61,19 @@ def _unknown(
     source: Source, there: Iterable[Found], ledger: Sequence[Mapping[str, Any]], hashes: Hashes
 ) -> list[Found]:
     """The uploads whose content a ledger does not know."""
-    known = {(row["uri"], row["fingerprint"]) for row in ledger}
     sizes, ids = {row["size_bytes"] for row in ledger}, {row["upload_id"] for row in ledger}
-    last = {row["uri"]: row for row in ledger}
+    last = {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
     deadline, unknown = monotonic() + _SECONDS, []
     for found in there:
-        if (found.text, found.fingerprint) in known:
+        before, content = last.get(found.text), None
+        if before and before["fingerprint"] == found.fingerprint:
             continue
-        content = None
         if found.size_bytes in sizes:
             content = hashes.get((found.uri, found.fingerprint))
             if content is None and monotonic() > deadline:
                 raise UnfinishedError(f"Comparing uploads with the ledger: {found.text} is next in the next look.")
             content = content or _hash(source, found, hashes)
-        if content is None or upload_id_of(found, content, last.get(found.text), ids) not in ids:
+        if content is None or upload_id_of(found, content, before, ids) not in ids:
             unknown.append(found)
     return unknown
 

@@ -25,7 +25,7 @@ from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import DELAYS, State
 from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor
-from fitness_assets.registry import publish_group_of
+from fitness_assets.registry import publish_group_of, table_of
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Inbox
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, job_of, looks, measured, root_of
@@ -265,6 +265,19 @@ class TestInABucket:
         bucket.put("raw/a.csv", f"{HEADER}\n{GOOD_ROW}\n".encode())
         assert "New uploads wait (2)" in skipped(look())
 
+    def test_known_bytes_that_are_put_back_under_their_name_ask_for_a_run(self, bucket, tick, instance):
+        """The ETag is that of the first upload, which the ledger knows; but another one came after it."""
+        lake, look = tick
+        graph = build_defs(Settings(storage_mode="s3", s3_bucket=bucket.name), lake=lake)
+        first, second = (f"{HEADER}\n{GOOD_ROW.replace('8120', steps)}\n".encode() for steps in ("8000", "9100"))
+        for content in (first, second, first):
+            bucket.put("raw/a.csv", content)
+            (request,) = look().run_requests
+            assert run(graph, instance, request).success
+            assert "all uploads ingested" in skipped(look())
+        days = sorted(lake.rows(table_of("bronze/logged_days")), key=lambda row: row["ingested_at"])
+        assert [row["steps"] for row in days] == [8000, 9100, 8000]
+
     def test_a_look_at_what_is_all_taken_in_reads_no_object_and_sends_a_heartbeat(self, bucket, tick, cloud):
         for number in range(1_100):
             bucket.put(f"raw/{number}.csv", b"")
@@ -276,6 +289,7 @@ class TestInABucket:
                 "size_bytes": 0,
                 "upload_id": found.uri,
                 "status": "ingested",
+                "ingested_at": found.modified_at,
             }
             for found in source_of(bucket.uri("raw")).find()
         ]

@@ -56,6 +56,7 @@ def main(objects: int, times: int) -> None:
                 "size_bytes": 0,
                 "upload_id": found.uri,
                 "status": "ingested",
+                "ingested_at": found.modified_at,
             }
             for found in source_of(settings.raw).find()
         ]
