@@ -144,7 +144,7 @@ def _known_hashes(lake: Lake, ledger: Sequence[dict[str, Any]], version: str | N
 
 
 def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
-    """Nothing is new: the current version stays, and its rules are asked again."""
+    """Check the rules of the current version again; it stays current, because no upload is new."""
     staging = lake.reopen(TABLES)
     staging.run_inputs = _run_inputs(found, unread)
     check_version(staging, [])

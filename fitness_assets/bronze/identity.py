@@ -1,4 +1,4 @@
-"""Which upload a file is: told by its content, whatever its name and times say."""
+"""Identifies uploads by their content; names and times do not count."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""When and where gold is made: one step writes the whole star, so that its tables always refer to one another."""
+"""The gold step: it writes the whole star schema as one version, so that foreign keys always hold."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,7 +20,7 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
     )
 
     def write_all(staging: Staging) -> None:
-        # Planning and compiling a query keeps one core busy and leaves the others to the query beside it.
+        # One query is planned while another one runs.
         with ThreadPoolExecutor(2) as pool:
             written = [pool.submit(write, staging, table, frame) for table, frame in zip(TABLES, made, strict=True)]
             for each in written:

@@ -1,4 +1,4 @@
-"""When and where predictions are made: one step learns, judges, and scores every day of gold."""
+"""The predictions step: it learns from a sample of days, evaluates the models, and scores every day of gold."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,7 +14,7 @@ def prediction_step(training_rows: int) -> LayerStep:
     """The step that makes this layer.
 
     Args:
-        training_rows: of about so many days the models learn and are tested; the rest is scored.
+        training_rows: about how many days the models learn from and are tested on; every day is scored.
     """
 
     def make(step_run: StepRun, sources: Frames) -> Staging:
@@ -28,16 +28,16 @@ def _write(step_run: StepRun, staging: Staging, sources: Frames, training_rows: 
     fact_daily, made_from = sources[FACT_DAILY.key], staging.metadata[FACT_PREDICTIONS.key].inputs
     rows, people = (step_run.lake.metadata(table, made_from[FACT_DAILY.key]).rows for table in (FACT_DAILY, DIM_USER))
     chosen = transforms.sampled_features(fact_daily, rows, people, training_rows)
-    with ThreadPoolExecutor(len(TABLES)) as pool:  # Spark and scikit-learn each leave a core to the other
+    with ThreadPoolExecutor(len(TABLES)) as pool:  # the engine and scikit-learn work side by side
         collected = pool.submit(chosen.toArrow)
-        # Imported here, because it takes over a second that whoever loads the graph can do without.
+        # The import takes a second, which a process that only loads the graph does not need.
         from fitness_assets.predictions.models import evaluate
         from fitness_assets.predictions.rounds import last_training_day
         from fitness_assets.predictions.scoring import score
 
-        every_day = transforms.features(fact_daily)  # to tell Spark of so many columns takes half a second, too
+        every_day = transforms.features(fact_daily)  # planning so many columns takes half a second, too
 
-        # In one order, whatever order files and tasks came in: the same days give the same models.
+        # Sorted, because engines return rows in any order, and the same days have to give the same models.
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
         step_run.log.info(f"learning from {len(days):,} of {rows:,} days")
         train_until = last_training_day(days)
@@ -54,7 +54,7 @@ def _write(step_run: StepRun, staging: Staging, sources: Frames, training_rows: 
 
 
 def _keep(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> None:
-    """Write what came out of one model; the model itself and its card beside it."""
+    """Write the measures of one model, with the fitted model and its card as sidecar files."""
     import skops.io
 
     from fitness_assets.predictions.cards import card

@@ -1,7 +1,7 @@
 """How fitted predictors answer for every day, in Spark's own terms: where the days are there need be no Python.
 
 Whoever predicts is a sum of what each input adds: a line, a number for each of its values, or a curve of cubic pieces.
-Here belongs how such a sum is told to Spark. How it is fitted and judged stands in ``models.py``.
+This module turns such a sum into Spark SQL. ``models.py`` fits and evaluates the models.
 """
 
 from collections.abc import Sequence

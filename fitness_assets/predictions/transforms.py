@@ -1,4 +1,4 @@
-"""How days become features and targets, and what is predicted of them a table.
+"""Makes features and targets from days, and the table of predictions.
 
 A feature of day t is known on day t: every window ends there. Only the targets look ahead.
 """

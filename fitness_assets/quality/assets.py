@@ -1,4 +1,4 @@
-"""When and where the audit is made: one step asks, judges, and keeps the report beside the table."""
+"""The quality step: it queries the tables, judges what it finds, and writes the audit table with its report."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -24,7 +24,7 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
             open_table(days, store, CLEAN_DAYS, made_from[CLEAN_DAYS.key])
             tallied = pool.submit(tally, days)
             asked = pool.submit(collect, tables, tallied.result, ledger)
-            # Imported here, because drawing takes a second to load that whoever loads the graph can do without.
+            # The import takes a second, which a process that only loads the graph does not need.
             from fitness_assets.quality.report import report, summary
 
             collected = asked.result()

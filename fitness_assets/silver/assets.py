@@ -1,4 +1,4 @@
-"""When and where silver is made: one step judges the logged rows and writes both of its tables."""
+"""The silver step: it judges the logged rows and writes both tables."""
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
@@ -16,7 +16,7 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
         withdrawn = [row["upload_id"] for row in ledger if row["status"] == "withdrawn"]
         judged = transforms.judge(sources[LOGGED_DAYS.key], withdrawn)
         write(staging, CLEAN_DAYS, transforms.clean_days(judged))
-        # Judging once more costs about what keeping every judged row would, and nothing where no row was left out.
+        # Judging a second time costs as much as storing all judged rows, and nothing if no row was rejected.
         is_some_rejected = logged > staging.metadata[CLEAN_DAYS.key].rows
         write(staging, REJECTED_DAYS, transforms.rejected_days(judged) if is_some_rejected else None)
 

@@ -18,7 +18,7 @@ CATEGORIES_FROM = {
     "sleep_hours": ((6, 8, 10), QUALITIES),
     "bmi": ((18.5, 25, 30), BMI_CATEGORIES),
 }
-"""What is told by category: each category reaches to its bound (left out), the last one begins at the last bound."""
+"""Categories by column: each one ends below its bound, and the last one begins at the last bound."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 _LOGGED = LOGGED_DAYS.key
