@@ -3,12 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from fitness_assets.bronze import transforms
+from fitness_assets.bronze.archives import REPEATED, ReadArchive
 from fitness_assets.bronze.identity import Hashes, Upload, identify
+from fitness_assets.bronze.measurements import MEASUREMENTS
+from fitness_assets.bronze.readers.archives import is_archive
+from fitness_assets.bronze.readers.csv import VERSION as CSV_VERSION
 from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.numbers import NumberStyles
@@ -38,15 +43,20 @@ class _Ingested:
     refusal: str | None = None
     dialect: Dialect | None = None
     decimal_mark: str | None = None
+    archive: ReadArchive | None = None
     warnings: list[str] = field(default_factory=list)
 
-    def read(self, files: RowFiles) -> None:
-        """Cut the upload into rows of cells for the engine.
+    def read(self, files: RowFiles, records: RowFiles) -> None:
+        """Cut the upload into rows of cells, or into records, for the engine.
 
         Raises:
-            OSError: if it cannot be read, or changes meanwhile; nothing of it is in ``files`` then.
+            OSError: if it cannot be read, or changes meanwhile; nothing of it is in ``files`` and ``records`` then.
         """
-        with self.upload.source.local_copy(self.upload.found, files.folder) as path:
+        found = self.upload.found
+        with self.upload.source.local_copy(found, files.folder) as path:
+            if found.is_profile or is_archive(path):
+                self._read_records(path, records)
+                return
             try:
                 require_name(self.upload.found.uri)
                 dialect = tell_dialect(path, self.upload.found.text)
@@ -72,6 +82,29 @@ class _Ingested:
         empty = [] if self.rows_read else ["the file has a header and no rows"]
         self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty]
 
+    @property
+    def summary(self) -> str:
+        """What became of its rows or records."""
+        if self.archive:
+            return f"{self.archive.tally.seen:,} records seen, {self.archive.tally.used:,} used"
+        return f"{self.rows_read:,} rows read, {self.rows_quarantined:,} quarantined"
+
+    def _read_records(self, path: Path, records: RowFiles) -> None:
+        archive = ReadArchive(self.upload.found)
+        try:
+            tables = archive.tables(path, records.folder)
+            draft = records.draft(self.upload.upload_id, self.ingested_at, tables)
+        except RefusedError as refused:
+            if not self.upload.is_unchanged():
+                raise OSError(f"it changed while it was read: {refused}") from refused
+            self.refusal = str(refused)
+            return
+        if not self.upload.is_unchanged():
+            draft.discard()
+            raise OSError("it changed while it was read")
+        records.keep(draft)
+        self.archive, self.warnings = archive, archive.tally.warnings
+
     def ledger_row(self) -> dict[str, Any]:
         """The upload's row of the ledger."""
         dialect = self.dialect
@@ -91,6 +124,8 @@ class _Ingested:
             "header": dialect.header_text[:_HEADER_CHARACTERS] if dialect else None,
             "warnings": self.warnings,
             "ingested_at": self.ingested_at,
+            **({"kind": "csv", "reader_version": CSV_VERSION} if dialect else {}),
+            **(self.archive.ledger_columns() if self.archive else {}),
         }
 
 
@@ -119,7 +154,7 @@ def bronze_step(raw: str) -> LayerStep:
         known = {row["upload_id"] for row in ledger}
         new = [upload for upload in found if upload.upload_id not in known]
         step_run.log.info(f"uploads found: {len(found)}, new: {len(new)}")
-        if version and not new:
+        if version and not new and _has_all_tables(lake, version):
             if hashes.have_changed:
                 lake.store.write_sidecar(UPLOADS, f"{version}.{_HASHES}", hashes.to_json().encode())
             return _audit_again(lake, found, unread)
@@ -143,6 +178,11 @@ def _known_hashes(lake: Lake, ledger: Sequence[dict[str, Any]], version: str | N
     return Hashes.of(ledger, lake.store.read_sidecar(UPLOADS, name) if has_sidecar else "{}")
 
 
+def _has_all_tables(lake: Lake, version: str) -> bool:
+    """Whether no table was added to the layer since the version was written."""
+    return all(lake.store.paths(table, version) for table in TABLES)
+
+
 def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
     """Check the rules of the current version again; it stays current, because no upload is new."""
     staging = lake.reopen(TABLES)
@@ -159,17 +199,18 @@ def _ingest(
     unread: dict[str, str],
     last_ingested: datetime,
 ) -> None:
-    """Read the new uploads and write the three tables; what the parent version holds is taken over as it is."""
+    """Read the new uploads and write the tables; what the parent version holds is taken over as it is."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
-    files, ingested = RowFiles(staging.scratch / "rows"), list[_Ingested]()
+    files, records = RowFiles(staging.scratch / "rows"), RowFiles(staging.scratch / "records", REPEATED)
+    ingested = list[_Ingested]()
     for position, upload in enumerate(new):
         step_run.log.info(
             f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)"
         )
         entry = _Ingested(upload, first + timedelta(microseconds=position))
         try:
-            entry.read(files)
+            entry.read(files, records)
         except OSError as error:
             unread[upload.found.text] = str(error)
             step_run.log.warning(f"{upload.found.text} is left out, a later run tries again: {error}")
@@ -182,6 +223,9 @@ def _ingest(
     rows = step_run.lake.spark.read.schema(transforms.STORED).parquet(*paths) if paths else None
     typed = transforms.typed(rows) if rows else None
     write(staging, LOGGED_DAYS, transforms.logged_days(typed) if typed else None, append=True)
+    paths = [staging.share(path) for path in records.close()]
+    measured = step_run.lake.spark.read.schema(MEASUREMENTS.spark_schema).parquet(*paths) if paths else None
+    write(staging, MEASUREMENTS, measured, append=True)
     rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
     has_malformed_rows = rows_read != staging.metadata[LOGGED_DAYS.key].rows - before
     malformed_rows = transforms.quarantine(typed) if typed and has_malformed_rows else None
@@ -189,9 +233,7 @@ def _ingest(
     quarantined = _rows_by_upload(staging) if has_malformed_rows else {}
     for entry in ingested:
         entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
-        step_run.log.info(
-            f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
-        )
+        step_run.log.info(f"{entry.upload.found.text}: {entry.summary}")
     staging.write_rows(UPLOADS, [entry.ledger_row() for entry in ingested], append=True)
     staging.run_inputs = _run_inputs(found, unread)
 

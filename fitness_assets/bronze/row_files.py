@@ -1,6 +1,6 @@
 """Rows on their way to the engine: Parquet files of text cells, with one schema for all uploads of a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ class Draft:
         rows: how many there are.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, repeated: Sequence[str]) -> None:
         self.tables: list[pa.Table] = []
         self.path: Path | None = None
         self.rows = 0
-        self._target = path
+        self._target, self._repeated = path, repeated
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, table: pa.Table) -> None:
@@ -38,7 +38,7 @@ class Draft:
         self.tables.append(table)
         if sum(table.nbytes for table in self.tables) > _SMALL_BYTES:
             self.path = self._target
-            self._writer = _writer(self.path, table.schema)
+            self._writer = _writer(self.path, table.schema, self._repeated)
             for each in self.tables:
                 self._writer.write_table(each)
             self.tables = []
@@ -61,10 +61,12 @@ class RowFiles:
 
     Args:
         folder: for the files.
+        repeated: columns with few different values.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, repeated: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._repeated = ["upload_id", "ingested_at", *repeated]
         self._paths: list[Path] = []
         self._small: list[pa.Table] = []
         self._small_bytes = self._drafts = 0
@@ -72,7 +74,7 @@ class RowFiles:
 
     def draft(self, upload_id: str, ingested_at: datetime, tables: Iterable[pa.Table]) -> Draft:
         """Rows of one upload with what names each of them; they count once they are kept."""
-        draft = Draft(self._next())
+        draft = Draft(self._next(), self._repeated)
         try:
             for table in tables:
                 if len(table):
@@ -100,7 +102,7 @@ class RowFiles:
 
     def _write_small(self) -> None:
         path = self._next()
-        with _writer(path, self._small[0].schema) as writer:
+        with _writer(path, self._small[0].schema, self._repeated) as writer:
             writer.write_table(pa.concat_tables(self._small))
         self._small, self._small_bytes = [], 0
         self._paths.append(path)
@@ -119,11 +121,11 @@ def _named(table: pa.Table, upload_id: str, ingested_at: datetime, before: int) 
     return pa.table(columns | dict(zip(table.schema.names, table.columns, strict=True)))
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def _writer(path: Path, schema: pa.Schema, repeated: Sequence[str]) -> pq.ParquetWriter:
     """These files are written and read once: what is quick counts more than what is small."""
     options: dict[str, Any] = {
         "compression": {name: "none" if name == "text" else "lz4" for name in schema.names},
-        "use_dictionary": ["upload_id", "ingested_at"],
+        "use_dictionary": [*repeated],
         "write_statistics": False,
     }
     return pq.ParquetWriter(path, schema, **options)

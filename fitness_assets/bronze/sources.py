@@ -6,6 +6,7 @@ what is in them (``readers/``). A file name or a key is only a label: no path on
 
 import hashlib
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,10 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from fitness_assets.aws.s3 import Bucket, Object, ObjectMissingError
+from fitness_assets.bronze.readers.cells import trimmed
 
 _UNFINISHED = re.compile(
     r"^[._~]|\.(tmp|temp|part|partial|filepart|crdownload|download|opdownload|aria2|swp|swx|bak~)$|~$", re.IGNORECASE
 )
+_PEOPLE, _PROFILE = "people", "profile.toml"
 _S3 = re.compile(r"s3://([^/]+)(?:/(.*?))?/*\Z", re.DOTALL)
 
 
@@ -33,6 +36,7 @@ class Found:
         fingerprint: text that changes whenever its bytes do: the ETag of an object; size, times and inode of a file.
         changed_at: when the file system last changed anything of a file, in seconds since 1970; None if the fingerprint
             alone proves the content.
+        person: whose it is, if it lies below ``people/<user_id>/``.
     """
 
     uri: str
@@ -40,6 +44,12 @@ class Found:
     modified_at: datetime
     fingerprint: str
     changed_at: float | None = None
+    person: str | None = None
+
+    @property
+    def is_profile(self) -> bool:
+        """Whether this is what a person says of themselves, and not an export."""
+        return self.uri.rpartition("/")[2] == _PROFILE
 
     @property
     def text(self) -> str:
@@ -84,7 +94,7 @@ def source_of(text: str, must_exist: bool = False) -> Source:
         must_exist: whether a prefix without any upload is an error, as a missing folder always is.
     """
     s3 = _S3.match(text)
-    return Prefix(Bucket(s3[1]), s3[2] or "", must_exist) if s3 else Folder(Path(text))
+    return Prefix(Bucket(s3[1]), s3[2] or "", must_exist) if s3 else Folder(Path(text), must_exist)
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,11 @@ class Folder(Source):
 
     Attributes:
         path: where it is.
+        is_named: whether a run named it; then it may lie below ``people/<user_id>/`` itself.
     """
 
     path: Path
+    is_named: bool = False
 
     def find(self) -> list[Found]:
         """The files of the folder, or the one file.
@@ -104,7 +116,7 @@ class Folder(Source):
             FileNotFoundError: if there is no such file or folder.
         """
         if self.path.is_file():
-            return [_file(self.path)]
+            return [self._found(self.path)]
         if not self.path.is_dir():
             raise FileNotFoundError(
                 f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
@@ -116,7 +128,7 @@ class Folder(Source):
     def stat(self, uri: str) -> Found | None:
         """The file as it is now."""
         try:
-            return _file(Path(uri))
+            return self._found(Path(uri))
         except FileNotFoundError:
             return None
 
@@ -129,6 +141,15 @@ class Folder(Source):
     def local_copy(self, found: Found, scratch: Path) -> Iterator[Path]:
         """The file itself."""
         yield Path(found.uri)
+
+    def _found(self, path: Path) -> Found:
+        """A file as the file system describes it; the time of change is not for whoever writes the file to set."""
+        stat = path.stat()
+        modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
+        fingerprint = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
+        # Folders above the source may have any name, so they count only where a run named a part of the source.
+        parts = path.parts if self.is_named else path.relative_to(self.path).parts
+        return Found(str(path), stat.st_size, modified_at, fingerprint, stat.st_ctime, _person(parts))
 
 
 @dataclass(frozen=True)
@@ -194,7 +215,8 @@ class Prefix(Source):
             return None
 
     def _found(self, found: Object) -> Found:
-        return Found(self.bucket.uri(found.key), found.size_bytes, found.modified_at, found.etag)
+        parts = found.key.removeprefix("" if self.must_exist else self.prefix).split("/")
+        return Found(self.bucket.uri(found.key), found.size_bytes, found.modified_at, found.etag, None, _person(parts))
 
 
 class _Digest:
@@ -208,17 +230,18 @@ class _Digest:
         return len(data)
 
 
-def _file(path: Path) -> Found:
-    """A file as the file system describes it; the time of change is not for whoever writes the file to set."""
-    stat = path.stat()
-    modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
-    fingerprint = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
-    return Found(str(path), stat.st_size, modified_at, fingerprint, stat.st_ctime)
-
-
 def _is_published(path: Path) -> bool:
     """Whether this is a link to a file of a version of a lake, such as a report."""
     return path.is_symlink() and "_versions" in path.resolve().parts
+
+
+def _person(parts: Sequence[str]) -> str | None:
+    """Whose folder a path leads through; None if it leads through nobody's."""
+    for at in range(len(parts) - 3, -1, -1):
+        if parts[at] == _PEOPLE:
+            name = parts[at + 1].encode(errors="surrogateescape").decode(errors="backslashreplace")
+            return unicodedata.normalize("NFC", trimmed(name)) or None
+    return None
 
 
 def _is_finished(names: Sequence[str]) -> bool:

@@ -6,22 +6,10 @@ silver rejects them.
 
 from datetime import UTC, date, datetime
 
+from fitness_assets.bronze.columns import INGESTED_AT, ROW_NUMBER, UPLOAD_ID
+from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.schema.rules import Rule, SetRule, key_rule
 from fitness_assets.schema.table import Column, Table
-
-_UPLOAD_ID = Column(
-    "upload_id", "string", "The upload: the first 16 digits of its content hash.", "9f86d081884c7d65", nullable=False
-)
-_ROW_NUMBER = Column(
-    "row_number", "bigint", "Position of the row in its upload; the first row below the header is 1.", 1, nullable=False
-)
-_INGESTED_AT = Column(
-    "ingested_at",
-    "timestamp",
-    "When bronze ingested the upload (UTC). Later is newer: no two uploads share the moment.",
-    datetime(2024, 9, 7, 6, 0, tzinfo=UTC),
-    nullable=False,
-)
 
 RAW_COLUMNS = (
     Column(
@@ -64,12 +52,32 @@ UNREAD = "bronze/unread_uploads"
 EVERY_UPLOAD_READ = "every_upload_read"
 """The rule that an upload breaks which is left out, for now: the next run tries again."""
 
+KINDS = ("csv", "profile", "garmin", "health_connect", "apple_health", "google_health")
+"""Kinds of uploads that are read; each has a module in ``readers/``."""
+
+_RECORDS_ADD_UP = """
+    WITH counts AS (
+        SELECT upload_id, unnest(map_entries(CAST(CAST(record_counts AS JSON) AS MAP(VARCHAR, STRUCT(
+            seen BIGINT, used BIGINT, duplicate BIGINT, overlapped BIGINT, not_mapped BIGINT, invalid BIGINT, why JSON
+        ))))) AS entry
+        FROM uploads WHERE record_counts IS NOT NULL
+    ),
+    sums AS (
+        SELECT upload_id, sum(entry.value.seen) AS seen, sum(entry.value.used) AS used FROM counts GROUP BY upload_id
+    )
+    SELECT upload_id, entry.key AS type FROM counts WHERE entry.value.seen IS DISTINCT FROM
+        entry.value.used + entry.value.duplicate + entry.value.overlapped + entry.value.not_mapped + entry.value.invalid
+    UNION ALL
+    SELECT upload_id, 'all types' FROM uploads LEFT JOIN sums USING (upload_id)
+    WHERE records_seen != coalesce(seen, 0) OR records_used != coalesce(used, 0)
+"""
+
 UPLOADS = Table(
     "bronze/uploads",
     "The ledger: every upload that was ever read or refused, once.",
     "one upload",
     (
-        _UPLOAD_ID,
+        UPLOAD_ID,
         Column(
             "content_sha256",
             "string",
@@ -111,7 +119,7 @@ UPLOADS = Table(
         Column("rows_read", "bigint", "Rows below the header.", 365, "rows", nullable=False),
         Column("rows_typed", "bigint", "Rows in bronze/logged_days.", 360, "rows", nullable=False),
         Column("rows_quarantined", "bigint", "Rows in bronze/quarantine.", 5, "rows", nullable=False),
-        _INGESTED_AT,
+        INGESTED_AT,
         Column("encoding", "string", "How its bytes were read as text; empty where it was refused.", "UTF-8"),
         Column(
             "delimiter",
@@ -129,6 +137,27 @@ UPLOADS = Table(
         ),
         Column("header", "string", "The header as it was found, cut after 2,000 characters.", "user_id,date,steps"),
         Column(
+            "kind",
+            "string",
+            "What kind of upload it is, by its content; empty where it was refused, and for uploads before 2026-12.",
+            "csv",
+            allowed=KINDS,
+        ),
+        Column("reader_version", "int", "Version of the reader. Archives are read again by a newer one.", 1),
+        Column("person", "string", "Whose folder raw/people/<user_id>/ it lies in; empty for other uploads.", "17"),
+        Column("first_day", "date", "Day of its first record (UTC); empty where it has none.", date(2024, 9, 1)),
+        Column("last_day", "date", "Day of its last record (UTC); empty where it has none.", date(2024, 9, 6)),
+        Column("records_seen", "bigint", "Records of an archive; empty for other uploads.", 1_210, "records"),
+        Column("records_used", "bigint", "Records of an archive in bronze/measurements.", 1_200, "records"),
+        Column(
+            "record_counts",
+            "string",
+            "What became of the records of each type, as JSON: seen = used + duplicate + overlapped + not_mapped +"
+            " invalid, and why records are invalid.",
+            '{"steps": {"seen": 10, "used": 8, "duplicate": 1, "overlapped": 0, "not_mapped": 0, "invalid": 1,'
+            ' "why": {"no value": 1}}}',
+        ),
+        Column(
             "warnings",
             "array<string>",
             "What a person should look at: columns that may be misnamed, a guessed encoding, bytes that were left out.",
@@ -145,6 +174,22 @@ UPLOADS = Table(
             "uploads = 0 OR rows_read != logged_days + quarantine OR rows_typed != logged_days"
             " OR rows_quarantined != quarantine",
             sums=("rows_read", "rows_typed", "rows_quarantined"),
+        ),
+        key_rule(
+            "records_reconcile",
+            "For every archive, records used = its rows in bronze/measurements.",
+            ("upload_id",),
+            ("bronze/uploads", "bronze/measurements"),
+            "uploads = 0 OR records_used != measurements",
+            sums=("records_used",),
+            check="rows_reconcile",
+        ),
+        SetRule(
+            "records_add_up",
+            "For every archive and type of record, seen = used + duplicate + overlapped + not mapped + invalid.",
+            ("bronze/uploads",),
+            _RECORDS_ADD_UP,
+            check="rows_reconcile",
         ),
         # About the uploads that one run found, so that they pass again once the file is corrected or gone.
         SetRule(
@@ -185,8 +230,8 @@ LOGGED_DAYS = Table(
     "The rows of all uploads as they came, typed. Unclean: use silver or gold for analysis.",
     "one row of one upload",
     (
-        _UPLOAD_ID,
-        _ROW_NUMBER,
+        UPLOAD_ID,
+        ROW_NUMBER,
         *RAW_COLUMNS,
         Column(
             "extra",
@@ -194,7 +239,7 @@ LOGGED_DAYS = Table(
             "Columns beyond the raw contract, and genders other than M and F, as JSON; empty when there are none.",
             '{"device": "watch"}',
         ),
-        _INGESTED_AT,
+        INGESTED_AT,
     ),
     ("upload_id", "row_number"),
     own_rules=(
@@ -232,8 +277,8 @@ QUARANTINE = Table(
     "Rows that do not fit the raw contract: their text as it was, and every reason.",
     "one row of one upload",
     (
-        _UPLOAD_ID,
-        _ROW_NUMBER,
+        UPLOAD_ID,
+        ROW_NUMBER,
         Column(
             "line_number", "bigint", "Line of the file on which the row starts; the first line is 1.", 2, nullable=False
         ),
@@ -245,11 +290,11 @@ QUARANTINE = Table(
             ["steps: '8k' is not a number"],
             nullable=False,
         ),
-        _INGESTED_AT,
+        INGESTED_AT,
     ),
     ("upload_id", "row_number"),
     own_rules=(Rule("reason_given", "Every quarantined row says why.", "len(reasons) = 0", {"reasons": []}),),
 )
 
-TABLES = (LOGGED_DAYS, QUARANTINE, UPLOADS)
+TABLES = (LOGGED_DAYS, QUARANTINE, MEASUREMENTS, UPLOADS)
 """Written by one step, the ledger last: an upload counts as ingested once the ledger says so."""

@@ -8,13 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
+from fitness_assets.bronze.tables import FOUND, TABLES, UNREAD, UPLOADS
 from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError, TableMissingError, VersionConflictError
 
 Row = Mapping[str, Any]
 _NO_ROWS = {"rows_read": 0, "rows_typed": 0, "rows_quarantined": 0}
+_NO_RECORDS = {"records_seen": None, "records_used": None, "record_counts": None}
 
 
 def withdraw(lake: Lake, upload: str, reason: str) -> Row:
@@ -39,7 +40,7 @@ def withdraw(lake: Lake, upload: str, reason: str) -> Row:
             return withdrawn, [withdrawn if each is row else each for each in ledger]
         for version in reversed(lake.versions(UPLOADS)):  # after a rollback, so that the upload does not come back
             if row := _find(lake.rows(UPLOADS, version), upload):
-                withdrawn = {**row, **_NO_ROWS, **marks}
+                withdrawn = {**row, **_NO_ROWS, **_NO_RECORDS, **marks}
                 return withdrawn, [*ledger, withdrawn]
         raise _unknown(ledger, upload)
 
@@ -57,7 +58,9 @@ def restore(lake: Lake, upload: str) -> Row:
         row = _find([row for row in ledger if row["status"] == "withdrawn"], upload)
         if row is None:
             raise LakeError(f"{upload} is not withdrawn.")
-        if not row["rows_read"] and not row["refusal"]:  # bronze has none of its rows: the next run ingests it
+        if (
+            not row["rows_read"] and not row["records_used"] and not row["refusal"]
+        ):  # bronze has none of its rows: the next run ingests it
             return row, [each for each in ledger if each is not row]
         restored = {**row, "status": "refused" if row["refusal"] else "ingested", "withdrawal": None}
         return restored, [restored if each is row else each for each in ledger]
@@ -86,7 +89,7 @@ def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]
     try:
         if staging.parent != version:
             raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile: try again.")
-        for table in (LOGGED_DAYS, QUARANTINE):
+        for table in TABLES[:-1]:
             staging.write(table, None, append=True)
         staging.write_rows(UPLOADS, ledger)
         none = pa.array([], pa.string())

@@ -171,7 +171,8 @@ class Lake:
         with self.store.publishing(tables) as point:
             decided = self.current(tables[-1]) or decided
             for table in tables:
-                if not self._follows(table, decided):
+                # A table that was added to its group since has no such version.
+                if not self._follows(table, decided) and self.store.paths(table, decided):
                     self._point(point, table, decided)
                     behind = True
         return behind

@@ -77,6 +77,8 @@ class Staging:
 
     def _finish(self, table: Table, append: bool, target: str | None = None, rows: pa.Table | None = None) -> None:
         metadata, parent = self.metadata[table.key], self.parent if append else None
+        if parent and not self.store.paths(table, parent):  # the table was added to its group since
+            parent = None
         before = self.store.metadata(table, parent).size_bytes if parent else 0
         metadata.size_bytes = before + self.store.finish(table, self.version, target, parent, rows)
         metadata.rows = self.store.dataset(table, self.version).count_rows()

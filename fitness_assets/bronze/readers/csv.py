@@ -26,6 +26,7 @@ from fitness_assets.bronze.readers.header import REQUIRED_NAMES, Header, Refused
 from fitness_assets.bronze.readers.numbers import NumberStyles
 from fitness_assets.bronze.readers.quotes import Quotes, cells_or_none
 
+VERSION = 1
 _DELIMITERS = ",;\t"
 _MOST_CELLS = 2_000  # a first line of more cells is no guide for the others
 _THREADS = min(4, cpu_count() or 1)

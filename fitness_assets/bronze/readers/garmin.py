@@ -1,0 +1,218 @@
+"""Garmin's archive of a person's data (the GDPR export of Garmin Connect): daily totals, nights and weights in JSON.
+
+Days are the device's own local days (``calendarDate`` of the record itself, never a nested one). The archive's files
+overlap by a day: the later file counts. Where fields come from: ``UDSFile_<from>_<to>.json``, ``*_sleepData.json``,
+``*_userBioMetrics.json``, ``*_userBioMetricProfileData.json`` and ``user_profile.json``, at any depth.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from fitness_assets.bronze.readers.archives import Archive
+from fitness_assets.bronze.readers.profile import ages, gender_record
+from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
+
+VERSION = 1
+_FOLDER = re.compile(r"(^|/)(DI_CONNECT|DI-Connect-[A-Za-z-]+)/")
+_SOURCE = "Garmin Connect"
+_DAILY = {
+    "totalSteps": ("steps", "count"),
+    "totalKilocalories": ("energy_total", "kcal"),
+    "activeKilocalories": ("energy_active", "kcal"),
+    "bmrKilocalories": ("energy_basal", "kcal"),
+    "restingHeartRate": ("resting_heart_rate", "bpm"),
+    "minHeartRate": ("heart_rate_min", "bpm"),
+    "maxHeartRate": ("heart_rate_max", "bpm"),
+    "durationInMilliseconds": ("day_length", "ms"),
+}
+_INTENSITY = ("moderateIntensityMinutes", "vigorousIntensityMinutes")
+_STAGES = {
+    "deepSleepSeconds": "deep",
+    "lightSleepSeconds": "light",
+    "remSleepSeconds": "rem",
+    "awakeSleepSeconds": "awake",
+}
+_STRESS_UNIT = "0 to 100, high is stressed"
+_NEVER_ZERO = {"resting_heart_rate", "heart_rate_min", "heart_rate_max", "weight", "height"}
+
+
+def matches(archive: Archive) -> bool:
+    """Whether it is such an archive."""
+    return any(_FOLDER.search(entry.name) for entry in archive.entries)
+
+
+def records(archive: Archive, tally: Tally) -> Iterator[Record]:
+    """Yield the records; those of a later file replace those of an earlier one for the same day."""
+    days: dict[tuple[str, str | None, int | None, int | None], Record] = {}
+    for entry in sorted(archive.entries, key=lambda entry: (entry.base, entry.index)):
+        read = next((reader for pattern, reader in _READERS if re.search(pattern, entry.base)), None)
+        if read is None:
+            tally.see("other files")
+            tally.drop("other files", "not_mapped")
+            continue
+        try:
+            content = json.loads(archive.read(entry))
+        except (ValueError, RecursionError):
+            tally.see("unreadable files")
+            tally.drop("unreadable files", "invalid", "no JSON")
+            tally.warnings.append(f"a file of the archive is no JSON and was left out: {_kind_of(entry.base)}")
+            continue
+        for item in content if isinstance(content, list) else [content]:
+            for record in read(item, tally):
+                key = record.type, record.text, record.day, record.start
+                if before := days.get(key):
+                    tally.drop(record.type, "duplicate" if before == record else "overlapped")
+                days[key] = record
+    yield from days.values()
+
+
+def _kind_of(base: str) -> str:
+    return next(re.sub(r"[^A-Za-z_]", "", pattern) for pattern, _ in _READERS if re.search(pattern, base))
+
+
+def _uds(item: Any, tally: Tally) -> Iterator[Record]:
+    """One day; other objects, such as hydration, stand in the same list."""
+    fields = {*_DAILY, *_INTENSITY, "allDayStress"}
+    if not isinstance(item, dict) or not fields & item.keys():
+        tally.see("other objects")
+        tally.drop("other objects", "not_mapped")
+        return
+    day, why = iso_day(item.get("calendarDate")), None
+    if day is None:
+        why = "no calendarDate"
+    elif item.get("includesWellnessData") is False or (_number_of(item, "totalSteps") is None):
+        why = "a day without wellness data"
+    found = [(*_DAILY[name], _number_of(item, name)) for name in _DAILY if item.get(name) is not None]
+    if any(item.get(name) is not None for name in _INTENSITY):
+        minutes = [_number_of(item, name) for name in _INTENSITY]
+        found.append(("exercise", "min", sum(value for value in minutes if value is not None)))
+    if stress := _stress(item):
+        found.append(("stress", _STRESS_UNIT, stress[0]))
+    for type_, unit, value in found:
+        tally.see(type_)
+        reason = why or _reason(type_, value)
+        if reason:
+            tally.drop(type_, "invalid", reason)
+        else:
+            yield Record(type_, value, unit, day=day, source=_SOURCE)
+
+
+def _reason(type_: str, value: float | None) -> str | None:
+    """Why a value means that nothing was measured; None where it is a measurement."""
+    if value is None:
+        return "no number"
+    if value < 0:
+        return "a code for no measurement"
+    return "zero means not measured" if value == 0 and type_ in _NEVER_ZERO else None
+
+
+def _stress(item: dict[str, Any]) -> tuple[float | None] | None:
+    """The stress of the whole day, in a tuple; None where the day has none."""
+    stress = item.get("allDayStress")
+    totals = stress.get("aggregatorList") if isinstance(stress, dict) else None
+    for total in totals if isinstance(totals, list) else []:
+        if isinstance(total, dict) and total.get("type") == "TOTAL" and "averageStressLevel" in total:
+            return (number(total["averageStressLevel"]),)
+    return None
+
+
+def _sleep(item: Any, tally: Tally) -> Iterator[Record]:
+    """One night, on the day of waking; asleep is the sum of its stages, and awake is none of them."""
+    if not isinstance(item, dict):
+        tally.see("other objects")
+        tally.drop("other objects", "not_mapped")
+        return
+    naps = item.get("napList")
+    if isinstance(naps, list) and naps:
+        tally.see("naps", len(naps))
+        tally.drop("naps", "not_mapped", count=len(naps))
+    stages = [(stage, _number_of(item, name)) for name, stage in _STAGES.items() if item.get(name) is not None]
+    day, start, end = (
+        iso_day(item.get("calendarDate")),
+        _gmt(item.get("sleepStartTimestampGMT")),
+        _gmt(item.get("sleepEndTimestampGMT")),
+    )
+    is_stub = not any(value for stage, value in stages if stage != "awake")
+    if not stages:
+        tally.see("sleep")
+        tally.drop("sleep", "invalid", "a night without stages")
+    for stage, value in stages:
+        tally.see("sleep")
+        if day is None:
+            tally.drop("sleep", "invalid", "no calendarDate")
+        elif is_stub:
+            tally.drop("sleep", "invalid", "a night without stages")
+        elif reason := _reason("sleep", value):
+            tally.drop("sleep", "invalid", reason)
+        else:
+            known = (start, end) if start is not None and end is not None and start <= end else (None, None)
+            yield Record("sleep", value, "s", *known, day=day, source=_SOURCE, text=stage)
+
+
+def _weight(item: Any, tally: Tally) -> Iterator[Record]:
+    """One weighing, in grams."""
+    weight = item.get("weight") if isinstance(item, dict) else None
+    if not isinstance(weight, dict):
+        tally.see("other objects")
+        tally.drop("other objects", "not_mapped")
+        return
+    about = item.get("metaData")
+    day = iso_day(str(about.get("calendarDate"))[:10]) if isinstance(about, dict) else None
+    start, value = _gmt(weight.get("timestampGMT")), _number_of(weight, "weight")
+    tally.see("weight")
+    reason = "no day" if day is None and start is None else _reason("weight", value)
+    if reason:
+        tally.drop("weight", "invalid", reason)
+        return
+    device = weight.get("sourceType")
+    yield Record(
+        "weight", value, "g", start, day=day, source=_SOURCE, device=device if isinstance(device, str) else None
+    )
+
+
+def _body(item: Any, tally: Tally) -> Iterator[Record]:
+    """The height of the profile, in centimetres."""
+    value = item.get("height") if isinstance(item, dict) else None
+    if value is None:
+        return
+    tally.see("height")
+    if reason := _reason("height", number(value)):
+        tally.drop("height", "invalid", reason)
+    else:
+        yield Record("height", number(value), "cm", source=_SOURCE)
+
+
+def _person(item: Any, tally: Tally) -> Iterator[Record]:
+    """Birth date and gender; nothing else of this file is read."""
+    if isinstance(item, dict):
+        yield from ages(item.get("birthDate"), _SOURCE, tally)
+        yield from gender_record(item.get("gender"), _SOURCE, tally)
+
+
+def _number_of(item: dict[str, Any], name: str) -> float | None:
+    return number(item.get(name))
+
+
+def _gmt(value: Any) -> int | None:
+    """Milliseconds since 1970 of ``2026-10-04T22:58:00.0`` in UTC, or of a number that is that already."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return int(value) if abs(value) < 1e14 else None
+    match = re.match(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d", value) if isinstance(value, str) else None
+    try:
+        return int(datetime.fromisoformat(match[0]).replace(tzinfo=UTC).timestamp() * 1_000) if match else None
+    except ValueError:
+        return None
+
+
+_READERS = (
+    (r"^UDSFile_.*\.json$", _uds),
+    (r"sleepData\.json$", _sleep),
+    (r"userBioMetrics\.json$", _weight),
+    (r"userBioMetricProfileData\.json$", _body),
+    (r"^user_profile\.json$", _person),
+)

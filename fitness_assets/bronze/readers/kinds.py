@@ -1,0 +1,67 @@
+"""The kinds of archives: which one a file is, by its content, and who reads it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fitness_assets.bronze.readers import garmin, profile
+from fitness_assets.bronze.readers.archives import SQLITE, Archive
+from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.records import Record, Tally
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of archive.
+
+    Attributes:
+        name: as the ledger has it.
+        label: for a person.
+        version: of its reader; archives are read again by a newer one.
+        matches: whether an archive is of this kind.
+        records: yields the records of an archive.
+    """
+
+    name: str
+    label: str
+    version: int
+    matches: Callable[[Archive], bool]
+    records: Callable[[Archive, Tally], Iterator[Record]]
+
+
+KINDS = (Kind("garmin", "Garmin (export of all data)", garmin.VERSION, garmin.matches, garmin.records),)
+
+VERSIONS = {"profile": profile.VERSION, **{kind.name: kind.version for kind in KINDS}}
+"""Versions of the readers by kind."""
+
+_NOT_READ = (
+    ("an export of Samsung Health", "com.samsung."),
+    ("an export of WHOOP", "physiological_cycles"),
+    ("an export of Strava", "activities.csv"),
+    ("an export of Huawei Health", "health detail data"),
+    ("an export of Zepp", "heartrate_auto"),
+    ("an export of Mi Fitness", "hlth_center"),
+    ("an export of Polar", "247ohr"),
+    ("an export of Withings", "aggregates_steps"),
+    ("an export of Oura", "dailyactivity"),
+    ("an export of MyFitnessPal", "measurement-summary"),
+    ("an Excel workbook", "[content_types].xml"),
+)
+
+
+def kind_of(archive: Archive) -> Kind:
+    """The kind of an archive.
+
+    Raises:
+        RefusedError: if no reader knows it; the sentence lists those that are read.
+    """
+    for kind in KINDS:
+        if kind.matches(archive):
+            return kind
+    what = "it is a file" if not archive.is_zip else "it is a ZIP archive"
+    names = [entry.name.lower() for entry in archive.entries]
+    known = next((label for label, sign in _NOT_READ if any(sign in name for name in names)), None)
+    is_database = not archive.is_zip and archive.head(archive.entries[0]).startswith(SQLITE)
+    if known == "an Excel workbook":
+        raise RefusedError("it is an Excel workbook: save it as CSV")
+    what = f"it is {known}" if known else "it is a database" if is_database else what
+    raise RefusedError(f"{what}, which is not read; read are CSV files and {', '.join(k.label for k in KINDS)}")

@@ -1,0 +1,321 @@
+"""Records of devices on their way to bronze: what a reader gives, what is counted, and which records are left out.
+
+A reader of archives (``garmin.py``, ``health_connect.py``, …) says of each record that it sees what type it has, and
+then yields it or says why not. Here records become tables, and exact repeats and impossible values are taken out.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import date
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from fitness_assets.bronze.measurements import MEASUREMENTS, TYPES
+
+_BATCH = 1 << 17  # records that become one table
+_FIRST, _LAST = -2_208_988_800_000, 4_102_444_800_000
+"""Milliseconds of 1900 and 2100: a time outside is a mistake of the file."""
+_LONGEST = 7 * 86_400_000
+"""Milliseconds of the longest record; nobody sleeps or walks longer without a pause."""
+_LONGEST_TEXT = 200
+_EPOCH = date(1970, 1, 1).toordinal()
+_NAMES = [
+    column.name for column in MEASUREMENTS.columns if column.name not in ("upload_id", "row_number", "ingested_at")
+]
+SCHEMA = pa.schema([MEASUREMENTS.arrow_schema.field(name) for name in _NAMES])
+"""The columns of ``bronze/measurements`` without those that name a row."""
+
+
+class Record(NamedTuple):
+    """One record as its file has it.
+
+    Attributes:
+        type: one of `measurements.TYPES`.
+        value: the number, in ``unit``; None where ``text`` says it.
+        unit: as the file names it.
+        start: milliseconds since 1970, UTC; None for a value of a whole day.
+        end: the same; None for a moment.
+        offset: seconds that local time is ahead of UTC, as the file gives it.
+        day: the local day that the vendor gives, in days since 1970.
+        source: the app.
+        device: the device.
+        text: what is no number.
+    """
+
+    type: str
+    value: float | None = None
+    unit: str | None = None
+    start: int | None = None
+    end: int | None = None
+    offset: int | None = None
+    day: int | None = None
+    source: str | None = None
+    device: str | None = None
+    text: str | None = None
+
+
+class Tally:
+    """Counts what becomes of the records of one upload, by type.
+
+    Attributes:
+        warnings: sentences about the upload for a person.
+        first: first day of a used record, in days since 1970 (UTC or as the vendor gives it); None without any.
+        last: last day likewise.
+    """
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.first: int | None = None
+        self.last: int | None = None
+        self._counts: dict[str, Counter[str]] = {}
+        self._why: dict[str, Counter[str]] = {}
+
+    def see(self, type_: str, count: int = 1) -> None:
+        """Count records that the file has."""
+        self._of(type_)["seen"] += count
+
+    def drop(self, type_: str, outcome: str, why: str | None = None, count: int = 1) -> None:
+        """Count records that are not used.
+
+        Args:
+            type_: their type.
+            outcome: ``duplicate``, ``overlapped``, ``not_mapped`` or ``invalid``.
+            why: what is wrong with an invalid record.
+            count: how many.
+        """
+        self._of(type_)[outcome] += count
+        if why:
+            self._why.setdefault(type_, Counter())[why] += count
+
+    def use(self, type_: str, count: int) -> None:
+        """Count records that are stored."""
+        self._of(type_)["used"] += count
+
+    def cover(self, first: int, last: int) -> None:
+        """Widen the period."""
+        self.first = first if self.first is None else min(self.first, first)
+        self.last = last if self.last is None else max(self.last, last)
+
+    @property
+    def seen(self) -> int:
+        """Records of all types."""
+        return sum(counts["seen"] for counts in self._counts.values())
+
+    @property
+    def used(self) -> int:
+        """Records of all types that are stored."""
+        return sum(counts["used"] for counts in self._counts.values())
+
+    def ledger_columns(self) -> dict[str, Any]:
+        """The columns of the ledger that say it."""
+        outcomes = ("seen", "used", "duplicate", "overlapped", "not_mapped", "invalid")
+        counts: dict[str, dict[str, Any]] = {
+            type_: {name: counted[name] for name in outcomes} for type_, counted in sorted(self._counts.items())
+        }
+        for type_, why in self._why.items():
+            counts[type_]["why"] = dict(why)
+        return {
+            "records_seen": self.seen,
+            "records_used": self.used,
+            "record_counts": json.dumps(counts, ensure_ascii=False),
+            "first_day": None if self.first is None else day_of(self.first),
+            "last_day": None if self.last is None else day_of(self.last),
+        }
+
+    def _of(self, type_: str) -> Counter[str]:
+        return self._counts.setdefault(type_, Counter())
+
+
+def tables(records: Iterable[Record], user_id: str, tally: Tally) -> Iterator[pa.Table]:
+    """Make tables of the records that are used.
+
+    Args:
+        records: what a reader yields; it has counted each as seen.
+        user_id: whose they are.
+        tally: learns what becomes of them.
+
+    Yields:
+        Tables with the columns `SCHEMA`.
+    """
+    stream, known = iter(records), _Known()
+    while batch := list(islice(stream, _BATCH)):
+        valid = [record for record in batch if _is_valid(record, tally)]
+        if not valid:
+            continue
+        table = _table(valid, user_id)
+        is_new = known.add(_hashes(table))
+        for type_ in TYPES:
+            is_type = _codes(table["type"], type_)
+            if used := int((is_type & is_new).sum()):
+                tally.use(type_, used)
+            if repeated := int((is_type & ~is_new).sum()):
+                tally.drop(type_, "duplicate", count=repeated)
+        table = table.filter(pa.array(is_new))
+        _cover(table, tally)
+        if len(table):
+            yield table
+
+
+def days_of(day: date) -> int:
+    """Days since 1970."""
+    return day.toordinal() - _EPOCH
+
+
+def day_of(days: int) -> date:
+    """The day that is so many days after 1970-01-01."""
+    return date.fromordinal(days + _EPOCH)
+
+
+def iso_day(text: object) -> int | None:
+    """Days since 1970 of a day ``YYYY-MM-DD``; None for anything else."""
+    try:
+        return days_of(date.fromisoformat(text)) if isinstance(text, str) and len(text) == 10 else None
+    except ValueError:
+        return None
+
+
+def number(value: object) -> float | None:
+    """A number of JSON or of a text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_valid(record: Record, tally: Tally) -> bool:
+    """Whether a record can be stored; if not, this is counted with the reason."""
+    why = None
+    start, end = record.start, record.end
+    if record.value is None and record.text is None:
+        why = "no value"
+    elif record.value is not None and not math.isfinite(record.value):
+        why = "the value is not finite"
+    elif start is not None and not _FIRST <= start <= _LAST:
+        why = "the time is not between 1900 and 2100"
+    elif record.day is not None and not _FIRST <= record.day * 86_400_000 <= _LAST:
+        why = "the day is not between 1900 and 2100"
+    elif end is not None and (start is None or end < start):
+        why = "it ends before it starts"
+    elif start is not None and end is not None and end - start > _LONGEST:
+        why = "it lasts longer than a week"
+    elif record.offset is not None and abs(record.offset) > 18 * 3_600:
+        why = "the offset from UTC is impossible"
+    if why:
+        tally.drop(record.type, "invalid", why)
+    return why is None
+
+
+def _table(records: list[Record], user_id: str) -> pa.Table:
+    types, values, units, starts, ends, offsets, days, sources, devices, texts = zip(*records, strict=True)
+    columns: dict[str, Any] = {
+        "user_id": pa.repeat(user_id, len(records)),
+        "type": types,
+        "source": [_short(text) for text in sources],
+        "device": [_short(text) for text in devices],
+        "start_at": _moments(starts),
+        "end_at": _moments(ends),
+        "utc_offset_seconds": offsets,
+        "day": pa.array(days, pa.int32()).cast(pa.date32()),
+        "value": values,
+        "unit": [_short(text) for text in units],
+        "text": [_short(text) for text in texts],
+    }
+    return pa.table(
+        [
+            columns[field.name]
+            if isinstance(columns[field.name], pa.Array)
+            else pa.array(columns[field.name], field.type)
+            for field in SCHEMA
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _short(text: str | None) -> str | None:
+    """A text of the file without what cannot be stored or shown."""
+    if text is None:
+        return None
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text[:_LONGEST_TEXT].strip() or None
+
+
+def _moments(milliseconds: Iterable[int | None]) -> pa.Array:
+    return pa.array(milliseconds, pa.int64()).cast(pa.timestamp("ms", tz="UTC")).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _codes(column: pa.ChunkedArray, text: str) -> np.ndarray:
+    import pyarrow.compute as pc
+
+    return pc.call_function("equal", [column, pa.scalar(text)]).to_numpy(zero_copy_only=False).astype(bool)
+
+
+def _cover(table: pa.Table, tally: Tally) -> None:
+    import pyarrow.compute as pc
+
+    day = pc.call_function("coalesce", [table["day"], table["start_at"].cast(pa.date32(), safe=False)])
+    ends = pc.call_function("min_max", [day.cast(pa.int32())]).as_py()
+    if ends["min"] is not None:
+        tally.cover(ends["min"], ends["max"])
+
+
+def _hashes(table: pa.Table) -> np.ndarray:
+    """64 bits for each row: equal rows have equal bits, and of ten million different rows no two do, as a rule."""
+    hashes = np.full(len(table), 0x9E3779B97F4A7C15, np.uint64)
+    for field in SCHEMA:
+        column = table[field.name].combine_chunks()
+        if pa.types.is_string(field.type):
+            encoded = column.dictionary_encode()
+            of_texts = [hash_of(text) for text in encoded.dictionary.to_pylist()] or [0]
+            bits = np.array(of_texts, np.uint64)[encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
+        else:
+            wide = (
+                column
+                if pa.types.is_floating(field.type)
+                else column.cast(pa.int32() if pa.types.is_date(field.type) else pa.int64()).cast(pa.int64())
+            )
+            bits = wide.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
+        is_null = column.is_null().to_numpy(zero_copy_only=False)
+        hashes = _mixed(hashes ^ np.where(is_null, np.uint64(0x2545F4914F6CDD1D), bits))
+    return hashes
+
+
+def hash_of(text: str) -> int:
+    """64 bits of a text, alike in every process."""
+    from hashlib import blake2b
+
+    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+
+
+def _mixed(bits: np.ndarray) -> np.ndarray:
+    """Spread each number over all 64 bits (the finalizer of SplitMix64, Steele and others, OOPSLA 2014)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
+class _Known:
+    """Hashes of all rows so far, in sorted arrays; each is at least twice as long as the one after it."""
+
+    def __init__(self) -> None:
+        self._sorted: list[np.ndarray] = []
+
+    def add(self, hashes: np.ndarray) -> np.ndarray:
+        """Add the hashes of a batch; returns which of them are new."""
+        unique, first = np.unique(hashes, return_index=True)
+        is_new = np.zeros(len(hashes), bool)
+        is_new[first] = True
+        for known in self._sorted:
+            at = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
+            is_new &= known[at] != hashes
+        self._sorted.append(unique)
+        while len(self._sorted) > 1 and 2 * len(self._sorted[-1]) > len(self._sorted[-2]):
+            self._sorted[-2:] = [np.union1d(self._sorted[-2], self._sorted[-1])]
+        return is_new
