@@ -56,17 +56,19 @@ KINDS = ("csv", "profile", "garmin", "health_connect", "apple_health", "google_h
 """Kinds of uploads that are read; each has a module in ``readers/``."""
 
 _RECORDS_ADD_UP = """
-    WITH counts AS (
-        SELECT upload_id, unnest(map_entries(CAST(CAST(record_counts AS JSON) AS MAP(VARCHAR, STRUCT(
-            seen BIGINT, used BIGINT, duplicate BIGINT, overlapped BIGINT, not_mapped BIGINT, invalid BIGINT, why JSON
-        ))))) AS entry
+    WITH entries AS (
+        SELECT upload_id, unnest(map_entries(CAST(CAST(record_counts AS JSON) AS MAP(VARCHAR, JSON)))) AS entry
         FROM uploads WHERE record_counts IS NOT NULL
     ),
-    sums AS (
-        SELECT upload_id, sum(entry.value.seen) AS seen, sum(entry.value.used) AS used FROM counts GROUP BY upload_id
-    )
-    SELECT upload_id, entry.key AS type FROM counts WHERE entry.value.seen IS DISTINCT FROM
-        entry.value.used + entry.value.duplicate + entry.value.overlapped + entry.value.not_mapped + entry.value.invalid
+    counts AS (
+        SELECT upload_id, entry.key AS type, CAST(entry.value->>'seen' AS BIGINT) AS seen,
+            CAST(entry.value->>'used' AS BIGINT) AS used,
+            list_sum([CAST(entry.value->>name AS BIGINT) FOR name IN
+                ['used', 'duplicate', 'overlapped', 'not_mapped', 'invalid']]) AS accounted
+        FROM entries
+    ),
+    sums AS (SELECT upload_id, sum(seen) AS seen, sum(used) AS used FROM counts GROUP BY upload_id)
+    SELECT upload_id, type FROM counts WHERE seen IS DISTINCT FROM accounted
     UNION ALL
     SELECT upload_id, 'all types' FROM uploads LEFT JOIN sums USING (upload_id)
     WHERE records_seen != coalesce(seen, 0) OR records_used != coalesce(used, 0)

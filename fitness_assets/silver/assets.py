@@ -1,9 +1,12 @@
-"""The silver step: it judges the logged rows and writes both tables."""
+"""The silver step: it merges records of devices into days, judges all rows, and writes its tables."""
 
+from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
 from fitness_assets.lake.staging import Staging
 from fitness_assets.silver import transforms
+from fitness_assets.silver.device_tables import DEVICE_DAYS
+from fitness_assets.silver.devices.days import device_days
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
 
 
@@ -14,7 +17,13 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
         logged = step_run.lake.metadata(LOGGED_DAYS, version).rows
         ledger = step_run.lake.rows(UPLOADS, version)
         withdrawn = [row["upload_id"] for row in ledger if row["status"] == "withdrawn"]
-        judged = transforms.judge(sources[LOGGED_DAYS.key], withdrawn)
+        rows = sources[LOGGED_DAYS.key]
+        devices = device_days(step_run.lake, staging, version, ledger)
+        write(staging, DEVICE_DAYS, devices)
+        if devices is not None:
+            rows = rows.unionByName(devices.select(rows.columns))
+            logged += staging.metadata[DEVICE_DAYS.key].rows
+        judged = transforms.judge(rows, withdrawn)
         write(staging, CLEAN_DAYS, transforms.clean_days(judged))
         # Judging a second time costs as much as storing all judged rows, and nothing if no row was rejected.
         is_some_rejected = logged > staging.metadata[CLEAN_DAYS.key].rows
@@ -23,4 +32,4 @@ def _make(step_run: StepRun, sources: Frames) -> Staging:
     return stage(step_run, TABLES, sources, write_all)
 
 
-STEP = LayerStep(TABLES, [LOGGED_DAYS], _make)
+STEP = LayerStep(TABLES, [LOGGED_DAYS, MEASUREMENTS], _make)

@@ -9,6 +9,7 @@ from datetime import date
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.schema.rules import Rule, key_rule
 from fitness_assets.schema.table import Column, Table, range_rule
+from fitness_assets.silver.device_tables import DEVICE_DAYS
 
 LEVELS = ("sedentary", "light", "moderate", "active")
 QUALITIES = ("poor", "fair", "good", "excellent")
@@ -34,6 +35,13 @@ DATE_RANGE = Rule(
     engines=("duckdb", "spark"),
 )
 ZERO_STEPS = Rule("zero_steps", "The day has steps.", "steps = 0", {"steps": 0}, engines=("duckdb", "spark"))
+NO_STEPS = Rule(
+    "no_steps",
+    "The day has a number of steps; devices may know other things of a day.",
+    "steps IS NULL",
+    {"steps": None},
+    engines=("duckdb", "spark"),
+)
 DUPLICATE = "duplicate"
 """Reason of a row that repeats an earlier row of the same upload exactly."""
 SUPERSEDED = "superseded"
@@ -41,7 +49,7 @@ SUPERSEDED = "superseded"
 WITHDRAWN = "withdrawn"
 """Reason of a row whose upload a person withdrew."""
 
-REJECTIONS = (*(range_rule(column) for column in RAW_COLUMNS if column.range), ZERO_STEPS, DATE_RANGE)
+REJECTIONS = (*(range_rule(column) for column in RAW_COLUMNS if column.range), ZERO_STEPS, NO_STEPS, DATE_RANGE)
 """The second and third cleaning rule. Each is also the reason under which a rejected row is kept."""
 
 REASONS = (*(rule.name for rule in REJECTIONS), DUPLICATE, SUPERSEDED, WITHDRAWN)
@@ -224,13 +232,19 @@ CLEAN_DAYS = Table(
     own_rules=(ZERO_STEPS,),
 )
 
+
+def _rejected(column: Column) -> Column:
+    """A raw column as it was: its range does not count, and a day that only devices know may have no steps."""
+    return column.from_table(_LOGGED, range=None, nullable=column.nullable or column.name == "steps")
+
+
 REJECTED_DAYS = Table(
     "silver/rejected_days",
     "Typed rows that silver left out, as they were, with every rule that they broke.",
     "one row of one upload",
     (
         *(LOGGED_DAYS[name].from_table(_LOGGED) for name in ("upload_id", "row_number")),
-        *(column.from_table(_LOGGED, range=None) for column in RAW_COLUMNS),
+        *(_rejected(column) for column in RAW_COLUMNS),
         Column(
             "reasons",
             "array<string>",
@@ -252,13 +266,13 @@ REJECTED_DAYS = Table(
         ),
         key_rule(
             "rows_reconcile",
-            "Every logged row is a clean row or a rejected row, once.",
+            "Every logged row, and every day of devices, is a clean row or a rejected row, once.",
             ("upload_id", "row_number"),
-            (_LOGGED, CLEAN_DAYS.key, "silver/rejected_days"),
-            "logged_days != clean_days + rejected_days",
+            (_LOGGED, DEVICE_DAYS.key, CLEAN_DAYS.key, "silver/rejected_days"),
+            "logged_days + device_days != clean_days + rejected_days",
         ),
     ),
 )
 
-TABLES = (CLEAN_DAYS, REJECTED_DAYS)
+TABLES = (DEVICE_DAYS, CLEAN_DAYS, REJECTED_DAYS)
 """Written by one step and published together."""

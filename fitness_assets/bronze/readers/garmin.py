@@ -35,7 +35,7 @@ _STAGES = {
     "remSleepSeconds": "rem",
     "awakeSleepSeconds": "awake",
 }
-_STRESS_UNIT = "0 to 100, high is stressed"
+_STRESS = "0 to 100, high is stressed"
 _NEVER_ZERO = {"resting_heart_rate", "heart_rate_min", "heart_rate_max", "weight", "height"}
 
 
@@ -85,19 +85,21 @@ def _uds(item: Any, tally: Tally) -> Iterator[Record]:
         why = "no calendarDate"
     elif item.get("includesWellnessData") is False or (_number_of(item, "totalSteps") is None):
         why = "a day without wellness data"
-    found = [(*_DAILY[name], _number_of(item, name)) for name in _DAILY if item.get(name) is not None]
+    found: list[tuple[str, str | None, float | None]] = [
+        (*_DAILY[name], _number_of(item, name)) for name in _DAILY if item.get(name) is not None
+    ]
     if any(item.get(name) is not None for name in _INTENSITY):
         minutes = [_number_of(item, name) for name in _INTENSITY]
         found.append(("exercise", "min", sum(value for value in minutes if value is not None)))
     if stress := _stress(item):
-        found.append(("stress", _STRESS_UNIT, stress[0]))
+        found.append(("stress", None, stress[0]))
     for type_, unit, value in found:
         tally.see(type_)
         reason = why or _reason(type_, value)
         if reason:
             tally.drop(type_, "invalid", reason)
         else:
-            yield Record(type_, value, unit, day=day, source=_SOURCE)
+            yield Record(type_, value, unit, day=day, source=_SOURCE, text=_STRESS if type_ == "stress" else None)
 
 
 def _reason(type_: str, value: float | None) -> str | None:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from fitness_assets.bronze.measurements import MEASUREMENTS, TYPES
+from fitness_assets.bronze.measurements import MEASUREMENTS, STATEMENTS, TYPES
+from fitness_assets.bronze.units import factor
 
 _BATCH = 1 << 17  # records that become one table
 _FIRST, _LAST = -2_208_988_800_000, 4_102_444_800_000
@@ -197,6 +198,8 @@ def _is_valid(record: Record, tally: Tally) -> bool:
         why = "no value"
     elif record.value is not None and not math.isfinite(record.value):
         why = "the value is not finite"
+    elif record.value is not None and factor(record.type, record.unit) is None:
+        why = "the unit is unknown"
     elif start is not None and not _FIRST <= start <= _LAST:
         why = "the time is not between 1900 and 2100"
     elif record.day is not None and not _FIRST <= record.day * 86_400_000 <= _LAST:
@@ -260,6 +263,10 @@ def _codes(column: pa.ChunkedArray, text: str) -> np.ndarray:
 def _cover(table: pa.Table, tally: Tally) -> None:
     import pyarrow.compute as pc
 
+    is_about_person = np.zeros(len(table), bool)
+    for type_ in (*STATEMENTS, "age"):
+        is_about_person |= _codes(table["type"], type_)
+    table = table.filter(pa.array(~is_about_person))
     day = pc.call_function("coalesce", [table["day"], table["start_at"].cast(pa.date32(), safe=False)])
     ends = pc.call_function("min_max", [day.cast(pa.int32())]).as_py()
     if ends["min"] is not None:

@@ -1,11 +1,13 @@
 """Generate a file like the public one, and as flawed: `python -m fitness_assets.sample --users 50 --days 365 --seed 1`.
 
+With `--export garmin`, and other kinds, it generates an archive of one person's devices, like the vendor's own.
+
 Each measure is drawn by itself from a plausible distribution, as in the public file. Measures do not depend on each
 other or on earlier days, so no model has skill on this data, except for what the definition of a target reveals.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -13,8 +15,13 @@ from random import Random
 import click
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
+from fitness_assets.sample import garmin
+from fitness_assets.sample.life import LivedDay, lived
 
 FIRST_DAY = date(2024, 1, 1)
+
+EXPORTS: dict[str, Callable[[Path, Sequence[LivedDay]], None]] = {"garmin": garmin.write}
+"""What writes an archive of each kind."""
 
 # The share of rows with each flaw.
 GAP = 0.012
@@ -103,12 +110,22 @@ def _flaw(values: dict[str, str], random: Random) -> None:
 @click.option("--users", default=50, show_default=True, type=click.IntRange(1), help="The number of people.")
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36_500), help="The number of days.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same file.")
+@click.option("--export", type=click.Choice([*EXPORTS]), help="Make an archive of one person's devices instead.")
 @click.option(
-    "--out", default="data/raw/sample.csv", show_default=True, type=click.Path(dir_okay=False, path_type=Path)
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file. [default: data/raw/sample.csv, or data/raw/people/KIND/export.zip]",
 )
-def main(users: int, days: int, seed: int, out: Path) -> None:
+def main(users: int, days: int, seed: int, export: str | None, out: Path | None) -> None:
     """Write the file and show a progress bar."""
+    out = out or Path("data/raw/sample.csv" if export is None else f"data/raw/people/{export}/export.zip")
     out.parent.mkdir(parents=True, exist_ok=True)
+    if export:
+        draft = out.with_name(f".{out.name}.part")
+        EXPORTS[export](draft, lived(days, seed))
+        draft.replace(out)
+        click.echo(f"{days:,} days of one person written to {out}")
+        return
     draft = out.with_name(f".{out.name}.part")  # the sensor ignores hidden files, so it never sees half a file
     count = 0
     with draft.open("w", newline="", encoding="utf-8") as file:
@@ -120,7 +137,3 @@ def main(users: int, days: int, seed: int, out: Path) -> None:
                 count += len(lines)
     draft.replace(out)
     click.echo(f"{count:,} rows of {users:,} users written to {out}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,88 @@
+"""Streams of records and their order: which source counts where several measured the same."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+KINDS = ("garmin", "apple_health", "health_connect", "google_health")
+"""Where nothing else tells sources apart, the order of their kinds."""
+CSV = "csv"
+"""The name by which a person's own order means days from CSV files."""
+
+_WORN = re.compile(
+    r"watch|band|ring|wear|tracker|vivo|forerunner|fenix|venu|fitbit|garmin|whoop|oura|polar|charge|versa",
+    re.IGNORECASE,
+)
+_PHONE = re.compile(r"phone|pixel|galaxy|mobile|handset|ipad|ipod", re.IGNORECASE)
+_MIRROR = re.compile(r"health ?kit$|health connect$|^connect$|^strava$", re.IGNORECASE)
+
+
+class Stream(NamedTuple):
+    """One app on one device, in archives of one kind.
+
+    Attributes:
+        kind: of the archives.
+        source: the app.
+        device: the device.
+    """
+
+    kind: str
+    source: str | None
+    device: str | None
+
+    @property
+    def label(self) -> str:
+        """The stream for a person; it is stored beside the values."""
+        parts = [part for part in dict.fromkeys((self.source, self.device)) if part]
+        return f"{self.kind}: {' on '.join(parts)}" if parts else self.kind
+
+
+class Order:
+    """The order of the sources of one person.
+
+    Args:
+        own: the person's own list, the best first: kinds, or parts of the names of apps or devices.
+        of_phone: the list of the phone itself (Health Connect), the best first: names of apps.
+    """
+
+    def __init__(self, own: Sequence[str] = (), of_phone: Sequence[str] = ()) -> None:
+        self._own = [name.casefold() for name in own]
+        self._of_phone = [name.casefold() for name in of_phone]
+
+    @classmethod
+    def of(cls, texts: Mapping[str, str]) -> "Order":
+        """The order that records of the type source_order say, by kind of upload."""
+        own, of_phone = (json.loads(texts.get(kind, "[]")) for kind in ("profile", "health_connect"))
+        return cls(own, of_phone)
+
+    def key(self, stream: Stream) -> tuple[int, int, int, int, str, str]:
+        """What sorts streams, the best first."""
+        names = f"{stream.source or ''} {stream.device or ''}"
+        kind = KINDS.index(stream.kind) if stream.kind in KINDS else len(KINDS)
+        source = (stream.source or "").casefold()
+        is_phones_own = stream.kind == "health_connect" and source in self._of_phone
+        of_phone = self._of_phone.index(source) if is_phones_own else len(self._of_phone)
+        return self._own_place(stream), of_phone, _class(stream, names), kind, source, stream.device or ""
+
+    def comes_before_csv(self, stream: Stream) -> bool:
+        """Whether values of a stream count before those of CSV files: only where the person's own list says so."""
+        place_of_csv = self._own.index(CSV) if CSV in self._own else len(self._own)
+        return self._own_place(stream) < place_of_csv
+
+    def _own_place(self, stream: Stream) -> int:
+        names = f"{stream.source or ''} {stream.device or ''}".casefold()
+        found = (place for place, name in enumerate(self._own) if name == stream.kind or name in names)
+        return next(found, len(self._own))
+
+
+def _class(stream: Stream, names: str) -> int:
+    """Worn devices come first, then phones, then other apps, then copies of what another app measured."""
+    if _MIRROR.search(stream.source or ""):
+        return 3
+    if stream.kind == "garmin" or _WORN.search(names):
+        return 0
+    # What Google merged itself has no source.
+    if stream.kind == "google_health" and not stream.source:
+        return 0
+    return 1 if _PHONE.search(names) else 2
