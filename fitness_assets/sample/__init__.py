@@ -15,12 +15,15 @@ from random import Random
 import click
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
-from fitness_assets.sample import garmin
+from fitness_assets.sample import garmin, health_connect
 from fitness_assets.sample.life import LivedDay, lived
 
 FIRST_DAY = date(2024, 1, 1)
 
-EXPORTS: dict[str, Callable[[Path, Sequence[LivedDay]], None]] = {"garmin": garmin.write}
+EXPORTS: dict[str, Callable[[Path, Sequence[LivedDay]], None]] = {
+    "garmin": garmin.write,
+    "health-connect": health_connect.write,
+}
 """What writes an archive of each kind."""
 
 # The share of rows with each flaw.

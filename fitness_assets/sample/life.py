@@ -22,14 +22,35 @@ class Walk:
     Attributes:
         start: first minute.
         counts: steps of each minute.
-        by_watch: whether the watch was worn.
+        watch_from: the first minute that the watch saw; None if it was not worn.
         by_phone: whether the phone was carried.
     """
 
     start: Moment
     counts: tuple[int, ...]
-    by_watch: bool
+    watch_from: int | None
     by_phone: bool
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Steps of the minutes that one device at least has seen."""
+        return self.counts if self.by_phone else self.counts[self.watch_from :]
+
+    def phone_records(self) -> list[tuple[Moment, Moment, int]]:
+        """What the phone writes: a record for each minute."""
+        return self._records(0, 1) if self.by_phone else []
+
+    def watch_records(self) -> list[tuple[Moment, Moment, int]]:
+        """What the watch writes: records of up to seven minutes."""
+        return [] if self.watch_from is None else self._records(self.watch_from, 7)
+
+    def _records(self, first: int, minutes: int) -> list[tuple[Moment, Moment, int]]:
+        found = []
+        for at in range(first, len(self.counts), minutes):
+            part = self.counts[at : at + minutes]
+            start = self.start + timedelta(minutes=at)
+            found.append((start, start + timedelta(minutes=len(part)), sum(part)))
+        return found
 
     @property
     def end(self) -> Moment:
@@ -68,7 +89,7 @@ class LivedDay:
     @property
     def steps(self) -> int:
         """All steps that one device at least has seen."""
-        return sum(sum(walk.counts) for walk in self.walks)
+        return sum(sum(walk.seen) for walk in self.walks)
 
     @property
     def sleep_hours(self) -> float:
@@ -98,11 +119,12 @@ def _day(day: date, random: Random, zone: ZoneInfo) -> LivedDay:
     while hour < 22:
         minutes = random.randint(5, 40)
         counts = tuple(random.randint(40, 120) for _ in range(minutes))
-        carried = random.choice(((True, False), (True, True), (False, True)))
-        walks.append(Walk(at(hour, random.randint(0, 15)), counts, *carried))
+        carried = random.choice(((0, False), (0, True), (minutes // 2, True), (None, True)))
+        watch_from, by_phone = carried
+        walks.append(Walk(at(hour, random.randint(0, 15)), counts, watch_from, by_phone))
         hour += random.randint(1, 4)
     if random.random() < 0.2:  # home late: this walk goes on until after midnight in some exports' intervals
-        walks.append(Walk(at(23, 30), tuple(random.randint(40, 120) for _ in range(20)), True, True))
+        walks.append(Walk(at(23, 30), tuple(random.randint(40, 120) for _ in range(20)), 0, True))
     resting = random.randint(50, 60)
     pulse = [(at(0) + timedelta(minutes=5 * n), resting + random.randint(5, 25)) for n in range(0, 270)]
     workout = at(18)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fitness_assets.bronze.readers import garmin, profile
+from fitness_assets.bronze.readers import garmin, health_connect, profile
 from fitness_assets.bronze.readers.archives import SQLITE, Archive
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.records import Record, Tally
@@ -28,7 +28,16 @@ class Kind:
     records: Callable[[Archive, Tally], Iterator[Record]]
 
 
-KINDS = (Kind("garmin", "Garmin (export of all data)", garmin.VERSION, garmin.matches, garmin.records),)
+KINDS = (
+    Kind("garmin", "Garmin (export of all data)", garmin.VERSION, garmin.matches, garmin.records),
+    Kind(
+        "health_connect",
+        "Android Health Connect (scheduled export)",
+        health_connect.VERSION,
+        health_connect.matches,
+        health_connect.records,
+    ),
+)
 
 VERSIONS = {"profile": profile.VERSION, **{kind.name: kind.version for kind in KINDS}}
 """Versions of the readers by kind."""

@@ -10,7 +10,6 @@
 The birth date itself never enters the lake: each year of age starts on the first day of a month there.
 """
 
-import json
 import tomllib
 from collections.abc import Iterator
 from datetime import date
@@ -127,11 +126,11 @@ def is_zone(name: object) -> bool:
 def _order(sources: object, tally: Tally) -> Iterator[Record]:
     if sources is None:
         return
-    tally.see("source_order")
-    names = [name for name in sources if isinstance(name, str) and name.strip()] if isinstance(sources, list) else []
-    text = json.dumps(names, ensure_ascii=False)
-    if not names or len(text) > 200:
-        tally.drop("source_order", "invalid", "no list of names")
-        tally.warnings.append("the profile's sources have to be a list of names, at most 200 characters in all")
-    else:
-        yield Record("source_order", source=SOURCE, text=text)
+    names = sources if isinstance(sources, list) else [sources]
+    tally.see("source_order", len(names))
+    for place, name in enumerate(names):
+        if isinstance(name, str) and name.strip():
+            yield Record("source_order", float(place), source=SOURCE, text=name.strip())
+        else:
+            tally.drop("source_order", "invalid", "no name")
+            tally.warnings.append("the profile's sources have to be a list of names")

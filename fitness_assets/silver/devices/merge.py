@@ -1,7 +1,7 @@
 """Makes the days of one person of the records in ``bronze/measurements``."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -75,7 +75,7 @@ class Statements:
         last = {name: of[-1]["upload_id"] for name, of in of_type.items() if of}
         mine = {name: [row for row in of if row["upload_id"] == last[name]] for name, of in of_type.items()}
         self.zones = {_number(row["day"]): row["text"] for row in mine["zone"]}
-        self.order = Order.of({uploads[row["upload_id"]].kind: row["text"] for row in of_type["source_order"]})
+        self.order = Order(*(_names(of_type["source_order"], uploads, kind) for kind in ("profile", "health_connect")))
         self.gender = next((row["text"] for row in mine["gender"]), None)
         heights = [row["value"] * (factor("height", row["unit"]) or math.nan) for row in mine["height"]]
         self.height_m = next(iter(heights), None)
@@ -84,6 +84,14 @@ class Statements:
     def age(self, day: int) -> int | None:
         """The age on a day; None if nobody says it."""
         return next((age for start, age in reversed(self._ages) if start <= day), None)
+
+
+def _names(rows: Sequence[dict[str, Any]], uploads: Mapping[str, Upload], kind: str) -> list[str]:
+    """The names of sources, the best first, that the newest upload of a kind gives."""
+    of_kind = [row for row in rows if uploads[row["upload_id"]].kind == kind]
+    newest = max((uploads[row["upload_id"]].place for row in of_kind), default=0)
+    mine = [row for row in of_kind if uploads[row["upload_id"]].place == newest]
+    return [row["text"] for row in sorted(mine, key=lambda row: row["value"])]
 
 
 def _number(day: date | None) -> int:

@@ -1,8 +1,7 @@
 """Streams of records and their order: which source counts where several measured the same."""
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 KINDS = ("garmin", "apple_health", "health_connect", "google_health")
@@ -49,12 +48,6 @@ class Order:
     def __init__(self, own: Sequence[str] = (), of_phone: Sequence[str] = ()) -> None:
         self._own = [name.casefold() for name in own]
         self._of_phone = [name.casefold() for name in of_phone]
-
-    @classmethod
-    def of(cls, texts: Mapping[str, str]) -> "Order":
-        """The order that records of the type source_order say, by kind of upload."""
-        own, of_phone = (json.loads(texts.get(kind, "[]")) for kind in ("profile", "health_connect"))
-        return cls(own, of_phone)
 
     def key(self, stream: Stream) -> tuple[int, int, int, int, str, str]:
         """What sorts streams, the best first."""
