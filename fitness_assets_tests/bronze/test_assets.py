@@ -53,7 +53,7 @@ def run_at(spark: SparkSession) -> Iterator[Callable[[Path], Ran]]:
         resources = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake)}
         step = step_assets(bronze_step(str(root / "raw")))
         result = dg.materialize([step], resources=resources, instance=instance, raise_on_error=False)
-        logged, quarantined, ledger = (dataset(path_of(lake, table)).to_table().to_pylist() for table in TABLES)
+        logged, quarantined, _, ledger = (dataset(path_of(lake, table)).to_table().to_pylist() for table in TABLES)
         ledger = {row["upload_id"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
         files = {t.key: {path.name: path.stat().st_ino for path in path_of(lake, t).iterdir()} for t in TABLES}
         return Ran(result, lake.current(UPLOADS), ledger, logged, quarantined, files)

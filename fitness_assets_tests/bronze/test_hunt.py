@@ -167,7 +167,7 @@ def test_59_tabs_beside_cells_are_no_part_of_them(hunt):
         ("67", ["columns user_id, steps", "Fat mass (kg)", "no daily log"]),
         ("6A", ["Benutzer, Datum, Schritte, Gewicht", "'Schritte' to steps", "'Benutzer' to user_id"]),
         ("6B", ["Cycle start time", "WHOOP"]),
-        ("74", ["it is a ZIP archive: unpack it"]),
+        ("74", ["it is a ZIP archive, which is not read; read are CSV files and Garmin"]),
         ("78", ["separated by |: comma, semicolon and tab are read"]),
         ("7A", ["not text in UTF-8, UTF-16 or Windows-1252"]),
         ("7C", ["lacks the required column date", "names of folders (name=value) are not read"]),

@@ -9,7 +9,8 @@ import pytest
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.silver import transforms
-from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS, TABLES
+from fitness_assets.silver.device_tables import DEVICE_DAYS
+from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 from fitness_assets_tests.conftest import frame_of, violations
 from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time, row_windows
 
@@ -223,7 +224,7 @@ def test_rejected_rows_are_as_they_were(silver):
 
 
 def test_both_tables_have_the_columns_and_types_that_the_dictionary_says(silver):
-    assert silver.types == [[(c.name, c.type) for c in table.columns] for table in TABLES]
+    assert silver.types == [[(c.name, c.type) for c in table.columns] for table in (CLEAN_DAYS, REJECTED_DAYS)]
 
 
 @pytest.mark.parametrize(("source", "value", "category", "expected"), CATEGORIES)
@@ -307,7 +308,8 @@ RECONCILES = [
 @pytest.mark.parametrize(("clean", "rejected", "lost"), RECONCILES)
 def test_rows_reconcile_counts_what_was_lost(clean, rejected, lost):
     # Of the other upload, with the same row numbers, nothing is ever lost.
-    sides = [(LOGGED_DAYS, [1, 2, 3], [1, 2]), (CLEAN_DAYS, clean, [1]), (REJECTED_DAYS, rejected, [2])]
+    sides = [(CLEAN_DAYS, clean, [1]), (REJECTED_DAYS, rejected, [2])]
+    sides += [(LOGGED_DAYS, [1, 3], [1, 2]), (DEVICE_DAYS, [2], [])]
     rows = {
         table.key: [{"upload_id": "u", "row_number": n} for n in of_u]
         + [{"upload_id": "other", "row_number": n} for n in of_other]
