@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fitness_assets.bronze.readers import garmin, health_connect, profile
+from fitness_assets.bronze.readers import apple_health, garmin, health_connect, profile
 from fitness_assets.bronze.readers.archives import SQLITE, Archive
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.records import Record, Tally
@@ -37,6 +37,7 @@ KINDS = (
         health_connect.matches,
         health_connect.records,
     ),
+    Kind("apple_health", "Apple Health (export.zip)", apple_health.VERSION, apple_health.matches, apple_health.records),
 )
 
 VERSIONS = {"profile": profile.VERSION, **{kind.name: kind.version for kind in KINDS}}

@@ -78,7 +78,7 @@ class Statements:
         self.order = Order(*(_names(of_type["source_order"], uploads, kind) for kind in ("profile", "health_connect")))
         self.gender = next((row["text"] for row in mine["gender"]), None)
         heights = [row["value"] * (factor("height", row["unit"]) or math.nan) for row in mine["height"]]
-        self.height_m = next(iter(heights), None)
+        self.height_m = heights[-1] if heights else None
         self._ages = sorted((_number(row["day"]), int(row["value"])) for row in mine["age"])
 
     def age(self, day: int) -> int | None:

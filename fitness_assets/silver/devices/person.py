@@ -228,7 +228,7 @@ def _best_totals(person: Person, records: Records, kinds: np.ndarray) -> ByDay:
     records = records.where(counts)
     found: ByDay = {}
     for at in np.lexsort((records.place, -records.stream)):  # the best stream last
-        found[int(records.day[at])] = Value(float(records.value[at]), (person.streams[records.stream[at]],))
+        found[int(records.day[at])] = Value(float(records.value[at]), (person.streams[int(records.stream[at])],))
     return found
 
 
@@ -236,7 +236,7 @@ def _by_interval(person: Person, type_: str, records: Records, kinds: np.ndarray
     if not len(records):
         return {}
     pieces = cut(records.start, records.end, records.value, records.offset, person.days)
-    counts = newest(kinds[pieces.record], pieces.day, records.place[pieces.record])
+    counts = newest(kinds[pieces.record], pieces.day, records.place[np.asarray(pieces.record)])
     record, day, start, end, value = (np.asarray(column)[counts] for column in pieces)
     stream = records.stream[record]
     counted = value * shares(stream, start, end)
