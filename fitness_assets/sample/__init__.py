@@ -15,7 +15,7 @@ from random import Random
 import click
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
-from fitness_assets.sample import apple_health, garmin, health_connect
+from fitness_assets.sample import apple_health, garmin, google_health, health_connect
 from fitness_assets.sample.life import LivedDay, lived
 
 FIRST_DAY = date(2024, 1, 1)
@@ -23,6 +23,7 @@ FIRST_DAY = date(2024, 1, 1)
 EXPORTS: dict[str, Callable[[Path, Sequence[LivedDay]], None]] = {
     "apple": apple_health.write,
     "garmin": garmin.write,
+    "google": google_health.write,
     "health-connect": health_connect.write,
 }
 """What writes an archive of each kind."""

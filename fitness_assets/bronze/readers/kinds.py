@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fitness_assets.bronze.readers import apple_health, garmin, health_connect, profile
+from fitness_assets.bronze.readers import apple_health, garmin, google_health, health_connect, profile
 from fitness_assets.bronze.readers.archives import SQLITE, Archive
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.records import Record, Tally
@@ -38,6 +38,13 @@ KINDS = (
         health_connect.records,
     ),
     Kind("apple_health", "Apple Health (export.zip)", apple_health.VERSION, apple_health.matches, apple_health.records),
+    Kind(
+        "google_health",
+        "Google Health and Fitbit (Takeout)",
+        google_health.VERSION,
+        google_health.matches,
+        google_health.records,
+    ),
 )
 
 VERSIONS = {"profile": profile.VERSION, **{kind.name: kind.version for kind in KINDS}}

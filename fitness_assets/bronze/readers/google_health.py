@@ -1,0 +1,365 @@
+"""Google Health and Fitbit: one part of a Takeout archive, with the old root folder or the new one.
+
+The same reading comes in two ways: CSV files with a column of sources, in UTC, and older JSON files, which are what
+the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have.
+Times of JSON differ by family: steps and heart rates are in UTC, calories in local time. The minutes of calories of a
+local day are one record.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from io import TextIOWrapper
+from statistics import median
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fitness_assets.bronze.readers.archives import Archive, Entry
+from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
+from fitness_assets.bronze.readers.records import Record, Tally, days_of, iso_day, number
+
+VERSION = 1
+_CSV, _FITNESS, _JSON = "Physical Activity_GoogleData", "Health Fitness Data_GoogleData", "Global Export Data"
+_FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Your Profile"}
+_MINUTE, _DAY = 60_000, 86_400_000
+_SOURCE = "Google Health"
+_POUNDS = 0.45359237
+_STRESS = "1 to 100, high is calm"
+_FAMILY = re.compile(r"[A-Za-z][A-Za-z_ -]{0,40}")
+
+_TIMED = {
+    "steps": ("steps", "count", True),
+    "heart_rate": ("heart_rate", "bpm", False),
+    "calories": ("energy_total", "kcal", True),
+    "weight": ("weight", "g", False),
+    "height": ("height", "mm", False),
+    "daily_resting_heart_rate": ("resting_heart_rate", "bpm", False),
+}
+"""CSV families: type, unit, and whether a row is about a minute."""
+_ACTIVE = ("moderately_active_minutes", "very_active_minutes")
+_NEVER_ZERO = {"heart_rate", "weight", "height", "resting_heart_rate", "stress", "bmi", "sleep"}
+
+
+def matches(archive: Archive) -> bool:
+    """Whether it is such an archive: folders are found by their own names, at any depth."""
+    return any(_folder(entry) in _FOLDERS - {"Your Profile"} for entry in archive.entries)
+
+
+def records(archive: Archive, tally: Tally) -> Iterator[Record]:
+    """Yield the records."""
+    yield from _Reader(archive, tally).records()
+
+
+def _folder(entry: Entry) -> str | None:
+    """The last part of a path that is one of the known folders."""
+    return next((part for part in reversed(entry.name.split("/")[:-1]) if part in _FOLDERS), None)
+
+
+def _family(entry: Entry) -> str:
+    """The start of a name before its date or number."""
+    match = re.match(r"(.*?)[-_]?\d", entry.base)
+    name = (match[1] if match else entry.base.rpartition(".")[0]).rstrip("_- (")
+    return name if _FAMILY.fullmatch(name) else "other files"
+
+
+class _Reader:
+    def __init__(self, archive: Archive, tally: Tally) -> None:
+        self._archive, self._tally = archive, tally
+        self._zone: ZoneInfo | None = None
+        self._covered: dict[str, set[int]] = {}
+        self._last = -1
+        self._weights: dict[int, float] = {}
+
+    def records(self) -> Iterator[Record]:
+        """Yield the records of the profile, then of CSV files, then of JSON files."""
+        files: dict[tuple[str | None, str], list[Entry]] = {}
+        for entry in sorted(self._archive.entries, key=lambda entry: (entry.name, entry.index)):
+            files.setdefault((_folder(entry), _family(entry)), []).append(entry)
+        for entry in files.pop(("Your Profile", "Profile"), []):
+            yield from self._profile(entry)
+        for family in _TIMED:
+            for entry in files.pop((_CSV, family), []):
+                yield from self._timed(entry, family)
+        for entry in files.pop((_FITNESS, "UserSleeps"), []):
+            yield from self._user_sleeps(entry)
+        for entry in files.pop(("Stress Score", "Stress Score"), []):
+            yield from self._stress(entry)
+        yield from self._json_steps(files.pop((_JSON, "steps"), []))
+        yield from self._json_heart(files.pop((_JSON, "heart_rate"), []))
+        yield from self._json_calories(files.pop((_JSON, "calories"), []))
+        yield from self._json_resting(files.pop((_JSON, "resting_heart_rate"), []))
+        yield from self._json_sleep(files.pop((_JSON, "sleep"), []))
+        yield from self._json_weight(files.pop((_JSON, "weight"), []))
+        yield from self._json_active([entry for name in _ACTIVE for entry in files.pop((_JSON, name), [])])
+        for (folder, family), entries in sorted(files.items(), key=str):
+            name = f"files of {family}" if folder and family != "other files" else "other files"
+            self._tally.see(name, len(entries))
+            self._tally.drop(name, "not_mapped", count=len(entries))
+
+    def _profile(self, entry: Entry) -> Iterator[Record]:
+        for row in self._rows(entry, "profile", ("date_of_birth",)):
+            yield from ages(row.get("date_of_birth") or None, _SOURCE, self._tally)
+            gender = row.get("gender")
+            yield from gender_record(gender if gender not in ("", "NA") else None, _SOURCE, self._tally)
+            zone = row.get("timezone")
+            if zone and is_zone(zone):
+                self._zone = ZoneInfo(zone)
+                self._tally.see("zone")
+                yield Record("zone", source=_SOURCE, text=zone)
+
+    def _timed(self, entry: Entry, family: str) -> Iterator[Record]:
+        type_, unit, is_minute = _TIMED[family]
+        for row in self._rows(entry, type_, ("timestamp",)):
+            self._tally.see(type_)
+            columns = [name for name in row if name not in ("timestamp", "data source")]
+            start, value = _utc(row["timestamp"]), number(row[columns[0]]) if columns else None
+            if why := _wrong(start, value, type_):
+                self._tally.drop(type_, "invalid", why)
+                continue
+            source = row.get("data source") or None
+            if start is None or value is None:
+                continue
+            self._covered.setdefault(type_, set()).add(start // _DAY)
+            self._last = max(self._last, start // _DAY)
+            if family == "daily_resting_heart_rate":
+                # A local midnight, or the day at 00:00 UTC: the nearest midnight is the day.
+                yield Record(type_, value, unit, day=(start + _DAY // 2) // _DAY, source=source)
+                continue
+            if type_ == "weight":
+                self._weights[start // _DAY] = value / 1_000
+            yield Record(type_, value, unit, start, start + _MINUTE if is_minute else None, source=source)
+
+    def _user_sleeps(self, entry: Entry) -> Iterator[Record]:
+        for row in self._rows(entry, "sleep", ("sleep_start", "sleep_end", "minutes_asleep")):
+            self._tally.see("sleep")
+            start, end, value = _utc(row["sleep_start"]), _utc(row["sleep_end"]), number(row["minutes_asleep"])
+            offset = _offset(row.get("end_utc_offset"))
+            if (why := _wrong(start, value, "sleep")) or end is None:
+                self._tally.drop("sleep", "invalid", why or "no end")
+                continue
+            if offset is None:
+                self._tally.drop("sleep", "invalid", "no offset from UTC")
+                continue
+            source = row.get("data_source") or row.get("data source") or "UserSleeps"
+            day = (end // 1_000 + offset) // 86_400
+            yield Record("sleep", value, "min", start, end, offset, day, source, text="asleep")
+
+    def _stress(self, entry: Entry) -> Iterator[Record]:
+        for row in self._rows(entry, "stress", ("DATE", "STRESS_SCORE")):
+            self._tally.see("stress")
+            day, value = iso_day(row["DATE"][:10]), number(row["STRESS_SCORE"])
+            why = "no day" if day is None else _wrong(0, value, "stress")
+            if not why and row.get("STATUS") == "CALCULATION_FAILED":
+                why = "the vendor could not compute it"
+            if why:
+                self._tally.drop("stress", "invalid", why)
+            else:
+                yield Record("stress", value, day=day, source=_SOURCE, text=_STRESS)
+
+    def _json_steps(self, entries: list[Entry]) -> Iterator[Record]:
+        for item in self._items(entries, "steps"):
+            start, value = _clock(item.get("dateTime")), number(item.get("value"))
+            if self._is_new("steps", start, value) and start is not None:
+                yield Record("steps", value, "count", start, start + _MINUTE)
+
+    def _json_heart(self, entries: list[Entry]) -> Iterator[Record]:
+        for item in self._items(entries, "heart_rate"):
+            reading = item.get("value")
+            start, value = (
+                _clock(item.get("dateTime")),
+                number(reading.get("bpm")) if isinstance(reading, dict) else None,
+            )
+            if self._is_new("heart_rate", start, value):
+                yield Record("heart_rate", value, "bpm", start)
+
+    def _is_new(self, type_: str, start: int | None, value: float | None) -> bool:
+        """Whether a record of JSON can be used and its day is not in the CSV files; if not, it is counted."""
+        if (why := _wrong(start, value, type_)) or start is None:
+            self._tally.drop(type_, "invalid", why)
+            return False
+        if start // _DAY in self._covered.get(type_, ()):
+            self._tally.drop(type_, "overlapped")
+            return False
+        self._last = max(self._last, start // _DAY)
+        return True
+
+    def _json_calories(self, entries: list[Entry]) -> Iterator[Record]:
+        """Sums of local days; a basal rate is in them also on days when nothing was worn."""
+        sums: dict[int, float] = {}
+        for item in self._items(entries, None):
+            start, value = _clock(item.get("dateTime")), number(item.get("value"))
+            if start is not None and value is not None and value >= 0:
+                sums[start // _DAY] = sums.get(start // _DAY, 0.0) + value
+        self._tally.see("energy_total", len(sums))
+        for day, value in sums.items():
+            if day in self._covered.get("energy_total", ()):
+                self._tally.drop("energy_total", "overlapped")
+            else:
+                yield Record("energy_total", value, "kcal", day=day)
+
+    def _json_resting(self, entries: list[Entry]) -> Iterator[Record]:
+        for item in self._items(entries, "resting_heart_rate"):
+            reading = item.get("value")
+            said = reading if isinstance(reading, dict) else {}
+            clock, value = _clock(f"{said.get('date')} 00:00:00"), number(said.get("value"))
+            if why := _wrong(clock, value, "resting_heart_rate"):
+                self._tally.drop("resting_heart_rate", "invalid", why)
+            elif clock is not None:
+                yield Record("resting_heart_rate", value, "bpm", day=clock // _DAY)
+
+    def _json_sleep(self, entries: list[Entry]) -> Iterator[Record]:
+        """Nights and naps on the day of waking; times are local, without an offset."""
+        for item in self._items(entries, "sleep"):
+            day, minutes = iso_day(item.get("dateOfSleep")), number(item.get("minutesAsleep"))
+            why = "no day" if day is None else _wrong(0, minutes, "sleep")
+            if why or minutes is None:
+                self._tally.drop("sleep", "invalid", why)
+                continue
+            start, end = self._local(item.get("startTime")), self._local(item.get("endTime"))
+            times = (start, end) if start is not None and end is not None and start <= end else (None, None)
+            stages = _stages(item)
+            if round(sum(stages.get(name, 0.0) for name in ("deep", "light", "rem"))) != round(minutes):
+                stages = {"asleep": minutes}
+            self._tally.see("sleep", len(stages) - 1)
+            for stage, value in stages.items():
+                yield Record("sleep", value, "min", *times, day=day, text=stage)
+
+    def _json_weight(self, entries: list[Entry]) -> Iterator[Record]:
+        """Weights; files seen so far have pounds. Weights of CSV files for the same days, in grams, tell it."""
+        found = []
+        for item in self._items(entries, "weight"):
+            clock, value = _clock(f"{item.get('date')} {item.get('time') or '00:00:00'}"), number(item.get("weight"))
+            if (why := _wrong(clock, value, "weight")) or clock is None or value is None:
+                self._tally.drop("weight", "invalid", why)
+                continue
+            found.append((clock, value))
+            if (bmi := number(item.get("bmi"))) is not None:
+                self._tally.see("bmi")
+                if why := _wrong(clock, bmi, "bmi"):
+                    self._tally.drop("bmi", "invalid", why)
+                else:
+                    yield Record("bmi", bmi, "count", day=clock // _DAY)
+        ratios = [value / self._weights[clock // _DAY] for clock, value in found if self._weights.get(clock // _DAY)]
+        unit = "kg" if ratios and 0.9 < median(ratios) < 1.1 else "lb"
+        for clock, value in found:
+            yield Record("weight", value, unit, day=clock // _DAY)
+
+    def _json_active(self, entries: list[Entry]) -> Iterator[Record]:
+        """Moderately and very active minutes of local days; the files go on into the future, with zeros."""
+        sums: dict[int, float] = {}
+        for item in self._items(entries, None):
+            clock, value = _clock(item.get("dateTime")), number(item.get("value"))
+            if clock is not None and value is not None and value >= 0:
+                sums[clock // _DAY] = sums.get(clock // _DAY, 0.0) + value
+        self._tally.see("exercise", len(sums))
+        for day, value in sums.items():
+            if day > self._last + 1:
+                self._tally.drop("exercise", "invalid", "a day after the last one with steps or heart rates")
+            else:
+                yield Record("exercise", value, "min", day=day)
+
+    def _rows(self, entry: Entry, type_: str, required: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
+        """Rows of a CSV file by name; a file that says that there is no data has no rows."""
+        with self._archive.open(entry) as file, TextIOWrapper(file, "utf-8-sig", "replace", newline="") as text:
+            lines = csv.reader(text)
+            try:
+                names = [name.strip() for name in next(lines, [])]
+                if not set(required) <= set(names):
+                    self._tally.see("files without data")
+                    self._tally.drop("files without data", "not_mapped")
+                    return
+                for cells in lines:
+                    if len(cells) == len(names):
+                        yield dict(zip(names, cells, strict=True))
+                    elif cells:
+                        self._tally.see(type_)
+                        self._tally.drop(type_, "invalid", "a row with too few or too many cells")
+            except csv.Error:
+                self._unreadable(_family(entry))
+
+    def _items(self, entries: list[Entry], type_: str | None) -> Iterator[dict[str, Any]]:
+        """Objects of JSON files, each counted as seen if there is a type."""
+        for entry in entries:
+            try:
+                content = json.loads(self._archive.read(entry))
+            except (ValueError, RecursionError):
+                self._unreadable(_family(entry))
+                continue
+            for item in content if isinstance(content, list) else [content]:
+                if type_:
+                    self._tally.see(type_)
+                if isinstance(item, dict):
+                    yield item
+                elif type_:
+                    self._tally.drop(type_, "invalid", "no object")
+
+    def _unreadable(self, family: str) -> None:
+        self._tally.see("unreadable files")
+        self._tally.drop("unreadable files", "invalid", "damaged")
+        self._tally.warnings.append(f"a file of {family} cannot be read and was left out")
+
+    def _local(self, text: Any) -> int | None:
+        """Milliseconds of a local time without an offset, in the zone of the archive's profile."""
+        if self._zone is None or not isinstance(text, str):
+            return None
+        try:
+            return int(datetime.fromisoformat(text).replace(tzinfo=self._zone).timestamp() * 1_000)
+        except (ValueError, OverflowError):
+            return None
+
+
+def _stages(item: dict[str, Any]) -> dict[str, float]:
+    levels = item.get("levels")
+    summary = levels.get("summary") if isinstance(levels, dict) else None
+    found = {}
+    for name, stage in (("deep", "deep"), ("light", "light"), ("rem", "rem"), ("wake", "awake")):
+        said = summary.get(name) if isinstance(summary, dict) else None
+        minutes = number(said.get("minutes")) if isinstance(said, dict) else None
+        if minutes is not None and minutes >= 0:
+            found[stage] = minutes
+    return found
+
+
+def _wrong(start: int | None, value: float | None, type_: str) -> str | None:
+    """Why a record is no measurement."""
+    if start is None:
+        return "no time"
+    if value is None:
+        return "no number"
+    if value < 0:
+        return "a code for no measurement"
+    return "zero means not measured" if value == 0 and type_ in _NEVER_ZERO else None
+
+
+def _utc(text: str) -> int | None:
+    """Milliseconds of ``2024-01-05T07:10:00Z``, with or without an offset; without one it is UTC."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _clock(text: Any) -> int | None:
+    """Milliseconds of ``01/05/24 07:10:00`` as if it were UTC; whose time it is depends on the family."""
+    match = re.fullmatch(r"(\d\d)/(\d\d)/(\d\d) (\d\d):(\d\d):(\d\d)", text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    month, day, year, hours, minutes, seconds = map(int, match.groups())
+    try:
+        days = days_of(date(2000 + year, month, day))
+    except ValueError:
+        return None
+    return days * _DAY + int(timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()) * 1_000
+
+
+def _offset(text: str | None) -> int | None:
+    """Seconds of ``+02:00``, ``+0200`` or ``7200``."""
+    match = re.fullmatch(r"\s*([+-]?)(\d\d):?(\d\d)(:?\d\d)?\s*", text or "")
+    if match:
+        seconds = int(match[2]) * 3_600 + int(match[3]) * 60
+        return -seconds if match[1] == "-" else seconds
+    value = number((text or "").strip().removesuffix("s"))
+    return int(value) if value is not None and abs(value) <= 64_800 else None
