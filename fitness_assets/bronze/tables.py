@@ -218,6 +218,24 @@ UPLOADS = Table(
             "error",
         ),
         SetRule(
+            "no_missing_parts",
+            "Of an export that Google gives in several archives (takeout-<time>-<number>-<part>.zip), no part before the"
+            " last one is missing.",
+            ("bronze/uploads",),
+            """
+            WITH parts AS (
+                SELECT person, regexp_extract(uri, '(takeout-[0-9]{8}T[0-9]{6}Z-[0-9]+)-[0-9]+\\.zip$', 1) AS export,
+                    CAST(regexp_extract(uri, '-([0-9]{1,6})\\.zip$', 1) AS INTEGER) AS part
+                FROM uploads WHERE kind = 'google_health'
+                AND regexp_matches(uri, 'takeout-[0-9]{8}T[0-9]{6}Z-[0-9]+-[0-9]{1,6}\\.zip$')
+            )
+            SELECT person, export, max(part) AS last_part, count(DISTINCT part) AS parts
+            FROM parts GROUP BY person, export HAVING max(part) > count(DISTINCT part)
+            """,
+            "error",
+            check="every_upload_read",
+        ),
+        SetRule(
             "no_upload_warnings",
             "No upload that this run found has a warning, such as misnamed columns or a guessed encoding.",
             ("bronze/uploads", FOUND),

@@ -81,10 +81,12 @@ def write(path: Path, days: Sequence[LivedDay]) -> None:
             for day, kg in weighed
             if day in new
         ])  # fmt: skip
-        put("Stress Score/Stress Score.csv", "DATE,STRESS_SCORE,STATUS\n" + "".join(
-            f"{day.date}T00:00:00,{0 if n % 7 == 0 else 100 - day.stress},{'CALCULATION_FAILED' if n % 7 == 0 else 'READY'}\n"
+        scores = [
+            (day, "0", "CALCULATION_FAILED") if n % 7 == 0 else (day, str(100 - day.stress), "READY")
             for n, day in enumerate(days)
-        ))  # fmt: skip
+        ]
+        lines = [f"{day.date}T00:00:00,{score},{status}" for day, score, status in scores]
+        put("Stress Score/Stress Score.csv", "\n".join(["DATE,STRESS_SCORE,STATUS", *lines]))
         put(
             "Your Profile/Profile.csv",
             f"id,date_of_birth,gender,weight_unit,timezone\nX1,1984-05-17,FEMALE,METRIC,{HOME}\n",

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ _FIRST, _LAST = -2_208_988_800_000, 4_102_444_800_000
 _LONGEST = 7 * 86_400_000
 """Milliseconds of the longest record; nobody sleeps or walks longer without a pause."""
 _LONGEST_TEXT = 200
+_MOST_TEXTS = 10_000  # that are remembered; apps, devices and units repeat
 _EPOCH = date(1970, 1, 1).toordinal()
 _NAMES = [
     column.name for column in MEASUREMENTS.columns if column.name not in ("upload_id", "row_number", "ingested_at")
@@ -241,6 +243,7 @@ def _table(records: list[Record], user_id: str) -> pa.Table:
     )
 
 
+@lru_cache(_MOST_TEXTS)
 def _short(text: str | None) -> str | None:
     """A text of the file without what cannot be stored or shown."""
     if text is None:

@@ -6,6 +6,7 @@ before; otherwise that version says what devices measured.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ _VERSION = 1
 """Of the merge; a new one merges all records again."""
 _MERGED = "device_uploads.json"  # sidecar: by person, a hash of the uploads that the version was made from
 _CELLS = [column.name for column in RAW_COLUMNS if column.name not in ("user_id", "date")]
+_PART = re.compile(r"(takeout-\d{8}T\d{6}Z)-[^/]*\.zip$")
 _BATCH = 10_000  # days that are written at once
 
 Ledger = Sequence[Mapping[str, Any]]
@@ -67,8 +69,9 @@ def device_days(lake: Lake, staging: Staging, version: str, ledger: Ledger) -> D
             if user_id in is_kept:
                 days = _kept_days(connection, user_id)
             else:
-                uploads = {row["upload_id"]: Upload(row["kind"], place) for place, row in enumerate(rows)}
-                days = merged_days(_Records(connection, user_id, [*uploads]), uploads)
+                places = {_export(row): place for place, row in enumerate(rows)}
+                uploads = {row["upload_id"]: Upload(row["kind"], places[_export(row)]) for row in rows}
+                days = merged_days(PersonRecords(connection, user_id, [*uploads]), uploads)
             logged = _logged_days(connection, user_id, withdrawn)
             made = (_row(user_id, day, rows[-1], logged.get(day.date)) for day in days)
             for batch in _batches(made):
@@ -87,6 +90,12 @@ def _counted(ledger: Ledger) -> dict[str, list[Mapping[str, Any]]]:
     return {user_id: [*rows.values()] for user_id, rows in counted.items()}
 
 
+def _export(row: Mapping[str, Any]) -> str:
+    """What the parts of one export have in common; Google gives large ones in several archives."""
+    part = _PART.search(row["uri"])
+    return part[1] if part and row["kind"] == "google_health" else row["upload_id"]
+
+
 def _hash(rows: Sequence[Mapping[str, Any]]) -> str:
     text = json.dumps([_VERSION, [row["upload_id"] for row in rows]])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -99,7 +108,7 @@ def _before(lake: Lake, staging: Staging) -> str | None:
     return before if has_sidecar else None
 
 
-class _Records:
+class PersonRecords:
     """The records of one person that count."""
 
     def __init__(self, connection: "DuckDBPyConnection", user_id: str, upload_ids: Sequence[str]) -> None:
