@@ -219,8 +219,8 @@ UPLOADS = Table(
         ),
         SetRule(
             "no_missing_parts",
-            "Of an export that Google gives in several archives (takeout-<time>-<number>-<part>.zip), no part before the"
-            " last one is missing.",
+            "Of an export that Google gives in several archives (takeout-<time>-<number>-<part>.zip), no part is"
+            " missing before the last one.",
             ("bronze/uploads",),
             """
             WITH parts AS (

@@ -118,7 +118,7 @@ def is_zone(name: object) -> bool:
         return False
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):  # unknown zones, and names that are no names of zones
+    except (KeyError, ValueError, OSError):  # unknown zones, and names that are no names of zones
         return False
     return True
 
