@@ -79,7 +79,7 @@ def records(archive: Archive, tally: Tally) -> Iterator[Record]:
     try:
         with archive.local(entry) as path, closing(_open(path)) as connection:
             yield from _Database(connection, tally).records()
-    except (sqlite3.Error, OverflowError) as error:
+    except (sqlite3.Error, OverflowError, UnicodeError) as error:  # a message may quote bytes of the file
         raise RefusedError(DAMAGED) from error
 
 

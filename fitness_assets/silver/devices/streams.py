@@ -51,12 +51,11 @@ class Order:
 
     def key(self, stream: Stream) -> tuple[int, int, int, int, str, str]:
         """What sorts streams, the best first."""
-        names = f"{stream.source or ''} {stream.device or ''}"
         kind = KINDS.index(stream.kind) if stream.kind in KINDS else len(KINDS)
         source = (stream.source or "").casefold()
         is_phones_own = stream.kind == "health_connect" and source in self._of_phone
         of_phone = self._of_phone.index(source) if is_phones_own else len(self._of_phone)
-        return self._own_place(stream), of_phone, _class(stream, names), kind, source, stream.device or ""
+        return self._own_place(stream), of_phone, _class(stream), kind, source, stream.device or ""
 
     def comes_before_csv(self, stream: Stream) -> bool:
         """Whether values of a stream count before those of CSV files: only where the person's own list says so."""
@@ -69,13 +68,16 @@ class Order:
         return next(found, len(self._own))
 
 
-def _class(stream: Stream, names: str) -> int:
+def _class(stream: Stream) -> int:
     """Worn devices come first, then phones, then other apps, then copies of what another app measured."""
     if _MIRROR.search(stream.source or ""):
         return 3
-    if stream.kind == "garmin" or _WORN.search(names):
+    # Garmin has no device, and what Google merged itself has no source.
+    if stream.kind == "garmin" or (stream.kind == "google_health" and not stream.source):
         return 0
-    # What Google merged itself has no source.
-    if stream.kind == "google_health" and not stream.source:
-        return 0
-    return 1 if _PHONE.search(names) else 2
+    for name in (stream.device, stream.source):  # an app may be called after a band and write what a phone measured
+        if name and _WORN.search(name):
+            return 0
+        if name and _PHONE.search(name):
+            return 1
+    return 2
