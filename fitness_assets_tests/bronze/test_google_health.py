@@ -1,0 +1,200 @@
+"""Google's Takeout of Google Health and Fitbit, case by case."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fitness_assets_tests.archives import Read, read, zipped
+
+CSV, JSON = "Physical Activity_GoogleData", "Global Export Data"
+
+
+def google(tmp_path: Path, files: dict[str, Any], root: str = "Takeout/Google Health") -> Read:
+    entries = {
+        f"{root}/{name}": content if isinstance(content, str) else json.dumps(content)
+        for name, content in files.items()
+    }
+    return read(zipped(tmp_path / "takeout-20260101T000000Z-1-001.zip", entries))
+
+
+def steps_csv(*rows: str) -> str:
+    return "\n".join(["timestamp,steps,data source", *rows]) + "\n"
+
+
+def minute(clock: str, value: object) -> dict[str, Any]:
+    return {"dateTime": clock, "value": value}
+
+
+def starts(found: Read, type_: str) -> list[tuple[str, float]]:
+    return [(str(row["start_at"] or row["day"])[:16], row["value"]) for row in found.of(type_)]
+
+
+@pytest.mark.parametrize("root", ["Takeout/Google Health", "Takeout/Fitbit", "Fitbit", "a/b/Takeout/Gesundheit"])
+def test_folders_are_found_below_any_root(tmp_path, root):
+    found = google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,Watch")}, root)
+    assert starts(found, "steps") == [("2024-01-05 10:00", 51)]
+
+
+def test_a_folder_for_each_family_is_read_too(tmp_path):
+    found = google(tmp_path, {f"{CSV}/steps/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,Watch")})
+    assert len(found.rows) == 1
+
+
+def test_json_counts_only_on_days_that_csv_does_not_have(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{CSV}/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,Watch"),
+            f"{JSON}/steps-2024-01-01.json": [minute("01/05/24 10:00:00", "51"), minute("01/04/24 10:00:00", "7")],
+        },
+    )
+    assert sorted(starts(found, "steps")) == [("2024-01-04 10:00", 7), ("2024-01-05 10:00", 51)]
+    assert found.counts["steps"]["overlapped"] == 1
+
+
+def test_the_same_number_written_in_two_ways_counts_once(tmp_path):
+    rows = ("2024-01-05T10:00:00Z,51,Watch", "2024-01-05T10:00:00Z,51.0,Watch", "2024-01-05T12:00:00+02:00,51,Watch")
+    found = google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv(*rows)})
+    assert len(found.rows) == 1
+    assert found.counts["steps"]["duplicate"] == 2
+
+
+def test_minutes_of_calories_are_local_and_those_of_steps_are_in_utc(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{JSON}/steps-2024-01-01.json": [minute("01/05/24 23:59:00", "7")],
+            f"{JSON}/calories-2024-01-01.json": [minute("01/05/24 23:59:00", "1.25"), minute("01/05/24 00:00:00", "1")],
+        },
+    )
+    assert starts(found, "steps") == [("2024-01-05 23:59", 7)]
+    assert [(str(row["day"]), row["value"]) for row in found.of("energy_total")] == [("2024-01-05", 2.25)]
+
+
+def test_a_resting_heart_rate_is_of_the_nearest_midnight(tmp_path):
+    name = f"{CSV}/daily_resting_heart_rate_2024-01-05.csv"
+    rows = "timestamp,beats per minute,data source\n2024-01-05T00:00:00Z,51,A\n2024-01-05T16:00:00Z,52,B\n"
+    found = google(tmp_path, {name: rows + "2024-01-05T05:00:00Z,53,C\n"})
+    assert [(str(row["day"]), row["value"]) for row in found.of("resting_heart_rate")] == [
+        ("2024-01-05", 51), ("2024-01-06", 52), ("2024-01-05", 53)
+    ]  # fmt: skip
+
+
+def test_padding_never_becomes_a_value(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{JSON}/steps-2024-01-01.json": [minute("01/05/24 10:00:00", "7")],
+            f"{JSON}/very_active_minutes-2024-01-01.json": [
+                minute("01/05/24 00:00:00", "12"), minute("01/20/24 00:00:00", "0")
+            ],
+            f"{JSON}/moderately_active_minutes-2024-01-01.json": [minute("01/05/24 00:00:00", "8")],
+            f"{JSON}/resting_heart_rate-2024-01-01.json": [minute("01/20/24 00:00:00", {"date": None, "value": 0.0})],
+            f"{JSON}/heart_rate-2024-01-05.json": [minute("01/05/24 10:00:00", {"bpm": 0, "confidence": 0})],
+        },
+    )  # fmt: skip
+    assert [(str(row["day"]), row["value"]) for row in found.of("exercise")] == [("2024-01-05", 20)]
+    assert not found.of("resting_heart_rate")
+    assert not found.of("heart_rate")
+    for type_ in ("exercise", "resting_heart_rate", "heart_rate"):
+        assert found.counts[type_]["invalid"] == 1
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1 / 0.45359237, "lb"), (1.0, "kg")])
+def test_weights_of_json_have_the_unit_that_the_grams_of_csv_prove(tmp_path, factor, unit):
+    found = google(
+        tmp_path,
+        {
+            f"{CSV}/weight_2024-01-05.csv": "timestamp,weight grams,data source\n2024-01-05T06:00:00Z,72000,Scale\n",
+            f"{JSON}/weight-2024-01-01.json": [
+                {"logId": 1, "weight": 72 * factor, "bmi": 24.9, "date": "01/05/24", "time": "06:00:00"}
+            ],
+        },
+    )
+    assert {row["unit"] for row in found.of("weight")} == {"g", unit}
+    assert found.of("bmi")[0]["value"] == 24.9
+
+
+def test_without_grams_weights_of_json_are_pounds(tmp_path):
+    found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": [{"weight": 158.7, "date": "01/05/24"}]})
+    assert [(row["value"], row["unit"], str(row["day"])) for row in found.of("weight")] == [(158.7, "lb", "2024-01-05")]
+
+
+def test_files_without_data_and_families_that_are_not_read_are_reported(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{CSV}/steps_2024-01-05.csv": "timestamp,steps,data source\n",
+            f"{CSV}/weight_2024-01-05.csv": "No data available for this period\n",
+            f"{CSV}/gps_location_2024-01-05.csv": "timestamp,latitude,longitude\n",
+            "Sleep Score/sleep_score.csv": "a\n",
+            f"{JSON}/steps-2024-01-01.json": "{broken",
+        },
+    )
+    assert not found.rows
+    assert found.counts["files without data"]["not_mapped"] == 1
+    assert found.counts["files of gps_location"]["not_mapped"] == 1
+    assert found.counts["files of sleep_score"]["not_mapped"] == 1
+    assert found.tally.warnings == ["a file of steps cannot be read and was left out"]
+    assert "latitude" not in json.dumps(found.counts)
+
+
+def test_an_export_without_sleep_is_read(tmp_path):
+    assert (
+        google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,W")}).tally.warnings == []
+    )
+
+
+def test_a_sleep_has_its_date_and_minutes_and_stages_if_they_add_up(tmp_path):
+    def summary(deep: int) -> dict[str, Any]:
+        return {
+            "summary": {
+                "deep": {"minutes": deep},
+                "light": {"minutes": 200},
+                "rem": {"minutes": 90},
+                "wake": {"minutes": 40},
+            }
+        }
+
+    common = {"dateOfSleep": "2024-01-06", "startTime": "2024-01-05T23:30:00.000", "endTime": "2024-01-06T06:30:00.000"}
+    items = [
+        {**common, "minutesAsleep": 370, "levels": summary(80)},
+        {**common, "dateOfSleep": "2024-01-07", "minutesAsleep": 300, "levels": summary(80)},
+        {**common, "dateOfSleep": "2024-01-08", "minutesAsleep": 0},
+        {**common, "dateOfSleep": None, "minutesAsleep": 400},
+    ]
+    files = {
+        f"{JSON}/sleep-2024-01-01.json": items,
+        "Your Profile/Profile.csv": "date_of_birth,timezone\n,Asia/Tokyo\n",
+    }
+    found = google(tmp_path, files)
+    by_day: dict[str, dict[str, float]] = {}
+    for row in found.of("sleep"):
+        by_day.setdefault(str(row["day"]), {})[row["text"]] = row["value"]
+    assert by_day == {"2024-01-06": {"deep": 80, "light": 200, "rem": 90, "awake": 40}, "2024-01-07": {"asleep": 300}}
+    assert {str(row["start_at"]) for row in found.of("sleep")} == {"2024-01-05 14:30:00+00:00"}
+    assert found.of("zone")[0]["text"] == "Asia/Tokyo"
+    assert found.counts["sleep"]["invalid"] == 2
+
+
+@pytest.mark.parametrize("offset", ["+09:00", "+0900", "32400", "32400s"])
+def test_sleeps_in_csv_are_of_the_local_day_of_waking(tmp_path, offset):
+    text = "sleep_id,sleep_start,sleep_end,start_utc_offset,end_utc_offset,minutes_asleep\n"
+    row = f"1,2024-01-05T14:30:00Z,2024-01-05T21:30:00Z,{offset},{offset},380\n"
+    again = {f"Health Fitness Data_GoogleData/UserSleeps_2024-0{n}-01.csv": text + row for n in (1, 2)}
+    found = google(tmp_path, again)
+    assert [(str(row["day"]), row["value"], row["text"]) for row in found.of("sleep")] == [
+        ("2024-01-06", 380, "asleep")
+    ]
+    assert found.counts["sleep"]["duplicate"] == 1
+
+
+def test_a_stress_score_keeps_its_direction_and_zero_is_none(tmp_path):
+    text = "DATE,STRESS_SCORE,STATUS\n2024-01-05T00:00:00,78,READY\n2024-01-06T00:00:00,0,CALCULATION_FAILED\n"
+    found = google(tmp_path, {"Stress Score/Stress Score.csv": text})
+    assert [(row["value"], row["text"], str(row["day"])) for row in found.of("stress")] == [
+        (78, "1 to 100, high is calm", "2024-01-05")
+    ]
+    assert found.counts["stress"]["invalid"] == 1

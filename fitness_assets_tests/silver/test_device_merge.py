@@ -1,0 +1,258 @@
+"""Records of several sources become days: what counts, by column."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from fitness_assets.bronze.readers.records import Record, days_of
+from fitness_assets.silver.devices.streams import Order, Stream
+from fitness_assets_tests.archives import at, merged
+
+WATCH, PHONE = ("Apple Watch", "Watch6,1"), ("iPhone", "iPhone14,2")
+DAY = date(2024, 1, 5)
+
+
+def steps(start: str, end: str, count: float, owner: tuple[str | None, str | None] = WATCH) -> Record:
+    return Record("steps", count, "count", at(start), at(end), None, None, *owner)
+
+
+def point(type_: str, moment: str, value: float, unit: str | None = None, owner: Any = WATCH) -> Record:
+    return Record(type_, value, unit, at(moment), None, None, None, *owner)
+
+
+def total(type_: str, day: date, value: float, unit: str, text: str | None = None) -> Record:
+    return Record(type_, value, unit, day=days_of(day), source="Garmin Connect", text=text)
+
+
+def zone(name: str, start: date | None = None) -> Record:
+    return Record("zone", day=start and days_of(start), source="profile", text=name)
+
+
+def asleep(start: str, end: str, stage: str = "asleep", owner: Any = WATCH) -> Record:
+    return Record("sleep", None, None, at(start), at(end), None, None, *owner, stage)
+
+
+def cells(*uploads: tuple[str, list[Record]]) -> dict[date, dict[str, Any]]:
+    return {day: said.cells for day, said in merged(*uploads).items()}
+
+
+def test_a_watch_counts_before_a_phone_and_the_phone_fills_the_rest():
+    found = merged(
+        (
+            "apple_health",
+            [
+                steps("2024-01-05T10:00", "2024-01-05T10:10", 1_000),
+                steps("2024-01-05T10:05", "2024-01-05T10:15", 800, PHONE),
+                steps("2024-01-05T12:00", "2024-01-05T12:10", 500, PHONE),
+            ],
+        )
+    )[DAY]
+    assert found.cells == {"steps": 1_900}
+    assert found.sources == {"steps": "apple_health: Apple Watch on Watch6,1; apple_health: iPhone on iPhone14,2"}
+    assert found.extra["steps_max_single_source"] == 1_300
+
+
+def test_six_sources_of_the_same_walk_count_once():
+    owners = [(f"App {n}", None) for n in range(6)]
+    walk = [steps("2024-01-05T10:00", "2024-01-05T10:10", 1_000 + n, owner) for n, owner in enumerate(owners)]
+    assert cells(("apple_health", walk)) == {DAY: {"steps": 1_000}}
+
+
+def test_fractions_are_added_first_and_rounded_once():
+    parts = [steps(f"2024-01-05T10:{n:02}", f"2024-01-05T10:{n + 1:02}", 0.4) for n in range(10)]
+    assert cells(("apple_health", parts)) == {DAY: {"steps": 4}}
+
+
+def test_overlapping_records_of_one_stream_are_not_added():
+    found = [steps("2024-01-05T10:00", "2024-01-05T11:00", 600), steps("2024-01-05T10:30", "2024-01-05T10:40", 500)]
+    assert cells(("apple_health", found)) == {DAY: {"steps": 600}}
+
+
+def test_the_zone_of_the_profile_says_the_day_of_apples_records_whatever_offset_is_written():
+    """A record of January, exported in July: 23:30 in Berlin stands there as 00:30 +0200 of the next day."""
+    record = Record("steps", 100.0, "count", at("2024-01-05T22:30"), at("2024-01-05T22:40"), 7_200, None, *WATCH)
+    assert cells(("profile", [zone("Europe/Berlin")]), ("apple_health", [record])) == {DAY: {"steps": 100}}
+    assert cells(("profile", [zone("Asia/Tokyo")]), ("apple_health", [record])) == {date(2024, 1, 6): {"steps": 100}}
+    without = merged(("apple_health", [record]))[DAY]
+    assert (without.extra["zone_basis"], without.extra["zone"]) == ("assumed", "UTC")
+
+
+def test_a_trip_across_zones_has_its_own_days():
+    profile = [zone("Europe/Berlin"), zone("Asia/Tokyo", date(2024, 1, 10)), zone("Europe/Berlin", date(2024, 1, 20))]
+    records = [
+        steps("2024-01-08T22:00", "2024-01-08T22:10", 1),  # 23:00 in Berlin
+        steps("2024-01-12T15:30", "2024-01-12T15:40", 2),  # 00:30 of the 13th in Tokyo
+        steps("2024-01-22T22:00", "2024-01-22T22:10", 3),
+    ]
+    found = merged(("profile", profile), ("apple_health", records))
+    assert {day: said.cells["steps"] for day, said in found.items()} == {
+        date(2024, 1, 8): 1, date(2024, 1, 13): 2, date(2024, 1, 22): 3
+    }  # fmt: skip
+    assert found[date(2024, 1, 13)].extra["zone"] == "Asia/Tokyo"
+
+
+def test_a_workout_measured_every_second_does_not_raise_the_mean_of_the_day():
+    rest = [
+        point("heart_rate", f"2024-01-05T{hour:02}:{minute:02}", 60, "count/min")
+        for hour in (8, 9)
+        for minute in range(0, 60, 5)
+    ]
+    workout = [point("heart_rate", f"2024-01-05T10:00:{second:02}", 180, "count/min") for second in range(60)]
+    found = merged(("apple_health", rest + workout))[DAY]
+    assert found.cells["heart_rate_avg"] == pytest.approx((24 * 60 + 180) / 25)
+    assert found.extra["hr_bins_5min"] == 25
+
+
+def test_heart_rates_of_a_day_are_those_of_its_best_stream():
+    found = [
+        point("heart_rate", "2024-01-05T08:00", 60, "bpm"),
+        point("heart_rate", "2024-01-05T08:00", 90, "bpm", PHONE),
+    ]
+    assert cells(("apple_health", found))[DAY]["heart_rate_avg"] == 60
+
+
+@pytest.mark.parametrize(("value", "unit"), [(158.73, "lb"), (11.338, "st"), (72_000, "g"), (72, "kg")])
+def test_the_last_weight_of_the_day_counts_in_whatever_unit(value, unit):
+    found = [point("weight", "2024-01-05T07:00", 75, "kg"), point("weight", "2024-01-05T20:00", value, unit)]
+    profile = [Record("height", 168.0, "cm", source="profile")]
+    day = merged(("profile", profile), ("apple_health", found))[DAY]
+    assert day.cells["weight_kg"] == pytest.approx(72, abs=0.01)
+    assert day.cells["bmi"] == pytest.approx(72 / 1.68**2, abs=0.01)
+    assert day.extra["bmi_basis"] == "computed"
+
+
+def test_the_vendors_bmi_counts_only_without_a_height():
+    day = merged(("apple_health", [point("bmi", "2024-01-05T07:00", 24.5, "count")]))[DAY]
+    assert (day.cells, day.extra["bmi_basis"]) == ({"bmi": 24.5}, "reported")
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1, "kcal"), (1, "Cal"), (4.184, "kJ"), (1_000, "cal")])
+def test_energy_is_the_sum_of_what_is_active_and_at_rest_and_empty_without_either(factor, unit):
+    def energy(type_: str, value: float) -> Record:
+        return Record(type_, value * factor, unit, at("2024-01-05T10:00"), at("2024-01-05T11:00"), None, None, *WATCH)
+
+    both = [energy("energy_active", 500), energy("energy_basal", 1_600)]
+    assert cells(("apple_health", both))[DAY] == {"calories_burned": pytest.approx(2_100)}
+    alone = merged(("apple_health", both[:1]))[DAY]
+    assert (alone.cells, alone.extra["active_kcal"]) == ({}, pytest.approx(500))
+
+
+def test_stress_and_resting_heart_rate_of_vendors_are_kept_beside_the_columns():
+    stress = total("stress", DAY, 31, "", "0 to 100, high is stressed")._replace(unit=None)
+    day = merged(("garmin", [stress, total("resting_heart_rate", DAY, 51, "bpm")]))[DAY]
+    assert day.cells == {}
+    assert day.extra["vendor_stress"] == 31
+    assert day.extra["vendor_stress_scale"] == "0 to 100, high is stressed"
+    assert day.extra["resting_hr_bpm"] == 51
+
+
+def test_in_bed_is_no_sleep_and_of_several_streams_one_with_stages_counts():
+    found = merged(
+        (
+            "apple_health",
+            [
+                asleep("2024-01-04T22:00", "2024-01-05T07:00", "in_bed", PHONE),
+                asleep("2024-01-04T22:10", "2024-01-05T06:50", "asleep", ("Sleep app", None)),
+                asleep("2024-01-04T22:30", "2024-01-05T02:00", "light"),
+                asleep("2024-01-05T02:00", "2024-01-05T02:30", "awake"),
+                asleep("2024-01-05T02:30", "2024-01-05T06:30", "deep"),
+            ],
+        )
+    )[DAY]
+    assert found.cells == {"sleep_hours": 7.5}
+    assert (found.extra["sleep_light_h"], found.extra["sleep_deep_h"], found.extra["sleep_awake_h"]) == (3.5, 4.0, 0.5)
+
+
+def test_a_nap_is_added_to_a_night_and_is_none_alone():
+    nap = asleep("2024-01-05T14:00", "2024-01-05T14:40")
+    night = asleep("2024-01-04T23:00", "2024-01-05T06:00")
+    both = merged(("apple_health", [night, nap]))[DAY]
+    assert (both.cells["sleep_hours"], both.extra["nap_h"]) == (
+        pytest.approx(7.667, abs=0.001),
+        pytest.approx(0.667, abs=0.001),
+    )
+    alone = merged(("apple_health", [nap]))[DAY]
+    assert (alone.cells, alone.extra["nap_h"]) == ({}, pytest.approx(0.667, abs=0.001))
+
+
+def test_sleep_in_pieces_that_overlap_counts_once():
+    pieces = [asleep("2024-01-04T23:00", "2024-01-05T03:00"), asleep("2024-01-05T01:00", "2024-01-05T06:00")]
+    assert cells(("apple_health", pieces)) == {DAY: {"sleep_hours": 7.0}}
+
+
+def test_a_newer_export_replaces_the_days_that_it_has_and_no_others():
+    old = [steps("2024-01-04T10:00", "2024-01-04T11:00", 4_000), steps("2024-01-05T10:00", "2024-01-05T11:00", 300)]
+    old += [asleep("2024-01-04T23:00", "2024-01-05T06:00"), steps("2024-01-03T10:00", "2024-01-03T11:00", 3_000)]
+    new = [steps("2024-01-05T10:00", "2024-01-05T11:30", 5_000), steps("2024-01-06T10:00", "2024-01-06T11:00", 6_000)]
+    # The new export begins in the middle of the 4th, of which the old one has more.
+    new += [steps("2024-01-04T10:30", "2024-01-04T11:00", 900)]
+    found = cells(("apple_health", old), ("apple_health", new))
+    assert found == {
+        date(2024, 1, 3): {"steps": 3_000},
+        date(2024, 1, 4): {"steps": 4_000},
+        DAY: {"steps": 5_000, "sleep_hours": 7.0},
+        date(2024, 1, 6): {"steps": 6_000},
+    }
+
+
+def test_a_daily_total_and_intervals_are_never_added():
+    found = [total("steps", DAY, 9_000, "count")]
+    walk = [steps("2024-01-05T10:00", "2024-01-05T11:00", 4_000, PHONE)]
+    assert cells(("garmin", found), ("apple_health", walk)) == {DAY: {"steps": 9_000}}
+    order = [
+        Record("source_order", float(n), source="profile", text=name) for n, name in enumerate(["iPhone", "garmin"])
+    ]
+    assert cells(("profile", order), ("garmin", found), ("apple_health", walk)) == {DAY: {"steps": 4_000}}
+
+
+def test_each_column_has_the_source_that_knows_it():
+    garmin = [total("sleep", DAY, 3 * 3_600.0, "s", "deep"), total("sleep", DAY, 4 * 3_600.0, "s", "light")]
+    apple = [steps("2024-01-05T10:00", "2024-01-05T11:00", 4_000)]
+    day = merged(("garmin", garmin), ("apple_health", apple))[DAY]
+    assert day.cells == {"steps": 4_000, "sleep_hours": 7.0}
+    assert day.sources["sleep_hours"] == "garmin: Garmin Connect"
+
+
+def test_what_the_profile_says_of_the_person_counts_before_vendors():
+    vendor = [
+        Record("gender", source="Apple Health", text="M"),
+        Record("age", 50.0, "years", day=0, source="Apple Health"),
+    ]
+    profile = [Record("gender", source="profile", text="F"), Record("age", 39.0, "years", day=0, source="profile")]
+    walk = [steps("2024-01-05T10:00", "2024-01-05T11:00", 4_000)]
+    assert cells(("profile", profile), ("apple_health", vendor + walk))[DAY] == {
+        "steps": 4_000,
+        "gender": "F",
+        "age": 39,
+    }
+    assert cells(("apple_health", vendor + walk))[DAY]["gender"] == "M"
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        (
+            Stream("apple_health", "Annas Watch", "Apple Watch Watch6,1"),
+            Stream("apple_health", "A", "iPhone iPhone14,2"),
+        ),
+        (Stream("apple_health", "App", None), Stream("apple_health", "Connect", None)),
+        (Stream("google_health", None, None), Stream("google_health", "Apple Health Health Kit", None)),
+        (Stream("google_health", "MobileTrack", None), Stream("google_health", "Garmin Connect Health Kit", None)),
+        (Stream("health_connect", "com.band", "A W1 (watch)"), Stream("health_connect", "com.band", "A P1 (phone)")),
+        (Stream("garmin", "Garmin Connect", None), Stream("apple_health", "A", "iPhone")),
+    ],
+)
+def test_worn_devices_come_before_phones_and_copies_last(better, worse):
+    order = Order()
+    assert order.key(better) < order.key(worse)
+    own = Order([worse.device or worse.source or "", "x"])
+    assert own.key(worse) < own.key(better)
+
+
+def test_devices_come_before_csv_only_where_the_persons_order_says_so():
+    stream = Stream("garmin", "Garmin Connect", None)
+    assert not Order().comes_before_csv(stream)
+    assert Order(["garmin"]).comes_before_csv(stream)
+    assert Order(["Garmin", "csv"]).comes_before_csv(stream)
+    assert not Order(["csv", "garmin"]).comes_before_csv(stream)
