@@ -1,15 +1,25 @@
 """From an archive of devices to gold: each kind is read, merged into days, and met by CSV files."""
 
 import json
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from fitness_assets.bronze.measurements import MEASUREMENTS
+from fitness_assets.bronze.readers.kinds import VERSIONS
+from fitness_assets.bronze.tables import KINDS, UPLOADS
+from fitness_assets.bronze.withdrawal import restore, withdraw
+from fitness_assets.predictions.tables import MODELS
+from fitness_assets.registry import TABLES
 from fitness_assets.sample import EXPORTS
 from fitness_assets.sample.life import LivedDay, lived
-from fitness_assets_tests.conftest import HEADER, evaluations
+from fitness_assets.silver.device_tables import DEVICE_DAYS
+from fitness_assets.silver.devices import days as device_days
+from fitness_assets_tests.conftest import HEADER, evaluations, failure_of, root_of
 
 TO_SILVER = "group:bronze or group:silver"
 PROFILE = """
@@ -18,6 +28,7 @@ gender = "F"
 height_cm = 168
 time_zone = "Europe/Berlin"
 """
+MODELS_WITHOUT_SKILL = {table.key for table in MODELS.values()}
 FIRST = date(2024, 2, 20)
 """The days after it have a 29 February, and the change to summer time on 31 March."""
 
@@ -83,3 +94,147 @@ def test_a_csv_file_and_an_archive_complete_each_other_and_the_row_says_the_sour
     assert materialize(TO_SILVER).success
     clean = {(row["user_id"], row["date"]): row for row in rows("silver/clean_days")}
     assert (clean["anna", first.date]["steps"], clean["anna", first.date]["stress_level"]) == (first.steps, 4)
+
+
+def test_four_people_with_four_kinds_and_the_csv_sample_are_one_run(raw, materialize, rows, sample):
+    days = lived(40, first=FIRST)
+    for kind in EXPORTS:
+        put(raw, kind, kind, days)
+    (raw / "sample.csv").write_bytes(sample.read_bytes())
+    result = materialize()
+    assert result.success
+    for table in TABLES:
+        assert rows(table.key) is not None
+    facts = {(row["user_id"], row["date_key"]): row for row in rows("gold/fact_daily")}
+    for kind in EXPORTS:
+        for day in days:
+            assert facts[kind, int(f"{day.date:%Y%m%d}")]["steps"] == day.steps
+    assert {row["kind"] for row in rows("bronze/uploads")} == set(KINDS)
+    assert len({row["user_id"] for row in rows("silver/clean_days")}) == len(EXPORTS) + 40
+    failed = {key for key, evaluation in evaluations(result).items() if not evaluation.passed}
+    assert {table for table, _ in failed} <= {"bronze/logged_days", "quality/audit", *MODELS_WITHOUT_SKILL}
+
+
+def test_a_newer_export_replaces_its_days_and_the_same_bytes_change_nothing(raw, materialize, rows, lake):
+    days = lived(6, first=FIRST)
+    path = put(raw, "anna", "garmin", days[:4])
+    assert materialize(TO_SILVER).success
+    again = path.with_name("copy of the same.zip")
+    again.write_bytes(path.read_bytes())
+    before = lake.current(UPLOADS)
+    assert materialize(TO_SILVER).success
+    assert lake.current(UPLOADS) == before, "the same bytes under another name are no upload"
+    more = replace(days[3], walks=(*days[3].walks, *days[4].walks))  # the day went on after the first export
+    put(raw, "anna", "garmin", [*days[:3], more, *days[4:]])
+    assert materialize(TO_SILVER).success
+    steps = {row["date"]: row["steps"] for row in rows("silver/clean_days")}
+    assert steps == {day.date: day.steps for day in [*days[:3], more, *days[4:]]}
+    assert sum(row["status"] == "ingested" for row in rows("bronze/uploads") if row["kind"] == "garmin") == 2
+
+
+def test_a_withdrawn_archive_says_nothing_and_is_back_once_it_is_restored(raw, materialize, rows, lake):
+    days = lived(3, first=FIRST)
+    path = put(raw, "anna", "garmin", days)
+    put(raw, "anna", "apple", days)
+    assert materialize(TO_SILVER).success
+    kinds = {json.loads(row["sources"])["calories_burned"] for row in rows("silver/device_days")}
+    assert kinds == {"garmin: Garmin Connect"}
+    withdraw(lake, str(path), "not mine")
+    assert materialize(TO_SILVER).success
+    (source,) = {json.loads(row["sources"])["calories_burned"] for row in rows("silver/device_days")}
+    assert source.startswith("apple_health: ")
+    restore(lake, str(path))
+    assert materialize(TO_SILVER).success
+    assert {json.loads(row["sources"])["calories_burned"] for row in rows("silver/device_days")} == kinds
+
+
+def test_people_whose_uploads_did_not_change_are_not_merged_again(raw, materialize, rows, monkeypatch):
+    days = lived(3, first=FIRST)
+    put(raw, "anna", "garmin", days)
+    put(raw, "ben", "garmin", days[:2])
+    assert materialize(TO_SILVER).success
+    merged, merge = [], device_days.merged_days
+
+    def counted(measured, uploads):
+        merged.append([upload.kind for upload in uploads.values()])
+        return merge(measured, uploads)
+
+    monkeypatch.setattr(device_days, "merged_days", counted)
+    before = {(row["user_id"], row["date"]): row["measured"] for row in rows("silver/device_days")}
+    (raw / "log.csv").write_text(f"user_id,date,steps\nanna,{days[0].date},5\n")
+    assert materialize(TO_SILVER).success
+    assert merged == []
+    after = {(row["user_id"], row["date"]): row for row in rows("silver/device_days")}
+    assert {key: row["measured"] for key, row in after.items()} == before
+    assert after["anna", days[0].date]["steps"] == 5
+    put(raw, "ben", "garmin", days)
+    assert materialize(TO_SILVER).success
+    assert merged == [["profile", "garmin", "garmin"]]
+    assert len(rows("silver/device_days")) == 6
+
+
+def test_a_newer_reader_reads_the_same_archive_again(raw, materialize, rows, monkeypatch):
+    path = put(raw, "anna", "garmin", lived(3, first=FIRST))
+    assert materialize(TO_SILVER).success
+    first = {row["kind"]: row for row in rows("bronze/uploads")}["garmin"]
+    monkeypatch.setitem(VERSIONS, "garmin", 2)
+    for _ in range(2):
+        assert materialize(TO_SILVER).success
+    found = [row for row in rows("bronze/uploads") if row["kind"] == "garmin"]
+    assert [row["reader_version"] for row in sorted(found, key=lambda row: row["ingested_at"])] == [1, 2]
+    assert {row["content_sha256"] for row in found} == {first["content_sha256"]}
+    assert {row["uri"] for row in found} == {str(path)}
+    newest = max(found, key=lambda row: row["ingested_at"])["upload_id"]
+    assert {row["upload_id"] for row in rows("silver/clean_days")} == {newest}
+
+
+def test_a_damaged_or_unknown_archive_disturbs_nothing_else(raw, materialize, rows):
+    days = lived(3, first=FIRST)
+    path = put(raw, "anna", "garmin", days)
+    (path.parent / "cut.zip").write_bytes(path.read_bytes()[:500])
+    (path.parent / "movie.db").write_bytes(b"SQLite format 3\0" + bytes(500))
+    (raw / "nobody.zip").write_bytes(path.read_bytes())
+    (path.parent / "log.csv").write_text(f"user_id,date,steps\nanna,{days[0].date},5\n")
+    result = materialize(TO_SILVER)
+    assert result.success
+    refused = {Path(row["uri"]).name: row["refusal"] for row in rows("bronze/uploads") if row["status"] == "refused"}
+    assert refused.keys() == {"cut.zip", "movie.db", "nobody.zip"}
+    assert refused["cut.zip"] == "the ZIP archive is damaged or cut off"
+    assert "nobody's" in refused["nobody.zip"]
+    assert not evaluations(result)["bronze/uploads", "no_refused_uploads"].passed
+    assert {row["date"]: row["steps"] for row in rows("silver/clean_days")} == {
+        days[0].date: 5, days[1].date: days[1].steps, days[2].date: days[2].steps
+    }  # fmt: skip
+
+
+def test_days_of_which_only_other_things_are_known_are_rejected_with_the_reason(raw, materialize, rows):
+    days = lived(3, first=FIRST)
+    put(raw, "anna", "health-connect", [replace(days[0], walks=()), *days[1:]])
+    assert materialize(TO_SILVER).success
+    (rejected,) = rows("silver/rejected_days")
+    assert (rejected["date"], rejected["reasons"]) == (days[0].date, ["no_steps"])
+
+
+def test_no_mail_address_and_no_birth_date_reach_a_table_or_a_log(raw, materialize, rows, capfd):
+    put(raw, "anna", "garmin", lived(3, first=FIRST))
+    assert materialize(TO_SILVER).success
+    log = "".join(capfd.readouterr())
+    for table in (table for table in TABLES if table.layer in ("bronze", "silver")):
+        for row in rows(table.key):
+            assert "example.org" not in str(row)
+            assert date(1984, 5, 17) not in row.values()
+            assert "05-17" not in str({name: cell for name, cell in row.items() if name != "uri"})
+    assert "example.org" not in log
+    assert "1984" not in log
+
+
+def test_an_existing_lake_gets_the_new_tables_without_a_new_upload(raw, materialize, rows, lake):
+    (raw / "log.csv").write_text("user_id,date,steps\nanna,2024-01-01,5000\n")
+    assert materialize(TO_SILVER).success
+    for table in (MEASUREMENTS, DEVICE_DAYS):  # as a release before would have left it
+        (root_of(lake) / table.key).unlink()
+        shutil.rmtree(root_of(lake) / "_versions" / table.key)
+    result = materialize(TO_SILVER)
+    assert result.success, failure_of(result)
+    assert rows("bronze/measurements") == rows("silver/device_days") == []
+    assert [row["steps"] for row in rows("silver/clean_days")] == [5000]
