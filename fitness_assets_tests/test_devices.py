@@ -19,7 +19,7 @@ from fitness_assets.sample import EXPORTS
 from fitness_assets.sample.life import LivedDay, lived
 from fitness_assets.silver.device_tables import DEVICE_DAYS
 from fitness_assets.silver.devices import days as device_days
-from fitness_assets_tests.conftest import HEADER, evaluations, failure_of, root_of
+from fitness_assets_tests.conftest import EVERYWHERE, HEADER, evaluations, failure_of, root_of
 
 TO_SILVER = "group:bronze or group:silver"
 PROFILE = """
@@ -238,3 +238,17 @@ def test_an_existing_lake_gets_the_new_tables_without_a_new_upload(raw, material
     assert result.success, failure_of(result)
     assert rows("bronze/measurements") == rows("silver/device_days") == []
     assert [row["steps"] for row in rows("silver/clean_days")] == [5000]
+
+
+@EVERYWHERE
+def test_an_archive_is_read_into_a_lake_on_disk_and_in_a_bucket_alike(lake, materialize, rows, tmp_path, bucket):
+    days = lived(3, first=FIRST)
+    path = put(tmp_path / "elsewhere", "anna", "health-connect", days)
+    for file in path.parent.iterdir():
+        bucket.put(f"raw data/people/anna/{file.name}", file.read_bytes())
+    for _ in range(2):  # the second run takes what devices measured from the version before
+        assert materialize(TO_SILVER, uploads=[bucket.uri("raw data")]).success
+        bucket.put("raw data/log.csv", f"user_id,date,steps\nanna,{days[0].date},5\n".encode())
+    assert {row["date"]: row["steps"] for row in rows("silver/clean_days")} == {
+        days[0].date: 5, days[1].date: days[1].steps, days[2].date: days[2].steps
+    }  # fmt: skip

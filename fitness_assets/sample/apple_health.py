@@ -2,11 +2,10 @@
 
 import zipfile
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from io import TextIOWrapper
 from pathlib import Path
 from random import Random
-from xml.sax.saxutils import quoteattr
 from zoneinfo import ZoneInfo
 
 from fitness_assets.sample.life import HOME, LivedDay
@@ -14,6 +13,10 @@ from fitness_assets.sample.life import HOME, LivedDay
 _OFFSET = timezone(timedelta(hours=2))
 """All records have the offset of the day of the export, whatever it was when they were made."""
 _STAGES = {"awake": "Awake", "light": "AsleepCore", "deep": "AsleepDeep", "rem": "AsleepREM"}
+_DEVICE = "&lt;&lt;HKDevice: {{0}}&gt;, name:{1}, hardware:{2}, software:9.1&gt;"
+_OWNER = f'sourceName="Annas {{0}}" sourceVersion="9.1" device="{_DEVICE}"'
+_WATCH = _OWNER.format("Apple\u00a0Watch", "Apple Watch", "Watch6,1")
+_PHONE = _OWNER.format("iPhone", "iPhone", "iPhone14,2")
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE HealthData [
 <!-- HealthKit Export Version: 12 -->
@@ -65,21 +68,12 @@ def write_xml(file: TextIOWrapper, days: Sequence[LivedDay]) -> None:
 
 def _records(day: LivedDay, random: Random) -> Iterator[str]:
     def record(type_: str, start: datetime, end: datetime, value: object, unit: str | None, is_watch: bool) -> str:
-        address = f"0x{random.getrandbits(36):x}"
-        name, hardware = ("Apple Watch", "Watch6,1") if is_watch else ("iPhone", "iPhone14,2")
-        attributes = {
-            "type": type_,
-            "sourceName": "Annas Apple\u00a0Watch" if is_watch else "Annas iPhone",
-            "sourceVersion": "9.1",
-            "device": f"<<HKDevice: {address}>, name:{name}, hardware:{hardware}, software:9.1>",
-            **({"unit": unit} if unit else {}),
-            "creationDate": _text(end),
-            "startDate": _text(start),
-            "endDate": _text(end),
-            "value": str(value),
-        }
-        cells = " ".join(f"{name}={quoteattr(text)}" for name, text in attributes.items())
-        return f" <Record {cells}/>\n"
+        address, owner = f"0x{random.getrandbits(36):x}", _WATCH if is_watch else _PHONE
+        until, with_unit = _text(end), f'unit="{unit}" ' if unit else ""
+        return (
+            f' <Record type="{type_}" {owner.format(address)} {with_unit}creationDate="{until}"'
+            f' startDate="{_text(start)}" endDate="{until}" value="{value}"/>\n'
+        )
 
     quantity = "HKQuantityTypeIdentifier"
     for walk in day.walks:
@@ -115,4 +109,5 @@ def _records(day: LivedDay, random: Random) -> Iterator[str]:
 
 
 def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).astimezone(_OFFSET).strftime("%Y-%m-%d %H:%M:%S %z")
+    local = moment.astimezone(_OFFSET)
+    return f"{local.isoformat(' ', 'seconds')[:19]} +0200"

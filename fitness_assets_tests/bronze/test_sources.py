@@ -374,3 +374,51 @@ def test_what_a_lake_publishes_beside_its_tables_is_no_upload(tmp_path):
     (tmp_path / "real.csv").write_text("a")
     (tmp_path / "linked.csv").symlink_to(tmp_path / "real.csv")
     assert [Path(found.uri).name for found in Folder(tmp_path).find()] == ["linked.csv", "real.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "person"),
+    [
+        ("people/anna/export.zip", "anna"),
+        ("people/anna/2024/deeper/export.zip", "anna"),
+        ("people/a b;'--/export.zip", "a b;'--"),
+        ("people/Zoe\u0308/export.zip", "Zo\u00eb"),
+        ("2024/people/ben/x.csv", "ben"),
+        ("people/export.zip", None),
+        ("people.zip", None),
+        ("anna/export.zip", None),
+    ],
+)
+def test_the_folder_says_whose_an_upload_is(source, name, person):
+    text, put = source
+    uri = put(name)
+    (upload,) = source_of(text).find()
+    assert upload.person == person
+    assert source_of(text).stat(uri) == upload
+
+
+def test_folders_above_the_source_say_nothing_unless_a_run_names_a_part_of_it(tmp_path):
+    raw = tmp_path / "people" / "owner" / "raw"
+    (raw / "people" / "anna").mkdir(parents=True)
+    for name in ("a.zip", "people/anna/b.zip"):
+        (raw / name).touch()
+    assert [found.person for found in source_of(str(raw)).find()] == [None, "anna"]
+    (named,) = source_of(str(raw / "people" / "anna"), must_exist=True).find()
+    assert named.person == "anna"
+    (named,) = source_of(str(raw / "people" / "anna" / "b.zip"), must_exist=True).find()
+    assert named.person == "anna"
+
+
+def test_the_same_archive_of_two_people_is_two_uploads_and_of_one_person_one(source):
+    text, put = source
+    for name in ("people/anna/a.zip", "people/anna/b.bin", "people/ben/a.zip", "a.zip"):
+        put(name, "the same bytes")
+    uploads = identify([source_of(text)])
+    assert sorted(str(upload.found.person) for upload in uploads) == ["None", "anna", "ben"]
+
+
+def test_a_profile_is_known_by_its_name_alone(source):
+    text, put = source
+    put("people/anna/profile.toml")
+    put("people/anna/my profile.toml")
+    assert sorted(upload.is_profile for upload in source_of(text).find()) == [False, True]
