@@ -34,6 +34,8 @@ _VERSION = 1
 _MERGED = "device_uploads.json"  # sidecar: by person, a hash of the uploads that the version was made from
 _CELLS = [column.name for column in RAW_COLUMNS if column.name not in ("user_id", "date")]
 _PART = re.compile(r"(takeout-\d{8}T\d{6}Z)-[^/]*\.zip$")
+_COLUMNS = ("upload_id", "type", "source", "device", "start_at", "end_at", "utc_offset_seconds", "day", "value", "unit",
+            "text")  # fmt: skip
 _BATCH = 10_000  # days that are written at once
 
 Ledger = Sequence[Mapping[str, Any]]
@@ -117,7 +119,18 @@ class PersonRecords:
 
     def records(self, types: Sequence[str]) -> pa.Table:
         """Those of some types, in an order that is the same on every engine."""
-        return self._ask("SELECT *", "list_contains($types, type) ORDER BY upload_id, row_number", types=[*types])
+        order = "ORDER BY upload_id, row_number"
+        return self._ask(f"SELECT {', '.join(_COLUMNS)}", f"list_contains($types, type) {order}", types=[*types])
+
+    def means(self, type_: str, minutes: int) -> pa.Table:
+        """Those of one type as means, in an order that is the same on every engine."""
+        made = {
+            "start_at": f"time_bucket(INTERVAL {minutes} MINUTES, start_at)",
+            "end_at": "CAST(NULL AS TIMESTAMPTZ)",
+            "value": "avg(value)",
+        }
+        columns = ", ".join(f"{made.get(name, name)} AS {name}" for name in _COLUMNS)
+        return self._ask(f"SELECT {columns}", "type = $type GROUP BY ALL ORDER BY ALL", type=type_)
 
     def streams(self) -> list[dict[str, Any]]:
         """Their different streams."""

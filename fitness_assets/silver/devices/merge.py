@@ -26,6 +26,7 @@ from fitness_assets.silver.devices.streams import Order, Stream
 from fitness_assets.silver.devices.zones import days_between, zone_on
 
 _STATEMENTS = ("gender", "height", "zone", "source_order", "age")
+_BIN_MINUTES = 5
 _EPOCH = date(1970, 1, 1).toordinal()
 _EXERCISE = {
     "garmin": "moderate and vigorous minutes",
@@ -125,15 +126,15 @@ def _columns(person: Person, of_person: Statements) -> dict[str, ByDay]:
         for name in ("steps", "energy_total", "energy_active", "energy_basal", "exercise")
     }
     points = {
-        "heart_rate_avg": best_points(person, "heart_rate", mean_of_bins),
-        "weight_kg": best_points(person, "weight", last_of_day),
-        "reported_bmi": best_points(person, "bmi", last_of_day),
-        "resting_hr_bpm": best_points(person, "resting_heart_rate", mean_of_day),
-        "hr_min_bpm": best_points(person, "heart_rate_min", lowest_of_day),
-        "hr_max_bpm": best_points(person, "heart_rate_max", highest_of_day),
-        "vendor_stress": best_points(person, "stress", _stress_of_day),
-        "basal_rate_kcal": best_points(person, "basal_rate", last_of_day),
-        "day_hours": best_points(person, "day_length", last_of_day),
+        "heart_rate_avg": best_points(person, person.means("heart_rate", _BIN_MINUTES), mean_of_bins),
+        "weight_kg": best_points(person, person.records("weight"), last_of_day),
+        "reported_bmi": best_points(person, person.records("bmi"), last_of_day),
+        "resting_hr_bpm": best_points(person, person.records("resting_heart_rate"), mean_of_day),
+        "hr_min_bpm": best_points(person, person.records("heart_rate_min"), lowest_of_day),
+        "hr_max_bpm": best_points(person, person.records("heart_rate_max"), highest_of_day),
+        "vendor_stress": best_points(person, person.records("stress"), _stress_of_day),
+        "basal_rate_kcal": best_points(person, person.records("basal_rate"), last_of_day),
+        "day_hours": best_points(person, person.records("day_length"), last_of_day),
     }
     energy = dict(sums["energy_total"])
     for day in sums["energy_active"].keys() & sums["energy_basal"].keys() - energy.keys():

@@ -17,8 +17,6 @@ from fitness_assets.bronze.units import factor
 from fitness_assets.silver.devices.intervals import Days, cut, shares
 from fitness_assets.silver.devices.streams import Order, Stream
 
-_BIN = 300_000
-"""Milliseconds of a bin of heart rates."""
 _OWN_OFFSETS = {"health_connect", "google_health", "garmin"}
 """Kinds whose offsets are those of the place where something was measured. Apple writes that of the export."""
 
@@ -40,6 +38,10 @@ class Measured(Protocol):
 
     def records(self, types: Sequence[str]) -> pa.Table:
         """Those of some types, as a table of ``bronze/measurements``."""
+        ...
+
+    def means(self, type_: str, minutes: int) -> pa.Table:
+        """Those of one type, with one mean for each stream and so many minutes of UTC; it starts with them."""
         ...
 
     def streams(self) -> list[dict[str, Any]]:
@@ -127,6 +129,10 @@ class Person:
         """The records of one type."""
         return _arrays(self.measured.records([type_]), self.uploads, self.streams)
 
+    def means(self, type_: str, minutes: int) -> Records:
+        """The records of one type as means of some minutes."""
+        return _arrays(self.measured.means(type_, minutes), self.uploads, self.streams)
+
     def day_of(self, records: Records) -> np.ndarray:
         """The local day of each record: the vendor's, or that of its start."""
         by_time = self.days.of(records.start, records.offset)
@@ -164,14 +170,15 @@ def _arrays(table: pa.Table, uploads: Mapping[str, Upload], streams: Sequence[St
     type_ = table["type"][0].as_py()
     factors = np.array([factor(type_, unit) or np.nan for unit in words["unit"]])[codes["unit"]]
     return Records(
-        stream,
-        upload,
+        stream.astype(np.int32),
+        upload.astype(np.int32),
         start,
         np.where(end == NONE, start, end),
         np.where(has_own, offset, np.nan),
         day,
         table["value"].to_numpy() * factors,
-        np.array(words["text"], object)[codes["text"]],
+        # An object for each of millions of heart rates would be most of the memory.
+        np.array(words["text"], object)[codes["text"]] if len(words["text"]) > 1 else np.zeros(len(table), np.int8),
     )
 
 
@@ -260,15 +267,16 @@ def _by_interval(person: Person, type_: str, records: Records, kinds: np.ndarray
     }
 
 
-def best_points(person: Person, type_: str, of_day: Callable[[Records], tuple[float, Mapping[str, Any]]]) -> ByDay:
+def best_points(
+    person: Person, records: Records, of_day: Callable[[Records], tuple[float, Mapping[str, Any]]]
+) -> ByDay:
     """Points by day: those of the day's best stream, made into one value.
 
     Args:
         person: the person.
-        type_: the type.
+        records: of one type.
         of_day: makes one value, and what else is known, of the records of one day and stream, ascending by time.
     """
-    records = person.records(type_)
     if not len(records):
         return {}
     day = person.day_of(records)
@@ -286,10 +294,8 @@ def best_points(person: Person, type_: str, of_day: Callable[[Records], tuple[fl
 
 
 def mean_of_bins(records: Records) -> tuple[float, Mapping[str, Any]]:
-    """The mean over 5-minute bins: watches measure more often in a workout, which must not count more."""
-    bins, at = np.unique(records.start // _BIN, return_inverse=True)
-    means = np.bincount(at.ravel(), records.value) / np.bincount(at.ravel())
-    return float(means.mean()), {"hr_bins_5min": len(bins)}
+    """The mean of means of 5 minutes: watches measure more often in a workout, which must not count more."""
+    return float(records.value.mean()), {"hr_bins_5min": len(records)}
 
 
 def last_of_day(records: Records) -> tuple[float, Mapping[str, Any]]:
