@@ -9,16 +9,19 @@ from fitness_assets.bronze.readers.records import Record, days_of
 from fitness_assets.silver.devices.streams import Order, Stream
 from fitness_assets_tests.archives import at, merged
 
-WATCH, PHONE = ("Apple Watch", "Watch6,1"), ("iPhone", "iPhone14,2")
+Owner = tuple[str | None, str | None]
+"""An app and a device."""
+WATCH: Owner = ("Apple Watch", "Watch6,1")
+PHONE: Owner = ("iPhone", "iPhone14,2")
 DAY = date(2024, 1, 5)
 
 
-def steps(start: str, end: str, count: float, owner: tuple[str | None, str | None] = WATCH) -> Record:
-    return Record("steps", count, "count", at(start), at(end), None, None, *owner)
+def steps(start: str, end: str, count: float, owner: Owner = WATCH) -> Record:
+    return Record("steps", count, "count", at(start), at(end), None, None, owner[0], owner[1])
 
 
-def point(type_: str, moment: str, value: float, unit: str | None = None, owner: Any = WATCH) -> Record:
-    return Record(type_, value, unit, at(moment), None, None, None, *owner)
+def point(type_: str, moment: str, value: float, unit: str | None = None, owner: Owner = WATCH) -> Record:
+    return Record(type_, value, unit, at(moment), None, None, None, owner[0], owner[1])
 
 
 def total(type_: str, day: date, value: float, unit: str, text: str | None = None) -> Record:
@@ -29,8 +32,8 @@ def zone(name: str, start: date | None = None) -> Record:
     return Record("zone", day=start and days_of(start), source="profile", text=name)
 
 
-def asleep(start: str, end: str, stage: str = "asleep", owner: Any = WATCH) -> Record:
-    return Record("sleep", None, None, at(start), at(end), None, None, *owner, stage)
+def asleep(start: str, end: str, stage: str = "asleep", owner: Owner = WATCH) -> Record:
+    return Record("sleep", None, None, at(start), at(end), None, None, owner[0], owner[1], stage)
 
 
 def cells(*uploads: tuple[str, list[Record]]) -> dict[date, dict[str, Any]]:

@@ -10,15 +10,16 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from io import TextIOWrapper
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fitness_assets.bronze.readers.archives import Archive, Entry
+from fitness_assets.bronze.readers.google_cells import clock_of, offset_of, stages_of, utc_of, why_wrong
 from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
-from fitness_assets.bronze.readers.records import Record, Tally, days_of, iso_day, number
+from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
 
 VERSION = 1
 _CSV, _FITNESS, _JSON = "Physical Activity_GoogleData", "Health Fitness Data_GoogleData", "Global Export Data"
@@ -39,7 +40,6 @@ _TIMED = {
 }
 """CSV families: type, unit, and whether a row is about a minute."""
 _ACTIVE = ("moderately_active_minutes", "very_active_minutes")
-_NEVER_ZERO = {"heart_rate", "weight", "height", "resting_heart_rate", "stress", "bmi", "sleep"}
 
 
 def matches(archive: Archive) -> bool:
@@ -114,8 +114,8 @@ class _Reader:
         for row in self._rows(entry, type_, ("timestamp",)):
             self._tally.see(type_)
             columns = [name for name in row if name not in ("timestamp", "data source")]
-            start, value = _utc(row["timestamp"]), number(row[columns[0]]) if columns else None
-            if why := _wrong(start, value, type_):
+            start, value = utc_of(row["timestamp"]), number(row[columns[0]]) if columns else None
+            if why := why_wrong(start, value, type_):
                 self._tally.drop(type_, "invalid", why)
                 continue
             source = row.get("data source") or None
@@ -134,9 +134,9 @@ class _Reader:
     def _user_sleeps(self, entry: Entry) -> Iterator[Record]:
         for row in self._rows(entry, "sleep", ("sleep_start", "sleep_end", "minutes_asleep")):
             self._tally.see("sleep")
-            start, end, value = _utc(row["sleep_start"]), _utc(row["sleep_end"]), number(row["minutes_asleep"])
-            offset = _offset(row.get("end_utc_offset"))
-            if (why := _wrong(start, value, "sleep")) or end is None:
+            start, end, value = utc_of(row["sleep_start"]), utc_of(row["sleep_end"]), number(row["minutes_asleep"])
+            offset = offset_of(row.get("end_utc_offset"))
+            if (why := why_wrong(start, value, "sleep")) or end is None:
                 self._tally.drop("sleep", "invalid", why or "no end")
                 continue
             if offset is None:
@@ -150,7 +150,7 @@ class _Reader:
         for row in self._rows(entry, "stress", ("DATE", "STRESS_SCORE")):
             self._tally.see("stress")
             day, value = iso_day(row["DATE"][:10]), number(row["STRESS_SCORE"])
-            why = "no day" if day is None else _wrong(0, value, "stress")
+            why = "no day" if day is None else why_wrong(0, value, "stress")
             if not why and row.get("STATUS") == "CALCULATION_FAILED":
                 why = "the vendor could not compute it"
             if why:
@@ -160,7 +160,7 @@ class _Reader:
 
     def _json_steps(self, entries: list[Entry]) -> Iterator[Record]:
         for item in self._items(entries, "steps"):
-            start, value = _clock(item.get("dateTime")), number(item.get("value"))
+            start, value = clock_of(item.get("dateTime")), number(item.get("value"))
             if self._is_new("steps", start, value) and start is not None:
                 yield Record("steps", value, "count", start, start + _MINUTE)
 
@@ -168,7 +168,7 @@ class _Reader:
         for item in self._items(entries, "heart_rate"):
             reading = item.get("value")
             start, value = (
-                _clock(item.get("dateTime")),
+                clock_of(item.get("dateTime")),
                 number(reading.get("bpm")) if isinstance(reading, dict) else None,
             )
             if self._is_new("heart_rate", start, value):
@@ -176,7 +176,7 @@ class _Reader:
 
     def _is_new(self, type_: str, start: int | None, value: float | None) -> bool:
         """Whether a record of JSON can be used and its day is not in the CSV files; if not, it is counted."""
-        if (why := _wrong(start, value, type_)) or start is None:
+        if (why := why_wrong(start, value, type_)) or start is None:
             self._tally.drop(type_, "invalid", why)
             return False
         if start // _DAY in self._covered.get(type_, ()):
@@ -189,7 +189,7 @@ class _Reader:
         """Sums of local days; a basal rate is in them also on days when nothing was worn."""
         sums: dict[int, float] = {}
         for item in self._items(entries, None):
-            start, value = _clock(item.get("dateTime")), number(item.get("value"))
+            start, value = clock_of(item.get("dateTime")), number(item.get("value"))
             if start is not None and value is not None and value >= 0:
                 sums[start // _DAY] = sums.get(start // _DAY, 0.0) + value
         self._tally.see("energy_total", len(sums))
@@ -203,8 +203,8 @@ class _Reader:
         for item in self._items(entries, "resting_heart_rate"):
             reading = item.get("value")
             said = reading if isinstance(reading, dict) else {}
-            clock, value = _clock(f"{said.get('date')} 00:00:00"), number(said.get("value"))
-            if why := _wrong(clock, value, "resting_heart_rate"):
+            clock, value = clock_of(f"{said.get('date')} 00:00:00"), number(said.get("value"))
+            if why := why_wrong(clock, value, "resting_heart_rate"):
                 self._tally.drop("resting_heart_rate", "invalid", why)
             elif clock is not None:
                 yield Record("resting_heart_rate", value, "bpm", day=clock // _DAY)
@@ -213,13 +213,13 @@ class _Reader:
         """Nights and naps on the day of waking; times are local, without an offset."""
         for item in self._items(entries, "sleep"):
             day, minutes = iso_day(item.get("dateOfSleep")), number(item.get("minutesAsleep"))
-            why = "no day" if day is None else _wrong(0, minutes, "sleep")
+            why = "no day" if day is None else why_wrong(0, minutes, "sleep")
             if why or minutes is None:
                 self._tally.drop("sleep", "invalid", why)
                 continue
             start, end = self._local(item.get("startTime")), self._local(item.get("endTime"))
             times = (start, end) if start is not None and end is not None and start <= end else (None, None)
-            stages = _stages(item)
+            stages = stages_of(item)
             if round(sum(stages.get(name, 0.0) for name in ("deep", "light", "rem"))) != round(minutes):
                 stages = {"asleep": minutes}
             self._tally.see("sleep", len(stages) - 1)
@@ -230,14 +230,14 @@ class _Reader:
         """Weights; files seen so far have pounds. Weights of CSV files for the same days, in grams, tell it."""
         found = []
         for item in self._items(entries, "weight"):
-            clock, value = _clock(f"{item.get('date')} {item.get('time') or '00:00:00'}"), number(item.get("weight"))
-            if (why := _wrong(clock, value, "weight")) or clock is None or value is None:
+            clock, value = clock_of(f"{item.get('date')} {item.get('time') or '00:00:00'}"), number(item.get("weight"))
+            if (why := why_wrong(clock, value, "weight")) or clock is None or value is None:
                 self._tally.drop("weight", "invalid", why)
                 continue
             found.append((clock, value))
             if (bmi := number(item.get("bmi"))) is not None:
                 self._tally.see("bmi")
-                if why := _wrong(clock, bmi, "bmi"):
+                if why := why_wrong(clock, bmi, "bmi"):
                     self._tally.drop("bmi", "invalid", why)
                 else:
                     yield Record("bmi", bmi, "count", day=clock // _DAY)
@@ -250,7 +250,7 @@ class _Reader:
         """Moderately and very active minutes of local days; the files go on into the future, with zeros."""
         sums: dict[int, float] = {}
         for item in self._items(entries, None):
-            clock, value = _clock(item.get("dateTime")), number(item.get("value"))
+            clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
             if clock is not None and value is not None and value >= 0:
                 sums[clock // _DAY] = sums.get(clock // _DAY, 0.0) + value
         self._tally.see("exercise", len(sums))
@@ -308,58 +308,3 @@ class _Reader:
             return int(datetime.fromisoformat(text).replace(tzinfo=self._zone).timestamp() * 1_000)
         except (ValueError, OverflowError):
             return None
-
-
-def _stages(item: dict[str, Any]) -> dict[str, float]:
-    levels = item.get("levels")
-    summary = levels.get("summary") if isinstance(levels, dict) else None
-    found = {}
-    for name, stage in (("deep", "deep"), ("light", "light"), ("rem", "rem"), ("wake", "awake")):
-        said = summary.get(name) if isinstance(summary, dict) else None
-        minutes = number(said.get("minutes")) if isinstance(said, dict) else None
-        if minutes is not None and minutes >= 0:
-            found[stage] = minutes
-    return found
-
-
-def _wrong(start: int | None, value: float | None, type_: str) -> str | None:
-    """Why a record is no measurement."""
-    if start is None:
-        return "no time"
-    if value is None:
-        return "no number"
-    if value < 0:
-        return "a code for no measurement"
-    return "zero means not measured" if value == 0 and type_ in _NEVER_ZERO else None
-
-
-def _utc(text: str) -> int | None:
-    """Milliseconds of ``2024-01-05T07:10:00Z``, with or without an offset; without one it is UTC."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _clock(text: Any) -> int | None:
-    """Milliseconds of ``01/05/24 07:10:00`` as if it were UTC; whose time it is depends on the family."""
-    match = re.fullmatch(r"(\d\d)/(\d\d)/(\d\d) (\d\d):(\d\d):(\d\d)", text) if isinstance(text, str) else None
-    if match is None:
-        return None
-    month, day, year, hours, minutes, seconds = map(int, match.groups())
-    try:
-        days = days_of(date(2000 + year, month, day))
-    except ValueError:
-        return None
-    return days * _DAY + int(timedelta(hours=hours, minutes=minutes, seconds=seconds).total_seconds()) * 1_000
-
-
-def _offset(text: str | None) -> int | None:
-    """Seconds of ``+02:00``, ``+0200`` or ``7200``."""
-    match = re.fullmatch(r"\s*([+-]?)(\d\d):?(\d\d)(:?\d\d)?\s*", text or "")
-    if match:
-        seconds = int(match[2]) * 3_600 + int(match[3]) * 60
-        return -seconds if match[1] == "-" else seconds
-    value = number((text or "").strip().removesuffix("s"))
-    return int(value) if value is not None and abs(value) <= 64_800 else None

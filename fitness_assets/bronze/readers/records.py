@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from fitness_assets.bronze.measurements import MEASUREMENTS, STATEMENTS, TYPES
+from fitness_assets.bronze.readers.repeats import Known, hashes
 from fitness_assets.bronze.units import factor
 
 _BATCH = 1 << 17  # records that become one table
@@ -145,13 +146,13 @@ def tables(records: Iterable[Record], user_id: str, tally: Tally) -> Iterator[pa
     Yields:
         Tables with the columns `SCHEMA`.
     """
-    stream, known = iter(records), _Known()
+    stream, known = iter(records), Known()
     while batch := list(islice(stream, _BATCH)):
         valid = [record for record in batch if _is_valid(record, tally)]
         if not valid:
             continue
         table = _table(valid, user_id)
-        is_new = known.add(_hashes(table))
+        is_new = known.add(hashes(table))
         for type_ in TYPES:
             is_type = _codes(table["type"], type_)
             if used := int((is_type & is_new).sum()):
@@ -274,58 +275,3 @@ def _cover(table: pa.Table, tally: Tally) -> None:
     ends = pc.call_function("min_max", [day.cast(pa.int32())]).as_py()
     if ends["min"] is not None:
         tally.cover(ends["min"], ends["max"])
-
-
-def _hashes(table: pa.Table) -> np.ndarray:
-    """64 bits for each row: equal rows have equal bits, and of ten million different rows no two do, as a rule."""
-    hashes = np.full(len(table), 0x9E3779B97F4A7C15, np.uint64)
-    for field in SCHEMA:
-        column = table[field.name].combine_chunks()
-        if pa.types.is_string(field.type):
-            encoded = column.dictionary_encode()
-            of_texts = [hash_of(text) for text in encoded.dictionary.to_pylist()] or [0]
-            bits = np.array(of_texts, np.uint64)[encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)]
-        else:
-            wide = (
-                column
-                if pa.types.is_floating(field.type)
-                else column.cast(pa.int32() if pa.types.is_date(field.type) else pa.int64()).cast(pa.int64())
-            )
-            bits = wide.fill_null(0).to_numpy(zero_copy_only=False).view(np.uint64)
-        is_null = column.is_null().to_numpy(zero_copy_only=False)
-        hashes = _mixed(hashes ^ np.where(is_null, np.uint64(0x2545F4914F6CDD1D), bits))
-    return hashes
-
-
-def hash_of(text: str) -> int:
-    """64 bits of a text, alike in every process."""
-    from hashlib import blake2b
-
-    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
-
-
-def _mixed(bits: np.ndarray) -> np.ndarray:
-    """Spread each number over all 64 bits (the finalizer of SplitMix64, Steele and others, OOPSLA 2014)."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
-class _Known:
-    """Hashes of all rows so far, in sorted arrays; each is at least twice as long as the one after it."""
-
-    def __init__(self) -> None:
-        self._sorted: list[np.ndarray] = []
-
-    def add(self, hashes: np.ndarray) -> np.ndarray:
-        """Add the hashes of a batch; returns which of them are new."""
-        unique, first = np.unique(hashes, return_index=True)
-        is_new = np.zeros(len(hashes), bool)
-        is_new[first] = True
-        for known in self._sorted:
-            at = np.minimum(np.searchsorted(known, hashes), len(known) - 1)
-            is_new &= known[at] != hashes
-        self._sorted.append(unique)
-        while len(self._sorted) > 1 and 2 * len(self._sorted[-1]) > len(self._sorted[-2]):
-            self._sorted[-2:] = [np.union1d(self._sorted[-2], self._sorted[-1])]
-        return is_new
