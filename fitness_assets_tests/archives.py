@@ -2,7 +2,8 @@
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.readers import records as rec
 from fitness_assets.bronze.readers.records import SCHEMA, Record, Tally
 from fitness_assets.bronze.sources import Folder
-from fitness_assets.silver.devices.days import PersonRecords
+from fitness_assets.silver.devices.days import PersonRecords, repeated_uploads
 from fitness_assets.silver.devices.merge import Day, merged_days
 from fitness_assets.silver.devices.person import Upload
 
@@ -84,6 +85,21 @@ def merged(*uploads: tuple[str, Sequence[Record]]) -> dict[date, Day]:
     Args:
         uploads: the kind and the records of each, oldest first.
     """
+    with _measurements(uploads) as (connection, known):
+        return {day.date: day for day in merged_days(PersonRecords(connection, "anna", [*known]), known)}
+
+
+def repeated(*uploads: tuple[str, Sequence[Record]]) -> set[int]:
+    """The positions of the uploads that a newer one repeats."""
+    with _measurements(uploads) as (connection, known):
+        return {known[upload_id].place for upload_id in repeated_uploads(connection, "anna", known)}
+
+
+@contextmanager
+def _measurements(
+    uploads: Sequence[tuple[str, Sequence[Record]]],
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, dict[str, Upload]]]:
+    """Records in a table that SQL can read, and the uploads by id."""
     tables, known = [pa.Table.from_pylist([], MEASUREMENTS.arrow_schema)], {}
     for place, (kind, records) in enumerate(uploads):
         known[f"upload {place}"] = Upload(kind, place)
@@ -100,4 +116,4 @@ def merged(*uploads: tuple[str, Sequence[Record]]) -> dict[date, Day]:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("measurements", pa.concat_tables(tables))
-        return {day.date: day for day in merged_days(PersonRecords(connection, "anna", [*known]), known)}
+        yield connection, known

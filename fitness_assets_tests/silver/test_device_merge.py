@@ -7,7 +7,7 @@ import pytest
 
 from fitness_assets.bronze.readers.records import Record, days_of
 from fitness_assets.silver.devices.streams import Order, Stream
-from fitness_assets_tests.archives import at, merged
+from fitness_assets_tests.archives import at, merged, repeated
 
 Owner = tuple[str | None, str | None]
 """An app and a device."""
@@ -197,6 +197,18 @@ def test_a_newer_export_replaces_the_days_that_it_has_and_no_others():
         DAY: {"steps": 5_000, "sleep_hours": 7.0},
         date(2024, 1, 6): {"steps": 6_000},
     }
+
+
+def test_an_older_export_is_left_out_only_if_a_newer_one_has_all_of_its_days():
+    first = [steps("2024-01-05T10:00", "2024-01-05T11:00", 300), steps("2024-01-06T10:00", "2024-01-06T11:00", 300)]
+    more = [*first, steps("2024-01-06T12:00", "2024-01-06T13:00", 300)]
+    night = asleep("2024-01-04T23:00", "2024-01-05T06:00")
+    assert repeated(("apple_health", first), ("apple_health", more)) == {0}
+    assert repeated(("apple_health", more), ("apple_health", first)) == set(), "the newer one has less"
+    assert repeated(("apple_health", [*first, night]), ("apple_health", more)) == set(), "another type"
+    assert repeated(("apple_health", first), ("health_connect", more)) == set(), "another kind"
+    assert repeated(("apple_health", first), ("apple_health", more[1:])) == set(), "a day is missing"
+    assert repeated(("apple_health", first), ("apple_health", more), ("apple_health", first)) == {0}
 
 
 def test_a_daily_total_and_intervals_are_never_added():

@@ -72,7 +72,9 @@ def device_days(lake: Lake, staging: Staging, version: str, ledger: Ledger) -> D
                 days = _kept_days(connection, user_id)
             else:
                 places = {_export(row): place for place, row in enumerate(rows)}
-                uploads = {row["upload_id"]: Upload(row["kind"], places[_export(row)]) for row in rows}
+                every = {row["upload_id"]: Upload(row["kind"], places[_export(row)]) for row in rows}
+                repeated = repeated_uploads(connection, user_id, every)
+                uploads = {upload_id: upload for upload_id, upload in every.items() if upload_id not in repeated}
                 days = merged_days(PersonRecords(connection, user_id, [*uploads]), uploads)
             logged = _logged_days(connection, user_id, withdrawn)
             made = (_row(user_id, day, rows[-1], logged.get(day.date)) for day in days)
@@ -152,6 +154,37 @@ class PersonRecords:
         )
         parameters = {name: value for name, value in (self._known | more).items() if f"${name}" in sql}
         return self._connection.sql(sql, params=parameters).to_arrow_table()
+
+
+def repeated_uploads(connection: "DuckDBPyConnection", user_id: str, uploads: Mapping[str, Upload]) -> set[str]:
+    """The uploads that a newer one of their kind repeats: it has as many records of each type and day, or more.
+
+    Exports are of all years, so this is the rule; then only the newest one is merged.
+    """
+    kinds = [upload.kind for upload in uploads.values()]
+    several = [upload_id for upload_id, upload in uploads.items() if kinds.count(upload.kind) > 1]
+    if not several:
+        return set()
+    counts: dict[str, dict[tuple[str, date | None], int]] = {upload_id: {} for upload_id in several}
+    found = connection.execute(
+        """
+        SELECT upload_id, type, coalesce(day, CAST(start_at AS DATE)) AS day, count(*)
+        FROM measurements WHERE user_id = $user_id AND list_contains($several, upload_id) GROUP BY ALL
+        """,
+        {"user_id": user_id, "several": several},
+    ).fetchall()
+    for upload_id, type_, day, count in found:
+        counts[upload_id][type_, day] = count
+
+    def is_repeated(older: str) -> bool:
+        return any(
+            uploads[newer].kind == uploads[older].kind
+            and uploads[newer].place > uploads[older].place
+            and all(counts[newer].get(key, 0) >= count for key, count in counts[older].items())
+            for newer in several
+        )
+
+    return {upload_id for upload_id in several if is_repeated(upload_id)}
 
 
 def _kept_days(connection: "DuckDBPyConnection", user_id: str) -> Iterator[Day]:
