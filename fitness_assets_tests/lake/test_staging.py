@@ -155,7 +155,7 @@ def test_rows_made_in_python_are_added_to_those_of_the_parent(lake):
     example = {column.name: column.example for column in UPLOADS.columns}
     for rows in ([example], [], [example | {"upload_id": "another"}]):
         staging = lake.stage([UPLOADS], {}, "run")
-        staging.write_rows(UPLOADS, rows, append=True)
+        staging.write_rows(UPLOADS, rows, replaced=())
         staging.commit()
         lake.publish(staging)
     assert {row["upload_id"] for row in lake.rows(UPLOADS)} == {example["upload_id"], "another"}
