@@ -20,13 +20,14 @@ WHOLE = ""
 
 FIRST_YEAR, END_YEAR = 1990, 2100
 
-_IN_PATH = re.compile(rf"(?:^|/)(?:{MONTH}=)?([0-9]{{4}}-[0-9]{{2}}|{OTHER})[/.][^/]*$")
+_LABEL = rf"([0-9]{{4}}-[0-9]{{2}}|{OTHER})"
+_IN_PATH = re.compile(rf"(?:^|/)(?:{MONTH}={_LABEL}/|{_LABEL}\.)[^/]*$")
 
 
 def month_in(path: str) -> str:
     """The month of a file, from its path; `WHOLE` if the path names none."""
     found = _IN_PATH.search(path)
-    return found[1] if found else WHOLE
+    return found[1] or found[2] if found else WHOLE
 
 
 def month_sql(columns: Collection[str]) -> str:

@@ -10,17 +10,26 @@ import pytest
 
 from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.gold import transforms
-from fitness_assets.gold.tables import DIM_ACTIVITY, DIM_DATE, DIM_USER, FACT_DAILY, MONTHLY_SUMMARY, TABLES
+from fitness_assets.gold.tables import (
+    DIM_ACTIVITY,
+    DIM_DATE,
+    DIM_USER,
+    FACT_DAILY,
+    MONTHLY_SUMMARY,
+    MONTHLY_SUMS,
+    TABLES,
+)
 from fitness_assets.silver import transforms as silver
 from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets_tests.conftest import frame_of, violations
 from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time, row_windows
 
 MAKE = {
-    DIM_USER.key: transforms.dim_user,
-    DIM_DATE.key: transforms.dim_date,
+    DIM_USER.key: lambda clean: transforms.dim_user(transforms.monthly_sums(clean)),
+    DIM_DATE.key: lambda clean: transforms.dim_date(transforms.monthly_sums(clean)),
     DIM_ACTIVITY.key: transforms.dim_activity,
-    MONTHLY_SUMMARY.key: transforms.monthly_summary,
+    MONTHLY_SUMS.key: transforms.monthly_sums,
+    MONTHLY_SUMMARY.key: lambda clean: transforms.monthly_summary(transforms.monthly_sums(clean)),
     FACT_DAILY.key: transforms.fact_daily,
 }
 COLUMNS = {
@@ -61,7 +70,7 @@ LOGGED = [*EVEN, *GAPPY, *({"user_id": "birthday"} | row for row in BIRTHDAY), N
 
 
 class Gold(NamedTuple):
-    """All five tables made from one clean frame, the rows of each by its key, and the clean days themselves."""
+    """All tables made from one clean frame, the rows of each by its key, and the clean days themselves."""
 
     clean: list[dict[str, Any]]
     rows: dict[str, list[dict[str, Any]]]

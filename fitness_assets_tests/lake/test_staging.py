@@ -193,6 +193,6 @@ def test_no_rows_made_in_python_are_a_table_too(lake):
 
 
 def test_an_audit_of_an_older_version_is_still_read():
-    metadata = VersionMetadata("gold/dim_user", "000001", None, {}, "run", "2026-01-01", 3, 99)
+    metadata = VersionMetadata("gold/dim_user", "000001", None, {}, "run", "2026-01-01", rows=3, size_bytes=99)
     older = json.dumps(json.loads(metadata.to_json()) | {"failed_rows": {"required_values": 0}})
     assert VersionMetadata.from_json(older) == metadata
