@@ -136,8 +136,8 @@ def bronze_step(raw: str) -> LayerStep:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            ingested = _ingest(step_run, staging, new, unread, last_ingested)
-            staging.run_inputs = run_inputs(_ids(found), ingested, unread, users)
+            _ingest(step_run, staging, new, unread, last_ingested)
+            staging.run_inputs = run_inputs(_ids(found), unread, known, users)
             keep_users(staging, users)
             staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
 
@@ -165,12 +165,8 @@ def _check_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str])
 
 def _ingest(
     step_run: StepRun, staging: Staging, new: Sequence[Upload], unread: dict[str, str], last_ingested: datetime
-) -> list[str]:
-    """Read the new uploads and write the three tables; what the parent version holds is taken over.
-
-    Returns:
-        Ids of the uploads that were ingested or refused.
-    """
+) -> None:
+    """Read the new uploads and write the three tables; what the parent version holds is taken over."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     files, ingested = RowFiles(staging.scratch / "rows"), list[_Ingested]()
@@ -212,7 +208,6 @@ def _ingest(
         staging.write_rows(UPLOADS, [*step_run.lake.rows(UPLOADS, staging.parent), *ledger])
     else:
         staging.write_rows(UPLOADS, ledger, ())
-    return [entry.upload.upload_id for entry in ingested]
 
 
 def _crowded_months(staging: Staging, table: Table) -> list[str]:

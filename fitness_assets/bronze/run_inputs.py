@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from fitness_assets.bronze.tables import FOUND, KNOWN_USERS, LOGGED_DAYS, NEW, UNREAD
+from fitness_assets.bronze.tables import FOUND, KNOWN_UPLOADS, KNOWN_USERS, LOGGED_DAYS, UNREAD
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 
@@ -18,22 +18,22 @@ _USERS = "users.json"  # sidecar of the logged days: whose they are
 
 def run_inputs(
     found: Iterable[str] = (),
-    new: Iterable[str] = (),
     unread: Mapping[str, str] | None = None,
+    known_uploads: Iterable[str] = (),
     known_users: Iterable[str] = (),
 ) -> dict[str, pa.Table]:
     """Tables in memory, by key.
 
     Args:
         found: ids of the uploads that this run found.
-        new: ids of those that it ingested.
         unread: why an upload was left out for now, by URI.
+        known_uploads: ids of the uploads in the ledger of the version before.
         known_users: people who have logged days in the version before.
     """
     unread = unread or {}
     return {
         FOUND: _texts(upload_id=found),
-        NEW: _texts(upload_id=new),
+        KNOWN_UPLOADS: _texts(upload_id=known_uploads),
         UNREAD: _texts(uri=unread.keys(), reason=unread.values()),
         KNOWN_USERS: _texts(user_id=known_users),
     }

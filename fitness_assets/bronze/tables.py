@@ -58,8 +58,8 @@ RAW_COLUMNS = (
 FOUND = "bronze/found_uploads"
 """Key of what rules are asked of beside the tables: ``upload_id`` of those that this run found, known or new."""
 
-NEW = "bronze/new_uploads"
-"""The same for the uploads that this run ingested."""
+KNOWN_UPLOADS = "bronze/known_uploads"
+"""The same for the uploads that the ledger of the version before has."""
 
 KNOWN_USERS = "bronze/known_users"
 """The same for the people whose rows the version before has: ``user_id``."""
@@ -151,7 +151,7 @@ UPLOADS = Table(
             "uploads = 0 OR rows_read != logged_days + quarantine OR rows_typed != logged_days"
             " OR rows_quarantined != quarantine",
             sums=("rows_read", "rows_typed", "rows_quarantined"),
-            among=NEW,
+            except_for=KNOWN_UPLOADS,
         ),
         # About the uploads that one run found, so that they pass again once the file is corrected or gone.
         SetRule(

@@ -80,7 +80,8 @@ def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]
     version = lake.current(UPLOADS)
     if version is None:
         raise TableMissingError(f"{UPLOADS.key} does not exist yet: there is no upload to withdraw.")
-    changed, ledger = change(lake.rows(UPLOADS, version))
+    before = lake.rows(UPLOADS, version)
+    changed, ledger = change(before)
     staging = lake.stage(TABLES, {}, "command line", made_because="an upload was withdrawn or restored")
     try:
         if staging.parent != version:
@@ -88,7 +89,9 @@ def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]
         for table in (LOGGED_DAYS, QUARANTINE):
             staging.write(table, None, replaced=())
         staging.write_rows(UPLOADS, ledger)
-        staging.run_inputs = run_inputs(known_users=known_users(lake, version))
+        staging.run_inputs = run_inputs(
+            known_uploads=[row["upload_id"] for row in before], known_users=known_users(lake, version)
+        )
         check_version(staging, [])
         staging.commit()
     finally:

@@ -84,7 +84,7 @@ def key_rule(
     violated: str,
     sums: Sequence[str] = (),
     check: str | None = None,
-    among: str | None = None,
+    except_for: str | None = None,
 ) -> SetRule:
     """Make a rule about how many rows each table has for one key. A violation is a key with these numbers of rows.
 
@@ -96,7 +96,7 @@ def key_rule(
         violated: an SQL condition on the numbers of rows with one key; each number has the name of its table.
         sums: columns of the first table whose sums for the key the condition may use, too.
         check: as of a `SetRule`.
-        among: key of a table of keys: only these are looked at; None: every key.
+        except_for: key of a table of keys that are not looked at; None: every key is.
     """
     first, *others = names = [table_name(key) for key in tables]
     key = ", ".join(columns)
@@ -105,9 +105,9 @@ def key_rule(
     totals = [f"count({counted}) AS {counted}" for counted in names]
     totals += [f"CAST(coalesce(sum({column}), 0) AS BIGINT) AS {column}" for column in sums]
     every = f"({' UNION ALL BY NAME '.join(rows)})"
-    looked_at = f"{every} SEMI JOIN {table_name(among)} USING ({key})" if among else every
+    looked_at = f"{every} ANTI JOIN {table_name(except_for)} USING ({key})" if except_for else every
     by_key = f"SELECT {key}, {', '.join(totals)} FROM {looked_at} GROUP BY {key}"
-    tables = (*tables, among) if among else tables
+    tables = (*tables, except_for) if except_for else tables
     return SetRule(name, description, tables, f"SELECT * FROM ({by_key}) WHERE {violated}", check=check)
 
 
