@@ -193,23 +193,24 @@ def test_predictions_of_days_that_arrive_one_by_one_are_those_of_one_build(runs)
         ]
 
     start = date(2024, 1, 1)
-    runs.put(days_of(range(24), [start + timedelta(n) for n in range(150)]))  # until May 29th
+    runs.put(days_of(range(24), [start + timedelta(n) for n in range(332)]))  # until November 27th
     first = runs.run(ALL_LAYERS)
-    assert first["predictions"] == [f"2024-0{month}" for month in range(1, 6)]
+    months = [f"2024-{month:02}" for month in range(1, 12)]
+    assert first["predictions"] == months
     fitted = runs.lake.rows(table_of("gold/fact_predictions"))[0]["stress_change_model_version"]
     made = []
     for people, days in (
-        (range(24), [date(2024, 5, 30)]),  # the month is not complete yet
-        ([30], [date(2024, 5, 30)]),  # somebody new
-        ([4], [date(2024, 5, 3)]),  # a late correction in the current month
+        (range(24), [date(2024, 11, 28)]),  # the month is not complete yet
+        ([30], [date(2024, 11, 28)]),  # somebody new
+        ([4], [date(2024, 11, 3)]),  # a late correction in the current month
     ):
         runs.put(days_of(people, days))
         made.append(runs.run(ALL_LAYERS)["predictions"])
-    assert made == [["2024-04", "2024-05"]] * 3
+    assert made == [["2024-10", "2024-11"]] * 3
     assert {r["stress_change_model_version"] for r in runs.lake.rows(table_of("gold/fact_predictions"))} == {fitted}
     assert_as_rebuilt(runs)
-    runs.put(days_of(range(24), [date(2024, 5, 31)]))  # a complete month: the models are fitted again
-    assert runs.run(ALL_LAYERS)["predictions"] == [f"2024-0{month}" for month in range(1, 6)]
+    runs.put(days_of(range(24), [date(2024, 11, 30)]))  # a complete month: the models are fitted again
+    assert runs.run(ALL_LAYERS)["predictions"] == months
     assert_as_rebuilt(runs)
     runs.put(days_of([5], [date(2024, 2, 7)]))  # a late day that the models knew
     runs.run(ALL_LAYERS)

@@ -57,6 +57,8 @@ def changes(
     current = lake.current(tables[-1])
     if current is None:
         return Changes("first version")
+    if lost := [table.key for table in tables if not lake.store.files(table, current)]:
+        return Changes(f"version {current} of {', '.join(lost)} has lost its files: everything is made anew")
     base = lake.metadata(tables[-1], current)
     if is_rebuild:
         return Changes("a person asked to make everything anew")

@@ -97,8 +97,9 @@ def run_step(step: LayerStep, step_run: StepRun, publish_groups: Sequence[Sequen
     for group in publish_groups:
         lake.recover(group)
         # One version for all tables of a group, whoever publishes meanwhile.
-        version = lake.published(group[-1])
-        inputs |= {table.key: version for table in group if table in step.reads}
+        read = [table for table in group if table in step.reads]
+        version = lake.current(group[-1]) or lake.published(read[0])
+        inputs |= {table.key: version for table in read}
     lake.recover(step.tables)
     if not step.reads:  # it looks for uploads, and finds out itself whether there are new ones
         return step.make(step_run, inputs, Changes("new uploads"))

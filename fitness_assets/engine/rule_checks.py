@@ -95,7 +95,7 @@ def _add_months(
     month = month_sql([column.name for column in table.columns])
     for result in results:
         if result.failed and result.rule in violated:
-            counts = f"SELECT {month} AS month, count(*) FROM {table.name} WHERE {violated[result.rule]} GROUP BY month"
+            counts = f"SELECT {month}, count(*) FROM {table.name} WHERE {violated[result.rule]} GROUP BY 1"
             result.failed_by_month = dict(sorted(connection.sql(counts).fetchall()))
         if parent_result := before.get(result.rule):
             kept = {m: n for m, n in parent_result.failed_by_month.items() if m in taken_over}

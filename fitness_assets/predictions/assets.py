@@ -1,7 +1,7 @@
 """The predictions step: it learns from days of complete months, evaluates the models, and scores the days of gold.
 
-The models are a function of complete months alone. So a day of the current month changes no model, and the step scores
-only the months that this day has a part in. `decide` says when models are fitted again.
+Where logs are long, the models are a function of complete months alone. So a day of the current month changes no model,
+and the step scores only the months that this day has a part in. `_why_fit` says when models are fitted again.
 """
 
 from collections.abc import Collection
@@ -25,6 +25,8 @@ from fitness_assets.predictions.tables import FACT_PREDICTIONS, HORIZON_DAYS, MO
 from fitness_assets.schema.months import first_day, last_day, month_of, month_sql
 
 _CODE = ("predictions", "gold", "silver", "schema", "engine.expressions")
+LONG_DAYS = 300
+"""Where logs span so many days, models learn from complete months alone; else from every day, and are fitted each time."""
 _CARD = "card.md"
 _SINCE = "\n---\n\n"  # before what a card says about later versions
 
@@ -34,12 +36,12 @@ class Learnable:
     """What models can learn from.
 
     Attributes:
-        month: the last complete month; None if there is none.
-        rows: how many days the complete months have.
+        until: the last day: the end of the last complete month; where logs are short, the last day of all.
+        rows: how many days there are until then.
         people: whose they are.
     """
 
-    month: str | None
+    until: date | None
     rows: int
     people: int
 
@@ -64,7 +66,7 @@ def prediction_step(training_rows: int) -> LayerStep:
 
         def write_all(staging: Staging) -> None:
             if kept:
-                step_run.log.info(f"models of version {kept.version} stay: the complete months did not change")
+                step_run.log.info(f"models of version {kept.version} stay: no day until {kept.learned_until} changed")
                 _keep_models(lake, staging, kept)
                 _score(lake, staging, inputs, kept, months)
             else:
@@ -79,29 +81,30 @@ def prediction_step(training_rows: int) -> LayerStep:
 
 def _learnable(lake: Lake, version: str) -> Learnable:
     with reader(lake.store, [Opened(MONTHLY_SUMS, version)]) as tables:
-        ((last,),) = tables.sql("SELECT max(last_date) FROM monthly_sums").fetchall()
-        month = _complete_month(last)
-        if month is None:
+        ((first, last),) = tables.sql("SELECT min(first_date), max(last_date) FROM monthly_sums").fetchall()
+        if last is None:
             return Learnable(None, 0, 0)
-        complete = f"FROM monthly_sums WHERE last_date <= DATE '{last_day(month)}'"
-        counts = f"SELECT coalesce(sum(days_logged), 0)::BIGINT, count(DISTINCT user_id) {complete}"
+        until = learn_until(first, last)
+        counts = (
+            f"SELECT sum(days_logged)::BIGINT, count(DISTINCT user_id) FROM monthly_sums WHERE last_date <= '{until}'"
+        )
         ((rows, people),) = tables.sql(counts).fetchall()
-    return Learnable(month, rows, people)
+    return Learnable(until, rows, people)
 
 
-def _complete_month(last: date | None) -> str | None:
-    """The last month of which every day may have been logged, if the last logged day is this one."""
-    if last is None:
-        return None
+def learn_until(first: date, last: date) -> date:
+    """The last day that models know, of logs from ``first`` to ``last``."""
     month = month_of(last)
-    return month if last == last_day(month) else month_of(first_day(month) - timedelta(1))
+    is_all = (last - first).days < LONG_DAYS or last == last_day(month)
+    return last if is_all else first_day(month) - timedelta(1)
 
 
 def _why_fit(kept: Scoring, learnable: Learnable, changed: Collection[str]) -> str:
     """Why the models have to be fitted again; empty if they need not."""
-    if kept.learned_month != learnable.month:
-        return f"{learnable.month} is complete"
-    if learned := [month for month in changed if learnable.month and month <= learnable.month]:
+    until = str(learnable.until or "")
+    if kept.learned_until != until:
+        return f"models can learn from the days until {until}"
+    if learned := [month for month in changed if month <= until[: len("2024-09")]]:
         return f"days of {', '.join(sorted(learned))} changed"
     return ""
 
@@ -120,8 +123,8 @@ def _affected(changed: Collection[str], known: Collection[str]) -> set[str]:
 def _fit(step_run: StepRun, staging: Staging, inputs: Inputs, learnable: Learnable, training_rows: int) -> None:
     """Fit and evaluate the models, and score every day."""
     lake, version = step_run.lake, inputs[FACT_DAILY.key]
-    parts, until = lake.metadata(FACT_DAILY, version).parts, learnable.month or ""
-    complete = lake.read(FACT_DAILY, version, {month for month in parts if month <= until})
+    parts, until = lake.metadata(FACT_DAILY, version).parts, str(learnable.until or "")
+    complete = lake.read(FACT_DAILY, version, {month for month in parts if month <= until[: len("2024-09")]})
     chosen = transforms.sampled_features(complete, learnable.rows, learnable.people, training_rows)
     with ThreadPoolExecutor(len(TABLES)) as pool:  # the engine and scikit-learn work side by side
         collected = pool.submit(chosen.toArrow)
@@ -132,7 +135,7 @@ def _fit(step_run: StepRun, staging: Staging, inputs: Inputs, learnable: Learnab
 
         # Sorted, because engines return rows in any order, and the same days have to give the same models.
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
-        step_run.log.info(f"learning from {len(days):,} of {learnable.rows:,} days of complete months, until {until}")
+        step_run.log.info(f"learning from {len(days):,} of {learnable.rows:,} days until {until}")
         train_until = last_training_day(days)
         evaluations = []
         for target in TARGETS:
@@ -140,7 +143,7 @@ def _fit(step_run: StepRun, staging: Staging, inputs: Inputs, learnable: Learnab
             evaluations.append(done)
             step_run.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
         written = [pool.submit(_write_model, staging, done, {FACT_DAILY.key: version}) for done in evaluations]
-        _score(lake, staging, inputs, scoring(evaluations, staging.version, train_until, learnable.month), None)
+        _score(lake, staging, inputs, scoring(evaluations, staging.version, train_until, until), None)
         for each in written:
             each.result()
 
@@ -177,7 +180,7 @@ def _keep_models(lake: Lake, staging: Staging, kept: Scoring) -> None:
                 fitted = content.decode().partition(_SINCE)[0]
                 since = (
                     f"Fitted in version {kept.version}. Version {staging.version} ({today}) uses it unchanged: the "
-                    f"complete months, until {kept.learned_month}, are the same as then.\n"
+                    f"days until {kept.learned_until}, the last complete month, are the same as then.\n"
                 )
                 content = f"{fitted}{_SINCE}{since}".encode()
             staging.attach(table, what, content)

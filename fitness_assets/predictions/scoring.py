@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 
 def scoring(
-    evaluations: Sequence[Evaluation], version: str, train_until: int | None = None, learned_month: str | None = None
+    evaluations: Sequence[Evaluation], version: str, train_until: int | None = None, learned_until: str = ""
 ) -> Scoring:
     """How every day is scored by fitted predictors.
 
@@ -30,7 +30,7 @@ def scoring(
         evaluations: one for each target.
         version: of the models.
         train_until: as of `Scoring`.
-        learned_month: as of `Scoring`.
+        learned_until: as of `Scoring`.
     """
     # One step after the other, so that the engine works out once what the next step asks for several times.
     steps = [
@@ -47,7 +47,7 @@ def scoring(
             ("model_version", version),
         )
     }
-    return Scoring(steps, constants, version, train_until, learned_month)
+    return Scoring(steps, constants, version, train_until, learned_until)
 
 
 def linear_part(estimator: Any) -> tuple[Array, Array]:

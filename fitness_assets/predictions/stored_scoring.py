@@ -26,14 +26,14 @@ class Scoring:
         constants: columns that are the same for every day.
         version: the version of the tables in which the models were fitted.
         train_until: the last day that was learned from (days since 1970-01-01); None if nothing was learned.
-        learned_month: the last month that the models know (``2024-09``); None if there was no complete month.
+        learned_until: the last day that the models know (``2024-09-30``); empty if there is none.
     """
 
     steps: Sequence[dict[str, str]]
     constants: dict[str, str | None]
     version: str
     train_until: int | None = None
-    learned_month: str | None = None
+    learned_until: str = ""
 
     def score(self, days: DataFrame) -> DataFrame:
         """Add what is predicted of every day; the columns of ``gold/fact_predictions``, as far as somebody predicts.

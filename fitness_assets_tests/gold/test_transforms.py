@@ -249,6 +249,7 @@ def test_honest_tables_keep_every_key_and_reference(gold):
         DIM_USER.key: {"primary_key"},
         DIM_DATE.key: {"primary_key"},
         DIM_ACTIVITY.key: {"primary_key"},
+        MONTHLY_SUMS.key: {"primary_key", "dim_user_exists", "days_reconcile"},
         MONTHLY_SUMMARY.key: {"primary_key", "dim_user_exists"},
         FACT_DAILY.key: {"primary_key", "dim_user_exists", "dim_date_exists", "dim_activity_exists"},
     }
@@ -271,7 +272,7 @@ DISHONEST = {
         {(FACT_DAILY.key, "dim_activity_exists")},
     ),
     "every key is repeated": (
-        {table.key: [{}, {}] for table in TABLES},
+        {table.key: [{}, {}] for table in TABLES} | {MONTHLY_SUMS.key: [{"days_logged": 1}] * 2},
         {(table.key, "primary_key") for table in TABLES},
     ),
 }
@@ -280,4 +281,13 @@ DISHONEST = {
 @pytest.mark.parametrize("case", DISHONEST)
 def test_missing_references_and_repeated_keys_are_violations(case):
     rows, violated = DISHONEST[case]
-    assert broken({table.key: rows.get(table.key, [{}]) for table in TABLES}) == violated
+    days = len(rows.get(FACT_DAILY.key, [{}]))
+    honest = {table.key: [{}] for table in TABLES} | {MONTHLY_SUMS.key: [{"days_logged": days}]}
+    assert broken(honest | rows) == violated
+
+
+@pytest.mark.parametrize(("sums", "offenders"), [([{}], [(29, 2)]), ([], [(None, 2)]), ([{"days_logged": 2}], [])])
+def test_a_month_of_the_fact_that_has_other_days_than_the_sums_say_is_a_violation(sums, offenders):
+    (rule,) = [rule for rule in MONTHLY_SUMS.set_rules if rule.name == "days_reconcile"]
+    found = violations(rule, {MONTHLY_SUMS.key: sums, FACT_DAILY.key: [{}, {"user_id": "b"}]})
+    assert [(row["summed"], row["days"]) for row in found] == offenders
