@@ -26,7 +26,7 @@ from fitness_assets.schema.months import first_day, last_day, month_of, month_sq
 
 _CODE = ("predictions", "gold", "silver", "schema", "engine.expressions")
 LONG_DAYS = 300
-"""Where logs span so many days, models learn from complete months alone; else from every day, and are fitted each time."""
+"""Where logs span so many days, models learn from complete months alone; where they span fewer, from every day."""
 _CARD = "card.md"
 _SINCE = "\n---\n\n"  # before what a card says about later versions
 
@@ -85,10 +85,8 @@ def _learnable(lake: Lake, version: str) -> Learnable:
         if last is None:
             return Learnable(None, 0, 0)
         until = learn_until(first, last)
-        counts = (
-            f"SELECT sum(days_logged)::BIGINT, count(DISTINCT user_id) FROM monthly_sums WHERE last_date <= '{until}'"
-        )
-        ((rows, people),) = tables.sql(counts).fetchall()
+        counts = "SELECT sum(days_logged)::BIGINT, count(DISTINCT user_id) FROM monthly_sums WHERE last_date <= ?"
+        ((rows, people),) = tables.execute(counts, [until]).fetchall()
     return Learnable(until, rows, people)
 
 
