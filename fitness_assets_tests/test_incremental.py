@@ -18,8 +18,10 @@ from fitness_assets.bronze.withdrawal import restore, withdraw
 from fitness_assets.engine.layer_step import StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
+from fitness_assets.lake.s3 import S3Store
 from fitness_assets.layers import steps
 from fitness_assets.registry import TABLES, publish_group_of, publish_groups_of, table_of
+from fitness_assets.schema.months import MONTH
 from fitness_assets.settings import Settings
 from fitness_assets_tests.conftest import HEADER, content, root_of
 
@@ -279,3 +281,32 @@ def test_everything_is_made_anew_when_the_code_changed_or_bronze_was_rolled_back
     monkeypatch.setattr("fitness_assets_tests.test_incremental.steps", lambda _: [changed])
     assert runs.run(["silver"]) == {"silver": ["2024-01"]}
     assert "the code" in runs.lake.metadata(table_of("silver/clean_days"), "000004").made_because
+
+
+def test_a_day_on_s3_neither_reads_nor_writes_a_file_of_an_unchanged_month(spark, cloud, bucket):
+    lake = Lake(S3Store(bucket, {}), lambda: spark)
+    every = steps(Settings(storage_mode="s3", s3_bucket=bucket.name))
+
+    def put_and_run(name: str, days: Iterable[date]) -> list[str]:
+        lines = [row(user, day, stress=day.day % 9 + 1) for user in "ab" for day in days]
+        bucket.put(f"raw/{name}.csv", "\n".join([HEADER, *lines, ""]).encode())
+        before = len(cloud.requests)
+        for step in every:
+            lake.publish(run_step(step, StepRun(lake, name, logging.getLogger("run")), publish_groups_of(step.reads)))
+        return cloud.requests[before:]
+
+    first = put_and_run("year", [date(2024, 1, 1) + timedelta(n) for n in range(332)])
+    second = put_and_run("day", [date(2024, 11, 28)])
+    for month in range(1, 9):  # features of November look back on October, predictions of October on September
+        name = f"{MONTH}=2024-{month:02}/"
+        assert any(request.startswith("PUT") and name in request for request in first)
+        assert not [request for request in second if name in request]
+    written = [request for request in second if request.startswith("PUT") and f"{MONTH}=" in request]
+    assert {request.partition(f"{MONTH}=")[2][:7] for request in written} == {"2024-10", "2024-11"}
+    # A file for each table that is by month, and one more for the predictions of October.
+    assert len(written) <= sum(table.by_month for table in TABLES) + 1
+    idle = put_and_run("day", [date(2024, 11, 28)])
+    assert not [request for request in idle if request.startswith("PUT") and request.endswith(".parquet")]
+    # Two thirds are the engine's: it asks for the size of each file whenever it plans a query.
+    assert len(second) < 1_200
+    assert len(idle) < 200
