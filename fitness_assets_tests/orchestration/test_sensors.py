@@ -130,6 +130,16 @@ def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance
     assert "all uploads ingested: 2." in skipped(look())
 
 
+def test_the_layers_number_their_versions_each_by_itself(look, raw, materialize):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    assert materialize().success
+    assert materialize("key:gold/fact_predictions or key:quality/audit").success, "predictions, but not gold"
+    assert "all uploads ingested: 1." in skipped(look())
+    (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
+    (request,) = look().run_requests
+    assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
+
+
 def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, graph, instance, rows):
     for name in (b"M\xfcller.csv", b"M\xfcller.txt"):
         Path(os.fsdecode(os.fsencode(raw) + b"/" + name)).write_text(f"{HEADER}\n{GOOD_ROW}\n")
