@@ -146,8 +146,8 @@ class LakeStates(RuleBasedStateMachine):
             for table in (LOGGED_DAYS, UPLOADS):
                 names = set(table.arrow_schema.names)
                 row = {name: cell for name, cell in cells.items() if name in names}
-                staging.write_rows(table, arrow_of(table, [row]).to_pylist(), append=True)
-            staging.write(QUARANTINE, None, append=True)
+                staging.write_rows(table, arrow_of(table, [row]).to_pylist(), replaced=())
+            staging.write(QUARANTINE, None, replaced=())
             self.commit(staging, is_failing)
 
         self.attempt(action, killed)
