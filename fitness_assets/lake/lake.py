@@ -163,7 +163,7 @@ class Lake:
 
         Raises:
             VersionConflictError: if another run published on the same parent, or from newer inputs.
-            LakeError: if a blocking rule failed.
+            LakeError: if a blocking rule failed, or the version has expired.
         """
         tables, last = staging.tables, staging.tables[-1]
         if staging.is_published:
@@ -174,6 +174,8 @@ class Lake:
         if failed:
             raise LakeError(f"not published, because a blocking rule failed: {', '.join(failed)}.")
         with self.store.publishing(tables) as point:
+            if staging.version not in self.versions(last):  # it expired: many others were committed meanwhile
+                raise self.store.no_version(last, staging.version)
             self._require_unmoved(last, staging.metadata[last.key], self.current(last))
             self._point_all(point, tables, staging.version)
         staging.is_published = True

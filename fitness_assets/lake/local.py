@@ -119,7 +119,8 @@ class LocalStore(Store):
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove folders and sidecar files; files that other versions took over are hard links and stay there."""
         for version in versions:
-            sidecars = [*self._path(table, "").glob(f"{version}.*")]
+            # With drafts: a full disk or a killed run may have left some.
+            sidecars = [path for start in ("", ".") for path in self._path(table, "").glob(f"{start}{version}.*")]
             # The mark that the version is expired goes last: nobody may make a half-removed version current.
             for sidecar in sorted(sidecars, key=lambda path: path.name.endswith(EXPIRED_SUFFIX)):
                 sidecar.unlink()

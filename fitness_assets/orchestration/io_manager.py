@@ -7,6 +7,7 @@ import dagster as dg
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
+from fitness_assets.engine.memory import memory_bytes
 from fitness_assets.engine.sail import s3_failure
 from fitness_assets.engine.session import lost_server
 from fitness_assets.lake.lake import Lake
@@ -85,6 +86,6 @@ def _plain_lack_of_room(lake: Lake) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if lack := lack_of_room(error, lake.store.disk):
+        if lack := lack_of_room(error, lake.store.disk, memory_bytes()):
             raise LakeError(lack) from error
         raise

@@ -75,7 +75,7 @@ def success(report: Report) -> Message:
     """The message on a run that succeeded: what it ingested and published."""
     refused = [row for row in report.uploads if row["status"] == "refused"]
     uploads = [
-        *(f"{_line(row['uri'])}: refused, because {row['refusal']}" for row in refused),
+        *(_line(f"{row['uri']}: refused, because {row['refusal']}") for row in refused),
         *(
             f"{_line(row['uri'])}: {row['rows_read']:,} rows read, {row['rows_quarantined']:,} quarantined"
             for row in report.uploads
@@ -88,7 +88,7 @@ def success(report: Report) -> Message:
         *(f"Check that failed or warns: {a.table} {v.rule}, failures: {v.failed}" for a, v in report.failed),
         *_rejected(report.all_metadata),
         *(
-            [f"This message is not complete, because the lake could not be read: {report.unread}"]
+            [_line(f"This message is not complete, because the lake could not be read: {report.unread}")]
             if report.unread
             else []
         ),
@@ -107,7 +107,7 @@ def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
     """
     names = ", ".join(name for name, _ in steps) or "the run itself"
     text = [
-        *(f"{name}: {why[:_WHY_CHARACTERS]}" for name, why in steps),
+        *(_line(f"{name}: {why[:_WHY_CHARACTERS]}") for name, why in steps),
         "Readers keep the tables that were there.",
         _where(run_id),
     ]
@@ -162,9 +162,9 @@ def _first(uploads: Sequence[str]) -> list[str]:
     return [*uploads[:kept], *([f"{more:,} more uploads: see {UPLOADS.key}"] if more else [])]
 
 
-def _line(name: str) -> str:
-    """A name from outside on one line; unprintable characters become question marks."""
-    return "".join(character if character.isprintable() else "?" for character in name)
+def _line(text: str) -> str:
+    """Text from outside on one line; unprintable characters become question marks."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _where(run_id: str) -> str:

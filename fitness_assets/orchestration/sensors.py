@@ -84,7 +84,7 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
         state = State.from_json(context.cursor)
         try:
-            recovered = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
+            recovered = [tables[0].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
             source = source_of(raw)
             there = source.find()
             decision = decide(

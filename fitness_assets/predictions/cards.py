@@ -56,7 +56,8 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> I
     yield (
         f"The model learned from the earlier days ({evaluation.train_rows:,} of them) and was tested on later ones. "
         f"{GAP_DAYS} days lie in between: a label looks {HORIZON_DAYS} days ahead, a mean looks {EMBARGO_DAYS} days "
-        f"back. People are in {ROUNDS} groups: in each round two are learned from, one calibrates and one is tested; "
+        f"back. People with later days are in {ROUNDS} groups: in each round two are learned from, one calibrates and "
+        "one is tested; people without later days are always learned from. "
         f"{skill['test_rows']:,} days of {skill['test_users']:,} people were tested in all. Intervals are "
         f"{CONFIDENCE:.0%} intervals of a bootstrap over people. They say nothing about another season."
     )

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fitness_assets.lake.garbage import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
+from fitness_assets.lake.garbage import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, KEEP_VERSIONS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.version import CheckResult, LakeError, TableMissingError
@@ -307,6 +307,17 @@ def test_only_versions_that_are_beyond_the_last_few_are_removed_an_hour_after_th
     assert set(lake.collect_garbage([DIM_USER])) == {*versions[:2]}
     assert lake.versions(DIM_USER) == versions[2:]
     assert {name.split(".")[0] for name in lake.store.names(DIM_USER)} == {*versions[2:]}
+
+
+@EVERYWHERE
+def test_a_version_that_expired_before_it_was_published_is_not_published(lake):
+    late = stage(lake, "late")
+    for _ in range(KEEP_VERSIONS):
+        stage(lake, "other")
+    lake.collect_garbage([DIM_USER])
+    with pytest.raises(LakeError, match="gold/dim_user has no version 000001; it has 000002, 000003"):
+        lake.publish(late)
+    assert lake.current(DIM_USER) is None
 
 
 @EVERYWHERE

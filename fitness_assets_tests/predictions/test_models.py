@@ -143,6 +143,8 @@ def test_in_every_round_nobody_is_learned_from_and_tested(logs):
         assert all(part[DAY].min() - EMBARGO_DAYS > until + HORIZON_DAYS for part in (calibrating, tested) if len(part))
     for at in (1, 2):  # everybody with later days calibrates once and is tested once
         assert pd.concat([of[at] for of in rounds]).sort_index().equals(future.sort_index())
+    without_later_days = {*past["user_id"]} - {*future["user_id"]}
+    assert all(without_later_days <= {*of.learned["user_id"]} for of in rounds)
     sizes = [of.tested["user_id"].nunique() for of in rounds]
     assert max(sizes) - min(sizes) <= 1
 

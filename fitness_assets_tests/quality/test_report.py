@@ -6,6 +6,8 @@ import subprocess
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
@@ -173,6 +175,63 @@ def test_parts_of_charts_have_names_of_their_own(page):
 def test_a_name_from_outside_can_be_drawn_whatever_it_is(values):
     drawn = svg(bars(values, "rows", percent=False), "rows", "rows")
     ElementTree.fromstring(drawn.replace("xlink:", ""))
+
+
+class Skeleton(HTMLParser):
+    """The tags of a page with the names of their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(" ".join([tag, *(name for name, _ in attrs)]))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def told_of(name: str) -> Collected:
+    """Everything that the data of people names, without pictures, which take long."""
+    nobody = {"uri": name, "rows_read": 9, "rows_quarantined": 9, "people": 1, "first": None, "last": None}
+    return Collected(
+        items={name: item(20, 5_000) for name in (*METRICS, DAY_CHANGE, LOG)},
+        named=[{"item": DAY_CHANGE, "list": "peak", "user_id": name, "value": 9.0, "day": 19_800, "n": 9}],
+        completeness=[],
+        before=[],
+        after=[],
+        uploads=[{"upload_id": "u", **nobody}],
+        copies=[{"user_id": name, "other_id": name, "days": 7, "first": date(2024, 1, 1)}],
+        changing=0,
+        months=[],
+        rejected={},
+        misfits={name: 9, "steps": 1},
+        conclusions=[name],
+    )
+
+
+NO_PICTURES = {
+    "sections": lambda c, findings: [],
+    "between": lambda findings: None,
+    "day_to_day": lambda findings: None,
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(min_size=1, max_size=300))
+@example(EVIL)
+@example("{{ 1 }}{% endif %}</title><style>*{display:none}")
+@example("`|\n\n# a\n[x](javascript:alert(1))<!--")
+def test_text_of_the_data_is_text_on_the_page_and_is_not_in_the_summary(name):
+    with patch.multiple("fitness_assets.quality.report", **dict[str, Any](NO_PICTURES)):
+        plain, hostile = told_of("x"), told_of(name)
+        page = Skeleton(report(hostile, diagnose(hostile), "000001", {}))
+        assert page.tags == Skeleton(report(plain, diagnose(plain), "000001", {})).tags
+        assert name.split("/")[-1].replace("\r\n", "\n").replace("\r", "\n") in page.text.replace("\r", "\n")
+        assert summary(hostile, diagnose(hostile)) == summary(plain, diagnose(plain))
 
 
 def test_the_summary_shows_the_verdicts_and_a_picture(collected):
