@@ -1,5 +1,6 @@
 """Puts the graph together from the settings; nothing else does."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -15,6 +16,7 @@ from fitness_assets.layers import steps
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.orchestration.step_assets import Launch, step_assets
+from fitness_assets.orchestration.terminal import LOGGER, terminal_logger
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings, require_runs_in_dagster_home
 
@@ -34,6 +36,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         jobs=[JOB],
         sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
         resources=made | resources,
+        loggers={LOGGER: terminal_logger, "console": dg.colored_console_logger},
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )
 
@@ -62,6 +65,8 @@ def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], Non
 
 
 def _defs() -> dg.Definitions:
+    # What Dagster's next release may change is for its developers; a person who runs the graph can do nothing about it.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     settings = load_settings()
     require_runs_in_dagster_home()
     if settings.needs_java:

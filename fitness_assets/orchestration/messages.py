@@ -10,6 +10,7 @@ from typing import Any
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
+from fitness_assets.quality.tables import AUDIT, FILE, VERDICT
 from fitness_assets.registry import TABLES
 from fitness_assets.schema.table import Table
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
@@ -112,6 +113,55 @@ def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
         _where(run_id),
     ]
     return Message(f"fitness-assets: failed in {names}", "\n".join(text))
+
+
+def interrupted(lake: Lake, report: Report) -> str:
+    """What to say of a run that a person ended: which tables are new, if any."""
+    published = [
+        f"{metadata.table} version {metadata.version}"
+        for metadata in report.all_metadata
+        if lake.store.current(metadata.table) == metadata.version
+    ]
+    if not published:
+        return "Interrupted; the tables are as they were."
+    return f"Interrupted. Published before: {', '.join(published)}. All other tables are as they were."
+
+
+def outlook(lake: Lake) -> list[str]:
+    """What a person wants to know after a run that succeeded: the verdict, where things are, and lost uploads last."""
+    try:
+        verdict = [
+            f"What the data is worth: {row['verdict']}. {row['finding']}"
+            for row in lake.rows(AUDIT)
+            if (row["name"], row["scope"]) == (VERDICT, FILE)
+        ]
+        report = lake.store.location(AUDIT, f"{lake.current(AUDIT)}.{AUDIT.artifacts[0]}")
+        lost = lost_uploads(lake.rows(UPLOADS))
+    except (LakeError, OSError) as error:
+        return [f"The lake could not be read: {error}"]
+    root = lake.store.location(AUDIT).removesuffix(AUDIT.key)
+    return [
+        *verdict,
+        *([f"Report: {report}"] if verdict else []),
+        *([f"Tables: {root}LAYER/TABLE"] if not root.startswith("s3://") else []),
+        "To open the UI: dagster dev",
+        *_first(lost),
+    ]
+
+
+def lost_uploads(ledger: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each upload of which no row, or less than half of the rows, could be typed.
+
+    Of the uploads with one URI only the last one counts; a withdrawn upload is left out on purpose.
+    """
+    last = {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
+    return [
+        f"LOST: {_line(row['uri'])} was refused, because {row['refusal']}"
+        if row["status"] == "refused"
+        else f"LOST: of {row['rows_read']:,} rows of {_line(row['uri'])} only {row['rows_typed']:,} could be typed"
+        for row in last.values()
+        if row["status"] == "refused" or (row["status"] == "ingested" and 2 * row["rows_typed"] < row["rows_read"])
+    ]
 
 
 def send(message: Message, topic: str | None, client: Callable[[], Any], log: Logger) -> bool:

@@ -87,7 +87,7 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             "unit": "verdict",
             "threshold": "by the diagnostics of the same scope",
             "verdict": verdict.verdict,
-            "finding": verdict.text,
+            "finding": advice(findings) if verdict.scope == FILE else verdict.text,
             "why_it_matters": "Whether to believe it at all.",
             "source": "The rules in the README and in the report.",
         }
