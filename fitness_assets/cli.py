@@ -149,9 +149,13 @@ def query(sql: str, as_csv: bool) -> None:
         lake = _lake()
         versions = [(table, version) for table in TABLES if (version := lake.current(table))]
         with reader(lake.store, versions) as tables:
+            # A view finds its own schema first; so each names the database that holds the table which it shows.
+            opened = tables.sql("SELECT view_name, database_name FROM duckdb_views() WHERE NOT internal")
+            databases = dict(opened.fetchall())
             for table, _ in versions:
                 tables.execute(f'CREATE SCHEMA IF NOT EXISTS "{table.layer}"')
-                tables.execute(f'CREATE VIEW "{table.layer}"."{table.name}" AS FROM "{table.name}"')
+                source = f'{databases[table.name]}.main."{table.name}"'
+                tables.execute(f'CREATE VIEW "{table.layer}"."{table.name}" AS FROM {source}')
             try:
                 found = tables.sql(sql)
                 if found is not None:

@@ -163,6 +163,7 @@ def test_every_command_has_a_help_page_with_an_example():
         assert "Example: fitness " in result.output, name
 
 
+@EVERYWHERE
 def test_each_table_is_a_view_for_sql(lake, monkeypatch):
     configure(lake, monkeypatch)
     publish(lake, "first")
