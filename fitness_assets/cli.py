@@ -79,21 +79,30 @@ def run(select: str, debug: bool) -> None:
     if settings.needs_java:
         require_java()
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "fitness_assets.definitions"]
-    level = {"console": {"config": {"log_level": "DEBUG"}}} if debug else {"terminal": {}}
-    command += ["--select", select, "--config-json", json.dumps({"loggers": level})]
+    command += ["--select", select]
+    if debug:
+        command += ["--config-json", json.dumps({"loggers": {"console": {"config": {"log_level": "DEBUG"}}}})]
     started_at = datetime.now(UTC)
     with TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stderr=None if debug else errors)  # noqa: S603, no shell is meant
+        # Without the summary that dagster.yaml asks for, Dagster's own lines have to say what happened.
+        is_plain = not debug and _has_summary()
+        process = subprocess.Popen(command, stderr=errors if is_plain else None)  # noqa: S603, no shell is meant
         status = _wait(process)
         errors.seek(0)
         said = errors.read()
-    if status not in (0, _INTERRUPTED) and not debug and _RUN_FAILED not in said:
+    if said and status not in (0, _INTERRUPTED) and _RUN_FAILED not in said:
         plain = [line for line in said.splitlines() if line.startswith("Error: ")]
         click.echo("\n".join(plain) or said, err=True)
     if not status and _nothing_ingested(started_at):
         click.echo("Nothing could be ingested: no row of the new uploads could be typed.", err=True)
         status = 1
     sys.exit(status)
+
+
+def _has_summary() -> bool:
+    """Whether Dagster's configuration names the log handler of `orchestration/terminal.py`."""
+    file = Path(os.environ.get("DAGSTER_HOME", ""), "dagster.yaml")
+    return file.is_file() and "orchestration.terminal" in file.read_text(encoding="utf-8")
 
 
 def _wait(process: subprocess.Popen) -> int:
@@ -122,15 +131,14 @@ def report(no_open: bool) -> None:
     """
     with _plain_failures():
         lake = _lake()
-        version = lake.current(AUDIT)
-        if version is None:
+        if lake.current(AUDIT) is None:
             raise LakeError("There is no report yet: run `fitness run` first.")
-        place = lake.store.location(AUDIT, f"{version}.{AUDIT.artifacts[0]}")
+        place = lake.store.artifact_location(AUDIT, AUDIT.artifacts[0])
     click.echo(place)
     if not no_open:
         if place.startswith("s3://"):
             raise click.ClickException("A browser cannot open a report on S3: copy it first, with `aws s3 cp`.")
-        webbrowser.open(Path(place).resolve().as_uri())
+        webbrowser.open(Path(place).absolute().as_uri())
 
 
 @main.command()

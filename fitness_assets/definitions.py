@@ -16,7 +16,6 @@ from fitness_assets.layers import steps
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.orchestration.step_assets import Launch, step_assets
-from fitness_assets.orchestration.terminal import LOGGER, terminal_logger
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings, require_runs_in_dagster_home
 
@@ -36,7 +35,6 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         jobs=[JOB],
         sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
         resources=made | resources,
-        loggers={LOGGER: terminal_logger, "console": dg.colored_console_logger},
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )
 

@@ -103,5 +103,6 @@ def _failures_text(version_metadata: VersionMetadata, failing: Sequence[CheckRes
 
 
 def failure_text(version_metadata: VersionMetadata, result: CheckResult) -> str:
-    """A sentence that says which rule fails, how often, and what should hold."""
-    return f"{result.rule}: {result.failed:,} failures in {version_metadata.rows:,} rows. {result.description}"
+    """A sentence that says which rule fails and how often, and one that says what the rule demands."""
+    failures = f"{result.failed:,} failure{'' if result.failed == 1 else 's'}"
+    return f"{result.rule}: {failures} in {version_metadata.rows:,} rows. It demands: {result.description}"

@@ -21,6 +21,7 @@ from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
 from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of
+from fitness_assets.orchestration.terminal import reason_of
 from fitness_assets.registry import PUBLISH_GROUPS
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
@@ -200,14 +201,9 @@ def _ended_run(context: dg.SensorEvaluationContext, lake: Lake, run_id: str) -> 
 
 
 def _failures(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str]]:
-    """Each step of a run that failed with the first line of what it said: its own failure, or the error behind it."""
-    found = []
-    for log in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        failure = log.get_dagster_event().step_failure_data
-        own, error = failure.user_failure_data, failure.error and (failure.error.cause or failure.error)
-        said = own.description if own else error and error.message
-        found.append((log.step_key or "", (said or "").strip().split("\n")[0]))
-    return found
+    """Each step of a run that failed, with the reason."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [(log.step_key or "", reason_of(log.get_dagster_event())) for log in logs]
 
 
 def _outcome(instance: dg.DagsterInstance, run_key: str) -> Outcome | None:

@@ -361,7 +361,7 @@ def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, tell
     assert message["Subject"] == "fitness-assets: uploads ingested: 1, refused: 1, checks to look at: 1"
     assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
     assert "line?break.csv: refused, because no header was found" in message["Message"]
-    assert "bronze/uploads no_refused_uploads, failures: 1" in message["Message"]
+    assert "Check that fails: bronze/uploads no_refused_uploads: 1 failure in 2 rows." in message["Message"]
     assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
 
 

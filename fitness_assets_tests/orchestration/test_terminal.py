@@ -1,6 +1,11 @@
-"""What a run says on the terminal: through Dagster, with real events."""
+"""What a run says on the terminal: the whole text, and single lines through Dagster with real events."""
 
 import logging
+import re
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -8,16 +13,81 @@ import pytest
 from fitness_assets.lake.version import VersionMetadata
 from fitness_assets.orchestration import messages
 from fitness_assets.orchestration.messages import Report
-from fitness_assets.orchestration.terminal import LOGGER, Summary, event_of
+from fitness_assets.orchestration.terminal import Terminal, event_of
 from fitness_assets.registry import PUBLISH_GROUPS
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, REFUSED, root_of
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, REFUSED, materialize_command, root_of
+from fitness_assets_tests.whole_runs import environment
 
-TERMINAL = {"loggers": {LOGGER: {}}}
+FITNESS_RUN = [sys.executable, "-m", "fitness_assets", "run"]
+DAGSTER_WARNING = 2
+"""Lines in which Dagster's command line warns of itself before it loads the graph."""
+
+
+def ran(command, folder, root):
+    """Run a command in a folder with the project's `dagster.yaml`; what differs from run to run is replaced."""
+    (folder / "dagster.yaml").write_text((root / "dagster.yaml").read_text())
+    done = subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+    text = done.stdout
+    for pattern, name in (
+        (r"(?m)^\d\d:\d\d:\d\d ", "TIME "),
+        (r"in \d+\.\d s", "in SECONDS s"),
+        (r"/runs/[0-9a-f-]{36}", "/runs/ID"),
+        (re.escape(str(folder)), "FOLDER"),
+    ):
+        text = re.sub(pattern, name, text)
+    return text, done.stderr, done.returncode
+
+
+def test_the_main_command_says_this_and_no_more(tmp_path, root, sample):
+    raw = tmp_path / "data" / "raw"
+    raw.mkdir(parents=True)
+    with sample.open() as lines:
+        (raw / "mine.csv").write_text("".join(islice(lines, 1_200)))
+    (raw / "notes.csv").write_bytes(REFUSED)
+    text, errors, status = ran(materialize_command("*"), tmp_path, root)
+    found, expected = tmp_path / "whole_run.txt", Path(__file__).with_name("whole_run.txt")
+    found.write_text(text)
+    assert text == expected.read_text(), f"if this change is meant: cp {found} {expected}"
+    assert len(errors.splitlines()) <= DAGSTER_WARNING
+    assert status == 0
+
+
+def test_a_run_that_fails_says_why_and_shows_no_stack_trace(tmp_path, root):
+    expected = """\
+
+fitness-assets: failed in silver
+silver: bronze/logged_days does not exist yet: materialize bronze/logged_days first.
+Readers keep the tables that were there.
+Look at /runs/ID in the Dagster UI.
+"""
+    assert ran([*FITNESS_RUN, "--select", "group:silver"], tmp_path, root) == (expected, "", 1)
+    text, errors, status = ran(materialize_command("group:silver"), tmp_path, root)
+    assert (text, status) == (expected, 1)
+    assert errors.splitlines()[DAGSTER_WARNING:] == ["Error: Materialization failed."]
+
+
+def test_the_debug_flag_shows_events_and_the_stack_trace(tmp_path, root):
+    _, errors, status = ran([*FITNESS_RUN, "--debug", "--select", "group:silver"], tmp_path, root)
+    assert status == 1
+    assert "STEP_START" in errors
+    assert "Stack Trace:" in errors
+
+
+def test_without_the_handler_in_dagster_yaml_dagster_says_what_happened(tmp_path, root, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    command = ["env", f"DAGSTER_HOME={home}", *FITNESS_RUN, "--select", "group:silver"]
+    text, errors, status = ran(command, tmp_path, root)
+    assert (text, status) == ("", 1)
+    assert "bronze/logged_days does not exist yet" in errors
 
 
 @pytest.fixture
 def summarised(graph, instance, lake, monkeypatch):
-    """Run a selection with a logger that passes every record to a `Summary`; returns its lines."""
+    """Run a selection with a logger that passes every record to a `Terminal`; returns its lines."""
     monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(root_of(lake)))
 
     def run(select):
@@ -26,7 +96,7 @@ def summarised(graph, instance, lake, monkeypatch):
         @dg.logger
         def passing(_):
             logger = logging.Logger("test", logging.DEBUG)
-            logger.addHandler(Summary(lines.append))
+            logger.addHandler(Terminal(lines.append))
             return logger
 
         job = dg.define_asset_job("job", select)
@@ -43,12 +113,7 @@ def test_a_run_ends_in_a_summary_and_names_lost_uploads_last_also_when_it_read_n
     (raw / "good.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
     (raw / "notes.csv").write_bytes(REFUSED)
     (raw / "half.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('8120', '8k')}\n")
-    blank, subject, *lines = summarised("group:bronze")
-    assert not blank
-    assert subject.startswith("fitness-assets: uploads ingested: 2, refused: 1, checks to look at: ")
-    assert f"{raw / 'good.csv'}: 1 rows read, 0 quarantined" in lines
-    assert "bronze/logged_days: 1 rows, version 000001" in lines
-    assert f"Tables: {raw.parent}/LAYER/TABLE" in lines
+    lines = summarised("group:bronze")
     lost = [line for line in lines if line.startswith("LOST: ")]
     assert lines[-2:] == lost
     assert any(f"{raw / 'notes.csv'} was refused, because " in line for line in lost)
@@ -63,22 +128,12 @@ def test_an_upload_that_was_put_right_is_not_lost(raw, summarised):
     assert summarised("group:bronze")[-1] == "To open the UI: dagster dev"
 
 
-def test_a_failure_ends_in_its_sentence(summarised):
-    lines = summarised("group:silver")
-    assert lines[1] == "fitness-assets: failed in silver"
-    assert lines[2] == "silver: bronze/logged_days does not exist yet: materialize bronze/logged_days first."
-    assert "Traceback" not in "".join(lines)
-
-
-def test_the_terminal_logger_prints_what_steps_log_and_no_event(raw, graph, instance, capsys):
-    (raw / "notes.csv").write_bytes(REFUSED)
-    job = dg.Definitions.merge(graph, dg.Definitions(jobs=[dg.define_asset_job("job", "group:bronze")]))
-    assert job.resolve_job_def("job").execute_in_process(instance=instance, run_config=TERMINAL).success
-    lines = capsys.readouterr().out.splitlines()
-    assert any("  bronze      uploads found: 1, new: 1" in line for line in lines)
-    assert any(f"Warning: {raw / 'notes.csv'} was refused: " in line for line in lines)
-    assert len(lines) < 15
-    assert not [line for line in lines if "STEP_" in line or "DEBUG" in line]
+def test_the_second_run_says_how_many_rows_are_new(raw, summarised):
+    (raw / "one.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    assert "bronze, version 000001, rows: logged_days 1, quarantine 0, uploads 1" in summarised("group:bronze")
+    (raw / "two.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17,', '18,', 1)}\n")
+    expected = "bronze, version 000002, rows: logged_days 2 (+1), quarantine 0, uploads 2 (+1)"
+    assert expected in summarised("group:bronze")
 
 
 def test_an_interruption_says_what_was_published_and_not_what_was_only_written(raw, materialize, lake):
