@@ -1,11 +1,15 @@
 """A real browser for tests and pictures: Chromium, driven by Playwright; both are optional."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from fitness_assets_tests.whole_runs import Server, environment, free_port, listens
 
 CHROMIUM = shutil.which("chromium")
 INSTALL = "pip install -e '.[browser]', and apt-get install chromium"
@@ -25,3 +29,16 @@ def browser() -> Iterator[Any]:
         )
         yield opened
         opened.close()
+
+
+@contextmanager
+def ui(folder: Path) -> Iterator[str]:
+    """The Dagster UI of the project in a folder that has its `dagster.yaml`; gives its address on loopback."""
+    port = free_port()
+    command = [sys.executable, "-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(port)]
+    server = Server([*command, "-m", "fitness_assets.definitions"], folder, environment())
+    server.start(lambda: listens(port))
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()

@@ -11,7 +11,8 @@ from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
 from fitness_assets.orchestration.asset_checks import failure_text
-from fitness_assets.quality.tables import AUDIT, FILE, VERDICT
+from fitness_assets.quality.published import verdict_of
+from fitness_assets.quality.tables import AUDIT
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES, table_of
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 
@@ -140,18 +141,15 @@ def interrupted(lake: Lake, report: Report) -> str:
 def outlook(lake: Lake) -> list[str]:
     """What a person wants to know after a run that succeeded: the verdict, where things are, and lost uploads last."""
     try:
-        verdict = [
-            f"What the data is worth: {row['verdict']}. {row['finding']}"
-            for row in lake.rows(AUDIT)
-            if (row["name"], row["scope"]) == (VERDICT, FILE)
-        ]
+        version = lake.current(AUDIT)
+        said = verdict_of(lake, version) if version else None
         lost = lost_uploads(lake.rows(UPLOADS))
     except (LakeError, OSError) as error:
         return [f"The lake could not be read: {error}"]
     root = lake.store.location(AUDIT).removesuffix(AUDIT.key)
     return [
-        *verdict,
-        *([f"Report: {lake.store.artifact_location(AUDIT, AUDIT.artifacts[0])}"] if verdict else []),
+        *([f"What the data is worth: {said.verdict}. {said.advice}"] if said else []),
+        *([f"Report: {lake.store.artifact_location(AUDIT, AUDIT.artifacts[0])}"] if said else []),
         *([f"Tables: {root}LAYER/TABLE"] if not root.startswith("s3://") else []),
         "To open the UI: dagster dev",
         *_first(lost),

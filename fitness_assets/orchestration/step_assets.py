@@ -16,6 +16,7 @@ from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.orchestration.asset_checks import check_results, check_specs, failure_text
+from fitness_assets.orchestration.headlines import remarks
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, plain_failures
 from fitness_assets.orchestration.table_metadata import column_schema, materialization_metadata
 from fitness_assets.schema.table import Table
@@ -88,7 +89,8 @@ def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> I
             else:  # not selected, but written and published with the selected tables
                 yield dg.AssetMaterialization(key, metadata=metadata)
     for table, version_metadata in all_metadata:
-        yield from _selected(context, check_results(table, version_metadata))
+        said = {} if blocked else remarks(lake, table, staging.version)
+        yield from _selected(context, check_results(table, version_metadata, said))
     if blocked:
         failures = " ".join(
             f"{table.key} breaks the rule {failure_text(version_metadata, result)}"
