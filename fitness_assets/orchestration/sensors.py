@@ -20,11 +20,18 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
+from fitness_assets.orchestration.observed import uploads_seen, versions_moved
 from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of
 from fitness_assets.orchestration.terminal import reason_of
 from fitness_assets.registry import PUBLISH_GROUPS
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
+DAILY = dg.ScheduleDefinition(
+    name="daily",
+    job=JOB,
+    cron_schedule="0 6 * * *",
+    description="Builds every table at 6:00 UTC, for a lake whose sensor `new_uploads` is off. Off until switched on.",
+)
 
 _RUN_KEY = "dagster/run_key"  # tags that Dagster gives a run: key of the request, and code location
 _LOCATION = ".dagster/repository"
@@ -88,6 +95,7 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
             recovered = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
             source = source_of(raw)
             there = source.find()
+            events = [*versions_moved(context.instance, lake)]
             decision = decide(
                 state,
                 {found.uri: found.fingerprint for found in there},
@@ -107,10 +115,11 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
             context.log.info(f"Finished the publication that a killed run began: {', '.join(recovered)}.")
         cursor = decision.state.to_json()
         if decision.uris is None:
-            return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
+            return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=events)
         context.log.info(decision.reason)
         config = {"ops": {"bronze": {"config": {"uploads": list(decision.uris)}}}}
-        return dg.SensorResult(run_requests=[dg.RunRequest(decision.state.run_key, config)], cursor=cursor)
+        requests, seen = [dg.RunRequest(decision.state.run_key, config)], uploads_seen(there, decision.uris)
+        return dg.SensorResult(run_requests=requests, cursor=cursor, asset_events=[*events, seen])
 
     return sensor
 

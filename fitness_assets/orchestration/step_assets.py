@@ -18,8 +18,8 @@ from fitness_assets.lake.staging import Staging
 from fitness_assets.orchestration.asset_checks import check_results, check_specs, failure_text
 from fitness_assets.orchestration.headlines import remarks
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, plain_failures
+from fitness_assets.orchestration.observed import RAW
 from fitness_assets.orchestration.table_metadata import column_schema, materialization_metadata
-from fitness_assets.schema.table import Table
 
 Launch = Callable[[dg.AssetExecutionContext, Lake, LayerStep, Sequence[str]], Staging]
 """Has a job elsewhere run a step, on the current tables or on the uploads in some sources; waits for its version."""
@@ -30,23 +30,28 @@ _UPLOADS = dg.Field(
 _OWNER = "team:fitness-data"
 
 
-def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefinition:
+def step_assets(step: LayerStep, stale_after_days: int, launch: Launch | None = None) -> dg.AssetsDefinition:
     """The tables of a step as assets. A run may select each table alone, and each check alone.
 
     A run that selects only checks reports the stored results of the current version again.
 
     Args:
         step: the layer step.
+        stale_after_days: the UI calls a table that grows daily stale after so many days without a new version.
         launch: runs the step as a job elsewhere; then Dagster's process reads no table.
     """
     # A step that reads no table reads uploads.
     config_schema = None if step.reads else {"uploads": _UPLOADS}
     upstream = {table.name: dg.AssetKey(table.key.split("/")) for table in step.reads}
     ins: dict[str, Any] = (
-        {"deps": [*upstream.values()]} if launch else {"ins": {name: dg.AssetIn(key) for name, key in upstream.items()}}
+        {"deps": [*upstream.values()] or [RAW]}
+        if launch or config_schema
+        else {"ins": {name: dg.AssetIn(key) for name, key in upstream.items()}}
     )
 
-    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema, required_resource_keys={"lake"})
+    @dg.multi_asset(
+        **_definition(step, stale_after_days), **ins, config_schema=config_schema, required_resource_keys={"lake"}
+    )
     def assets(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Iterator[Any]:
         lake: Lake = context.resources.lake
         with plain_failures(lake):
@@ -103,7 +108,7 @@ def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> I
         )
 
 
-def _definition(step: LayerStep) -> dict[str, Any]:
+def _definition(step: LayerStep, stale_after_days: int) -> dict[str, Any]:
     """The arguments of `dagster.multi_asset` that follow from the tables of a step."""
     made_from = {key: {dg.AssetKey(t.key.split("/")) for t in tables} for key, tables in step.made_from.items()}
     every = {dg.AssetKey(table.key.split("/")) for table in step.reads}
@@ -121,7 +126,7 @@ def _definition(step: LayerStep) -> dict[str, Any]:
                 metadata={"dagster/column_schema": column_schema(table)},
                 io_manager_key=IO_MANAGER_KEY,
                 is_required=False,
-                freshness_policy=_freshness_policy(table),
+                freshness_policy=_freshness_policy(stale_after_days) if table.is_daily else None,
             )
             for table in step.tables
         },
@@ -129,10 +134,8 @@ def _definition(step: LayerStep) -> dict[str, Any]:
     }
 
 
-def _freshness_policy(table: Table) -> dg.FreshnessPolicy | None:
-    if table.stale_after_days is None:
-        return None
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=table.stale_after_days))
+def _freshness_policy(stale_after_days: int) -> dg.FreshnessPolicy:
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=stale_after_days))
 
 
 def _selected(

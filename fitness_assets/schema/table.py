@@ -90,7 +90,7 @@ class Table:
         own_rules: rules beyond those that follow from columns and keys.
         range_severity: what a value outside its column's range means in this table.
         artifacts: names of sidecar files that are published beside the table, for people to open.
-        stale_after_days: the Dagster UI calls the table stale after so many days without a new version; None: never.
+        is_daily: whether new rows are expected every day; else the Dagster UI never calls the table stale.
         kinds: the tools that make and store it, for the Dagster UI.
     """
 
@@ -103,7 +103,7 @@ class Table:
     own_rules: tuple[Rule | SetRule, ...] = ()
     range_severity: Severity = "blocking"
     artifacts: tuple[str, ...] = ()
-    stale_after_days: int | None = None
+    is_daily: bool = False
     kinds: tuple[str, ...] = ("pyspark", "parquet")
 
     @property
