@@ -1,4 +1,6 @@
-"""Generate a file like the public one, and as flawed: `python -m fitness_assets.sample --users 50 --days 365 --seed 1`.
+"""Generate a file like the public one, and as flawed.
+
+Example: fitness sample --users 50 --days 365 --seed 1 --out data/raw/mine.csv
 
 Each measure is drawn by itself from a plausible distribution, as in the public file. Measures do not depend on each
 other or on earlier days, so no model has skill on this data, except for what the definition of a target reveals.
@@ -108,6 +110,8 @@ def _flaw(values: dict[str, str], random: Random) -> None:
 )
 def main(users: int, days: int, seed: int, out: Path) -> None:
     """Write the file and show a progress bar."""
+    if out.exists():
+        raise click.ClickException(f"{out} exists already: name another file with --out, or remove it first.")
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")  # the sensor ignores hidden files, so it never sees half a file
     count = 0

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     training_rows: int = Field(
         default=20_000, ge=1_000, description="a whole number of rows, at least 1000, that models are learned from"
     )
+    stale_after_days: int = Field(
+        default=2, ge=1, description="a whole number of days, after which daily tables without a new version are stale"
+    )
     sns_topic_arn: str | None = Field(
         default=None, pattern=r"^arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+$", description="the ARN of an SNS topic"
     )

@@ -120,8 +120,7 @@ FACT_DAILY = Table(
     ("user_id", "date_key"),
     foreign_keys=(_USER_EXISTS, _DATE_EXISTS, ForeignKey(("user_id", "date_key"), DIM_ACTIVITY.key)),
     by_month=True,
-    # A year file is expected once a year; beyond that and a month of grace, nobody should take the table for current.
-    stale_after_days=396,
+    is_daily=True,
 )
 
 MONTHLY_SUMMARY = Table(

@@ -109,12 +109,16 @@ class LocalStore(Store):
 
     def publish_artifact(self, table: Table, version: str, name: str) -> None:
         """Link to the file."""
-        self._link((self.root / table.key).with_name(name), self._path(table, f"{version}.{name}"))
+        self._link(self._beside(table, name), self._path(table, f"{version}.{name}"))
 
     def artifact_version(self, table: Table, name: str) -> str | None:
         """The version that the link leads to."""
-        link = (self.root / table.key).with_name(name)
+        link = self._beside(table, name)
         return link.readlink().name.split(".")[0] if link.is_symlink() else None
+
+    def artifact_location(self, table: Table, name: str) -> str:
+        """A path."""
+        return str(self._beside(table, name))
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove folders and sidecar files; files that other versions took over are hard links and stay there."""
@@ -177,6 +181,9 @@ class LocalStore(Store):
 
     def _path(self, table: Table, name: str) -> Path:
         return self.root / "_versions" / table.key / name
+
+    def _beside(self, table: Table, name: str) -> Path:
+        return (self.root / table.key).with_name(name)
 
     def _point(self, table: Table, version: str) -> None:
         self._link(self.root / table.key, self._path(table, version))

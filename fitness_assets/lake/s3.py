@@ -150,6 +150,10 @@ class S3Store(Store):
         copy = self._find(self._beside(table, name))
         return copy.metadata.get(_VERSION) if copy else None
 
+    def artifact_location(self, table: Table, name: str) -> str:
+        """A URI."""
+        return self.bucket.uri(self._beside(table, name))
+
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove sidecar files and manifests first, then the files that no other manifest lists."""
         gone, prefix = set(versions), self._key(table.key, "")

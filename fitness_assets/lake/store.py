@@ -135,6 +135,10 @@ class Store(ABC):
         """The version that a published artifact belongs to, or None if there is no such artifact."""
 
     @abstractmethod
+    def artifact_location(self, table: Table, name: str) -> str:
+        """Where a person finds a published artifact: the same place for every version."""
+
+    @abstractmethod
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove versions with their sidecar files; files that other versions refer to stay."""
 

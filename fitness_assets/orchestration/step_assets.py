@@ -15,10 +15,11 @@ from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun, 
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.orchestration.asset_checks import check_results, check_specs, failure_text
+from fitness_assets.orchestration.headlines import remarks
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, plain_failures
+from fitness_assets.orchestration.observed import RAW
 from fitness_assets.orchestration.table_metadata import column_schema, materialization_metadata
 from fitness_assets.registry import publish_groups_of
-from fitness_assets.schema.table import Table
 
 Launch = Callable[[dg.AssetExecutionContext, LayerStep, StepRun], Staging]
 """Has a job elsewhere run a step, and waits for its version."""
@@ -30,19 +31,20 @@ _REBUILD = dg.Field(bool, default_value=False, description="Make everything anew
 _OWNER = "team:fitness-data"
 
 
-def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefinition:
+def step_assets(step: LayerStep, stale_after_days: int, launch: Launch | None = None) -> dg.AssetsDefinition:
     """The tables of a step as assets. A run may select each table alone, and each check alone.
 
     A run that selects only checks reports the stored results of the current version again.
 
     Args:
         step: the layer step.
+        stale_after_days: the UI calls a table that grows daily stale after so many days without a new version.
         launch: runs the step as a job elsewhere; then Dagster's process reads no table.
     """
     # A step that reads no table reads uploads.
     config_schema = {"rebuild": _REBUILD} if step.reads else {"uploads": _UPLOADS}
 
-    @dg.multi_asset(**_definition(step), config_schema=config_schema, required_resource_keys={"lake"})
+    @dg.multi_asset(**_definition(step, stale_after_days), config_schema=config_schema, required_resource_keys={"lake"})
     def assets(context: dg.AssetExecutionContext) -> Iterator[Any]:
         lake: Lake = context.resources.lake
         with plain_failures(lake):
@@ -87,7 +89,8 @@ def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> I
             else:  # not selected, but written and published with the selected tables
                 yield dg.AssetMaterialization(key, metadata=metadata)
     for table, version_metadata in all_metadata:
-        yield from _selected(context, check_results(table, version_metadata))
+        said = {} if blocked else remarks(lake, table, staging.version)
+        yield from _selected(context, check_results(table, version_metadata, said))
     if blocked:
         failures = " ".join(
             f"{table.key} breaks the rule {failure_text(version_metadata, result)}"
@@ -100,14 +103,14 @@ def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> I
         )
 
 
-def _definition(step: LayerStep) -> dict[str, Any]:
+def _definition(step: LayerStep, stale_after_days: int) -> dict[str, Any]:
     """The arguments of `dagster.multi_asset` that follow from the tables of a step."""
     made_from = {key: {dg.AssetKey(t.key.split("/")) for t in tables} for key, tables in step.made_from.items()}
     every = {dg.AssetKey(table.key.split("/")) for table in step.reads}
     return {
         "name": step.name,
         "can_subset": True,
-        "deps": [dg.AssetKey(table.key.split("/")) for table in step.reads],
+        "deps": [dg.AssetKey(table.key.split("/")) for table in step.reads] or [RAW],
         "internal_asset_deps": {t.name: made_from.get(t.key, every) for t in step.tables} if made_from else None,
         "outs": {
             table.name: dg.AssetOut(
@@ -120,7 +123,7 @@ def _definition(step: LayerStep) -> dict[str, Any]:
                 io_manager_key=IO_MANAGER_KEY,
                 code_version=step.code_version,
                 is_required=False,
-                freshness_policy=_freshness_policy(table),
+                freshness_policy=_freshness_policy(stale_after_days) if table.is_daily else None,
             )
             for table in step.tables
         },
@@ -128,10 +131,8 @@ def _definition(step: LayerStep) -> dict[str, Any]:
     }
 
 
-def _freshness_policy(table: Table) -> dg.FreshnessPolicy | None:
-    if table.stale_after_days is None:
-        return None
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=table.stale_after_days))
+def _freshness_policy(stale_after_days: int) -> dg.FreshnessPolicy:
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=stale_after_days))
 
 
 def _selected(

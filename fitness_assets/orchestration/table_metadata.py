@@ -7,6 +7,7 @@ import dagster as dg
 
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
+from fitness_assets.orchestration.headlines import headline
 from fitness_assets.schema.table import Column, Table, number_text
 
 _CELL_CHARACTERS = 300
@@ -48,7 +49,9 @@ def materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict
     version_metadata = staging.metadata[table.key]
     preview = lake.preview(table, staging.version)
     attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
+    artifacts = {f"{staging.version}.{name}": lake.store.artifact_location(table, name) for name in table.artifacts}
     return {
+        **headline(lake, table, staging.version),
         "dagster/row_count": version_metadata.rows,
         "dagster/column_lineage": column_lineage(table),
         "size_bytes": version_metadata.size_bytes,
@@ -58,7 +61,10 @@ def materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict
         "months_made": ", ".join(version_metadata.months_made) if table.by_month else "not by month",
         "path": dg.MetadataValue.path(lake.store.location(table)),
         **({"preview": records(preview)} if preview else {}),
-        **{f"{what}_file": dg.MetadataValue.path(lake.store.location(table, name)) for what, name in attached.items()},
+        **{
+            f"{what}_file": dg.MetadataValue.path(artifacts.get(name) or lake.store.location(table, name))
+            for what, name in attached.items()
+        },
         **{
             what: dg.MetadataValue.md(lake.store.read_sidecar(table, name).decode())
             for what, name in attached.items()

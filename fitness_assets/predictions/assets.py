@@ -4,7 +4,7 @@ Where logs are long, the models are a function of complete months alone. So a da
 and the step scores only the months that this day has a part in. `_why_fit` says when models are fitted again.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -46,11 +46,12 @@ class Learnable:
     people: int
 
 
-def prediction_step(training_rows: int) -> LayerStep:
+def prediction_step(training_rows: int, audited: Callable[[Lake], str]) -> LayerStep:
     """The step that makes this layer.
 
     Args:
         training_rows: about how many days the models learn from and are tested on; every day is scored.
+        audited: says what the data is worth, as of the last audit; the cards quote it.
     """
 
     def make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
@@ -70,7 +71,7 @@ def prediction_step(training_rows: int) -> LayerStep:
                 _keep_models(lake, staging, kept)
                 _score(lake, staging, inputs, kept, months)
             else:
-                _fit(step_run, staging, inputs, learnable, training_rows)
+                _fit(step_run, staging, inputs, learnable, training_rows, audited)
 
         return stage(step_run, step, inputs, changes, write_all, months)
 
@@ -118,7 +119,14 @@ def _affected(changed: Collection[str], known: Collection[str]) -> set[str]:
     return {month for month in known if month and month >= first}
 
 
-def _fit(step_run: StepRun, staging: Staging, inputs: Inputs, learnable: Learnable, training_rows: int) -> None:
+def _fit(
+    step_run: StepRun,
+    staging: Staging,
+    inputs: Inputs,
+    learnable: Learnable,
+    training_rows: int,
+    audited: Callable[[Lake], str],
+) -> None:
     """Fit and evaluate the models, and score every day."""
     lake, version = step_run.lake, inputs[FACT_DAILY.key]
     parts, until = lake.metadata(FACT_DAILY, version).parts, str(learnable.until or "")
@@ -140,7 +148,8 @@ def _fit(step_run: StepRun, staging: Staging, inputs: Inputs, learnable: Learnab
             done = evaluate(target, days, train_until)
             evaluations.append(done)
             step_run.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
-        written = [pool.submit(_write_model, staging, done, {FACT_DAILY.key: version}) for done in evaluations]
+        made_from, of_data = {FACT_DAILY.key: version}, audited(lake)
+        written = [pool.submit(_write_model, staging, done, made_from, of_data) for done in evaluations]
         _score(lake, staging, inputs, scoring(evaluations, staging.version, train_until, until), None)
         for each in written:
             each.result()
@@ -184,7 +193,7 @@ def _keep_models(lake: Lake, staging: Staging, kept: Scoring) -> None:
             staging.attach(table, what, content)
 
 
-def _write_model(staging: Staging, evaluation: Any, made_from: dict[str, str]) -> None:
+def _write_model(staging: Staging, evaluation: Any, made_from: dict[str, str], of_data: str) -> None:
     """Write the measures of one model, with the fitted model and its card as sidecar files."""
     import skops.io
 
@@ -194,7 +203,7 @@ def _write_model(staging: Staging, evaluation: Any, made_from: dict[str, str]) -
     table = MODELS[evaluation.target.name]
     if evaluation.estimators:
         staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
-    staging.attach(table, _CARD, card(evaluation, staging.version, made_from).encode())
+    staging.attach(table, _CARD, card(evaluation, staging.version, made_from, of_data).encode())
     every = {"verdict": evaluation.verdict, "conclusion": evaluation.conclusion}
     rows = [measure | every for measure in evaluation.measures]
     staging.write_rows(table, rows)

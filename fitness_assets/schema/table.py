@@ -91,7 +91,7 @@ class Table:
         range_severity: what a value outside its column's range means in this table.
         by_month: whether each file holds rows of one calendar month; the rows have a ``date`` or a ``date_key``.
         artifacts: names of sidecar files that are published beside the table, for people to open.
-        stale_after_days: the Dagster UI calls the table stale after so many days without a new version; None: never.
+        is_daily: whether new rows are expected every day; else the Dagster UI never calls the table stale.
         kinds: the tools that make and store it, for the Dagster UI.
     """
 
@@ -105,7 +105,7 @@ class Table:
     range_severity: Severity = "blocking"
     by_month: bool = False
     artifacts: tuple[str, ...] = ()
-    stale_after_days: int | None = None
+    is_daily: bool = False
     kinds: tuple[str, ...] = ("pyspark", "parquet")
 
     @property

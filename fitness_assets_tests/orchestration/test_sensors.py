@@ -65,14 +65,14 @@ def test_files_that_arrive_together_share_a_run_and_enter_once(look, raw, graph,
     ]
     assert run(graph, instance, request).success
     assert {row["status"] for row in rows("bronze/uploads")} == {"ingested", "refused"}
-    assert "all uploads ingested: 2." in skipped(look())
+    assert "uploads ingested: 1, refused: 1" in skipped(look())
 
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('8120', '9120')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "a.csv")]
     assert run(graph, instance, again).success
     assert len(rows("bronze/uploads")) == 3
-    assert "all uploads ingested" in skipped(look())
+    assert "uploads ingested: 1, refused: 1" in skipped(look())
 
 
 def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
@@ -130,7 +130,7 @@ def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, g
         ("M\\xfcller.csv", "ingested"),
         ("M\\xfcller.txt", "refused"),
     }
-    assert "all uploads ingested: 2." in skipped(look())
+    assert "uploads ingested: 1, refused: 1" in skipped(look())
     (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
@@ -351,7 +351,7 @@ def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, tell
     assert message["Subject"] == "fitness-assets: uploads ingested: 1, refused: 1, checks to look at: 1"
     assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
     assert "line?break.csv: refused, because no header was found" in message["Message"]
-    assert "bronze/uploads no_refused_uploads, failures: 1" in message["Message"]
+    assert "Check that fails: bronze/uploads no_refused_uploads: 1 failure in 2 rows." in message["Message"]
     assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
 
 

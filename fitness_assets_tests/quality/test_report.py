@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fitness_assets.quality.bounds import Bound, Diagnostic
+from fitness_assets.quality.bounds import Bound, Diagnostic, said
 from fitness_assets.quality.charts import bars, svg
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import Collected, Estimate
@@ -22,7 +23,7 @@ from fitness_assets.quality.report import report, summary
 from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import BIN_WIDTH
-from fitness_assets.quality.verdicts import advice
+from fitness_assets.quality.verdicts import actions, advice, verdicts
 
 EVIL = "<script>alert('x')</script>&\"17"
 
@@ -130,7 +131,8 @@ def test_the_page_says_the_verdict_first_and_names_people_and_days(page):
 
 
 def test_every_metric_stands_beside_real_people_in_one_unit(page):
-    found = re.findall(r'<td class="number">(.*?)</td><td class="number">(.*?)</td><td class="quiet">(.*?)</td>', page)
+    number, other = r'<td class="number">(.*?)</td>', r'<td class="because">.*?</td><td class="quiet">(.*?)</td>'
+    found = re.findall(number + number + other, page)
     assert len(found) == len(METRICS)
     for yours, real, source in found:
         assert yours == "not enough data" or not yours.startswith("-")
@@ -138,6 +140,30 @@ def test_every_metric_stands_beside_real_people_in_one_unit(page):
             yours.split()[1] if yours[0].isdigit() else real.split()[1]
         )
         assert source
+
+
+def test_an_action_names_what_it_concerns(collected, page):
+    findings = diagnose(collected)
+    for action in actions(findings):
+        assert "{" not in action
+        assert not re.search(r"th(is|ese two) metric", action)
+    assert "Draw no trends and no forecasts from steps, heart rate, calories" in page
+    assert "from that day on: user &lt;script&gt;" in page
+    assert not any(EVIL in action for action in actions(findings, named=False))
+
+
+def test_a_chart_that_would_show_nothing_is_left_out_and_a_sentence_says_so(collected, page):
+    assert "Within 3 % of their mean, so without a chart: share logged, steps, heart rate" in page
+    assert 'id="month-' not in page
+    months = [row | {"steps": 100.0 * row["month"]} for row in collected.months]
+    moving = replace(collected, months=months)
+    assert 'id="month-steps-' in report(moving, diagnose(moving), "000001", {})
+
+
+def test_no_share_is_negative_or_without_its_threshold(collected):
+    shares = [f for f in diagnose(collected) if f.diagnostic.unit.startswith("share") and f.found]
+    assert said(-0.001, shares[0].diagnostic.unit) == "0 %"
+    assert any("% of variance (below 3.6 %: looks generated)" in v.text for v in verdicts(shares))
 
 
 def test_the_contents_lead_to_what_is_there(page):
@@ -156,7 +182,7 @@ def test_the_contents_lead_to_what_is_there(page):
 )
 def test_one_sentence_says_whether_to_use_the_data(verdict, sentence):
     value = {LOOKS_GENERATED: 0.0, SUSPICIOUS: 0.5, PLAUSIBLE: 0.9}.get(verdict)
-    asked = Diagnostic("n", "t", "u", "w", "s", "m", suspicious=Bound(low=0.6), generated=Bound(low=0.1))
+    asked = Diagnostic("n", "t", "f", "u", "w", "s", "m", suspicious=Bound(low=0.6), generated=Bound(low=0.1))
     found = Finding(asked, "steps", "steps", None if value is None else Estimate(value, value, value))
     assert advice([found]).startswith(sentence)
 
