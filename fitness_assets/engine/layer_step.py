@@ -133,7 +133,7 @@ def stage(
         VersionConflictError: if another run published tables of this step meanwhile.
     """
     staging = step_run.lake.stage(step.tables, inputs, step_run.run_id, step.code_version, changes.because)
-    what = ", every month" if months is None else f", months {', '.join(sorted(months)) or 'none'}"
+    what = "" if months is None else f", months {', '.join(sorted(months)) or 'none'}"
     step_run.log.info(f"{step.name}: writing version {staging.version}{what} ({changes.because})")
     try:
         if changes.base and staging.parent != changes.base.version:
