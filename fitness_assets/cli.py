@@ -12,6 +12,7 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.bronze.withdrawal import lost_by_rollback
 from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import connect_server, store_of
+from fitness_assets.export.command import export
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.registry import page, publish_group_of
@@ -49,6 +50,9 @@ def _plain_failures() -> Iterator[None]:
 @click.group(help=__doc__)
 def main() -> None:
     """Dispatch to the commands below."""
+
+
+main.add_command(export)
 
 
 @main.command()

@@ -13,7 +13,7 @@ _CELL_CHARACTERS = 300
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """The columns with types, units and constraints."""
+    """The columns with types, units, constraints, and their codes as tags."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -23,6 +23,7 @@ def column_schema(table: Table) -> dg.TableSchema:
                 dg.TableColumnConstraints(
                     nullable=c.nullable, unique=table.primary_key == (c.name,), other=_constraints(c)
                 ),
+                tags=c.codes,
             )
             for c in table.columns
         ]

@@ -20,6 +20,7 @@ from fitness_assets.schema.rules import (
     key_rule,
     table_name,
 )
+from fitness_assets.schema.standards import Standard, labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,7 @@ class Column:
         allowed: the only possible values, if they are few.
         nullable: whether the value may be missing.
         sources: the columns that it is made from, as ``layer/table.column``; none for data that enters from outside.
+        standard: the codes of its quantity in published standards, if it has any.
     """
 
     name: str
@@ -70,6 +72,12 @@ class Column:
     allowed: tuple[str, ...] = ()
     nullable: bool = True
     sources: tuple[str, ...] = ()
+    standard: Standard | None = None
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Its LOINC code, UCUM unit and schema by name: ``loinc``, ``ucum``, ``schema``; only those that it has."""
+        return labels(self.standard, self.unit)
 
     def from_table(self, key: str, **changes: Any) -> "Column":
         """The same column in another table, copied from the table ``key``, except for ``changes``."""

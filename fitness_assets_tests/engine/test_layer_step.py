@@ -1,16 +1,19 @@
 """What every layer step does."""
 
+import json
 import logging
 import threading
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 from fitness_assets.engine import layer_step as steps
 from fitness_assets.engine.layer_step import StepRun, stage, write
 from fitness_assets.gold.tables import DIM_DATE, DIM_USER, FACT_DAILY
 from fitness_assets.lake.version import VersionConflictError
-from fitness_assets_tests.conftest import frame_of
+from fitness_assets.silver.tables import CLEAN_DAYS
+from fitness_assets_tests.conftest import frame_of, path_of
 
 
 @pytest.fixture
@@ -75,3 +78,12 @@ def test_a_step_whose_inputs_mix_versions_of_one_publish_group_is_tried_again(la
     with pytest.raises(VersionConflictError, match=r"versions: gold \(000001, 000002\)\.$"):
         stage(work(lake), [FACT_DAILY], mixed, lambda staging: None)
     assert lake.versions(FACT_DAILY) == []
+
+
+def test_the_codes_of_columns_are_in_the_parquet_files(lake):
+    stage(
+        work(lake), [CLEAN_DAYS], {}, lambda staging: write(staging, CLEAN_DAYS, frame_of(lake.spark, CLEAN_DAYS, [{}]))
+    )
+    (file,) = path_of(lake, CLEAN_DAYS, "000001").glob("*.parquet")
+    stored = {field.name: (field.metadata or {}).get(b"SPARK::metadata::json", b"{}") for field in pq.read_schema(file)}
+    assert {name: json.loads(text) for name, text in stored.items()} == {c.name: c.codes for c in CLEAN_DAYS.columns}
