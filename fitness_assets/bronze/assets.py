@@ -3,16 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.identity import Hashes, Upload, identify
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
+from fitness_assets.bronze.readers.cells import listed
 from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
-from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.header import RAW_NAMES, RefusedError
 from fitness_assets.bronze.readers.numbers import NumberStyles
-from fitness_assets.bronze.row_files import RowFiles
+from fitness_assets.bronze.row_files import Draft, RowFiles
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
 from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
@@ -33,6 +36,7 @@ class _Ingested:
 
     upload: Upload
     ingested_at: datetime
+    pseudonyms: Pseudonyms
     rows_read: int = 0
     rows_quarantined: int = 0
     refusal: str | None = None
@@ -51,14 +55,14 @@ class _Ingested:
                 require_name(self.upload.found.uri)
                 dialect = tell_dialect(path, self.upload.found.text)
             except RefusedError as refused:
-                self.refusal = str(refused)
+                self.refusal = refused.without_cells if self.pseudonyms.check else str(refused)
                 return
             styles = NumberStyles(dialect.header.delimiter)
             try:
-                draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+                draft = self._draft(files, path, dialect, styles)
                 if styles.decide():
                     draft.discard()
-                    draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+                    draft = self._draft(files, path, dialect, styles)
             except (RefusedError, UnicodeError, pa.ArrowInvalid) as error:
                 if self.upload.is_unchanged():
                     raise
@@ -70,7 +74,15 @@ class _Ingested:
             files.keep(draft)
         self.dialect, self.decimal_mark = dialect, styles.decimal_mark
         empty = [] if self.rows_read else ["the file has a header and no rows"]
-        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty]
+        others = listed(name for name in dialect.header.names if name not in RAW_NAMES)
+        left_out = (
+            [f"left out, because FITNESS_PSEUDONYM_KEY is set: {others}"] if others and self.pseudonyms.check else []
+        )
+        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty, *left_out]
+
+    def _draft(self, files: RowFiles, path: Path, dialect: Dialect, styles: NumberStyles) -> Draft:
+        rows = map(self.pseudonyms.hide, read_rows(path, dialect, styles))
+        return files.draft(self.upload.upload_id, self.ingested_at, rows)
 
     def ledger_row(self) -> dict[str, Any]:
         """The upload's row of the ledger."""
@@ -90,15 +102,17 @@ class _Ingested:
             "decimal_mark": self.decimal_mark,
             "header": dialect.header_text[:_HEADER_CHARACTERS] if dialect else None,
             "warnings": self.warnings,
+            "pseudonym_key": self.pseudonyms.check,
             "ingested_at": self.ingested_at,
         }
 
 
-def bronze_step(raw: str) -> LayerStep:
+def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
     """The step that makes this layer.
 
     Args:
         raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run names other sources.
+        pseudonyms: what stands for the ids of uploads.
     """
 
     def make(step_run: StepRun, _: Frames) -> Staging:
@@ -106,6 +120,7 @@ def bronze_step(raw: str) -> LayerStep:
         lake.start_spark()
         version = lake.current(UPLOADS)
         ledger = sorted(lake.rows(UPLOADS, version), key=lambda row: row["ingested_at"]) if version else []
+        pseudonyms.require_same_key(ledger)
         hashes = _known_hashes(lake, ledger, version)
         unread: dict[str, str] = {}
         found = identify(
@@ -128,7 +143,7 @@ def bronze_step(raw: str) -> LayerStep:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            _ingest(step_run, staging, found, new, unread, last_ingested)
+            _ingest(step_run, staging, found, new, unread, last_ingested, pseudonyms)
             staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
 
         return stage(step_run, TABLES, {}, write_all)
@@ -158,6 +173,7 @@ def _ingest(
     new: Sequence[Upload],
     unread: dict[str, str],
     last_ingested: datetime,
+    pseudonyms: Pseudonyms,
 ) -> None:
     """Read the new uploads and write the three tables; what the parent version holds is taken over as it is."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
@@ -167,7 +183,7 @@ def _ingest(
         step_run.log.info(
             f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)"
         )
-        entry = _Ingested(upload, first + timedelta(microseconds=position))
+        entry = _Ingested(upload, first + timedelta(microseconds=position), pseudonyms)
         try:
             entry.read(files)
         except OSError as error:
@@ -184,7 +200,9 @@ def _ingest(
     write(staging, LOGGED_DAYS, transforms.logged_days(typed) if typed else None, append=True)
     rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
     has_malformed_rows = rows_read != staging.metadata[LOGGED_DAYS.key].rows - before
-    malformed_rows = transforms.quarantine(typed) if typed and has_malformed_rows else None
+    malformed_rows = (
+        transforms.quarantine(typed, shows_cells=not pseudonyms.check) if typed and has_malformed_rows else None
+    )
     write(staging, QUARANTINE, malformed_rows, append=True)
     quarantined = _rows_by_upload(staging) if has_malformed_rows else {}
     for entry in ingested:

@@ -171,6 +171,12 @@ UPLOADS = Table(
             "What a person should look at: columns that may be misnamed, a guessed encoding, bytes that were left out.",
             ["'weight' looks like weight_kg: rename it"],
         ),
+        Column(
+            "pseudonym_key",
+            "string",
+            "Check value of the key of the pseudonyms that stand for ids in its rows; empty where ids are as uploaded.",
+            "5d41402abc4b2a76b9719d911017c592",
+        ),
     ),
     ("upload_id",),
     own_rules=(

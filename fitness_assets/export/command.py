@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
+from fitness_assets.bronze.pseudonyms import pseudonyms_of
+from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.engine.session import store_of
 from fitness_assets.export.days import days_of
 from fitness_assets.export.fhir import bundle
@@ -27,7 +29,7 @@ class _Zone(click.ParamType):
 
 
 @click.command()
-@click.option("--user", "user_id", required=True, help="The user id.")
+@click.option("--user", "user_id", required=True, help="The user id, or its pseudonym.")
 @click.option(
     "--format", "kind", required=True, type=click.Choice(["omh", "fhir"]), help="Open mHealth and IEEE 1752.1, or FHIR."
 )
@@ -43,7 +45,10 @@ def export(user_id: str, kind: str, zone: ZoneInfo, output: IO[str]) -> None:
         raise LakeError("this command needs no Spark")
 
     try:
-        days = days_of(Lake(store_of(load_settings()), no_spark), user_id)
+        settings = load_settings()
+        lake, pseudonyms = Lake(store_of(settings), no_spark), pseudonyms_of(settings)
+        pseudonyms.require_same_key(lake.rows(UPLOADS))
+        days = days_of(lake, pseudonyms.of(user_id))
     except (LakeError, OSError) as error:
         raise click.ClickException(str(error)) from None
     document = data_points(days, zone) if kind == "omh" else bundle(days, datetime.now(UTC))

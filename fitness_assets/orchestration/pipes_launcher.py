@@ -14,6 +14,7 @@ import dagster as dg
 from dagster_aws.pipes import PipesEMRServerlessClient, PipesGlueClient, PipesS3ContextInjector, PipesS3MessageReader
 
 from fitness_assets.aws.s3 import client
+from fitness_assets.bronze.pseudonyms import pseudonyms_of
 from fitness_assets.engine.layer_step import LayerStep
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
@@ -47,6 +48,7 @@ def launcher(settings: Settings) -> Launch:
 
     def launch(context: dg.AssetExecutionContext, lake: Lake, step: LayerStep, uploads: Sequence[str]) -> Staging:
         extras = {"step": step.name, "uploads": [*uploads], "settings": sent, "is_spark_given": service != "process"}
+        extras["pseudonym_key"] = pseudonyms_of(settings).check
         try:
             if service == "process":
                 done = dg.PipesSubprocessClient().run(context=context, command=_COMMAND, extras=extras)
