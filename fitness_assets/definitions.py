@@ -12,6 +12,7 @@ from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.layers import steps
+from fitness_assets.orchestration.erasure import before_steps, erase_job
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.orchestration.step_assets import Launch, step_assets
@@ -30,8 +31,8 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, _register(settings, lake))}
     return dg.Definitions(
-        assets=[step_assets(step, _launch(settings)) for step in steps(settings)],
-        jobs=[JOB],
+        assets=[step_assets(step, _launch(settings), before_steps(settings)) for step in steps(settings)],
+        jobs=[JOB, erase_job(settings)],
         sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
@@ -39,7 +40,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
 
 
 def _lake(settings: Settings) -> Lake:
-    return Lake(store_of(settings), cache(lambda: start_spark(settings)))
+    return Lake(store_of(settings), cache(lambda: start_spark(settings)), settings.keep_versions)
 
 
 def _launch(settings: Settings) -> Launch | None:

@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(
         default=None, min_length=16, description="a secret of at least 16 characters, the same for every run of a lake"
     )
+    keep_versions: int = Field(
+        default=5, ge=1, description="a whole number, at least 1: how many versions of each table stay"
+    )
+    keep_upload_days: int | None = Field(
+        default=None, ge=1, description="a whole number of days, at least 1, after which ingested uploads are deleted"
+    )
     sns_topic_arn: str | None = Field(
         default=None, pattern=r"^arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+$", description="the ARN of an SNS topic"
     )

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from fitness_assets.bronze import transforms
+from fitness_assets.bronze.erasures import LeftOut
 from fitness_assets.bronze.identity import Hashes, Upload, identify
 from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
 from fitness_assets.bronze.readers.cells import listed
@@ -37,6 +38,7 @@ class _Ingested:
     upload: Upload
     ingested_at: datetime
     pseudonyms: Pseudonyms
+    left_out: LeftOut
     rows_read: int = 0
     rows_quarantined: int = 0
     refusal: str | None = None
@@ -78,10 +80,12 @@ class _Ingested:
         left_out = (
             [f"left out, because FITNESS_PSEUDONYM_KEY is set: {others}"] if others and self.pseudonyms.check else []
         )
-        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty, *left_out]
+        erased = [f"rows of erased people that were left out: {self.left_out.rows:,}"] if self.left_out.rows else []
+        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty, *left_out, *erased]
 
     def _draft(self, files: RowFiles, path: Path, dialect: Dialect, styles: NumberStyles) -> Draft:
-        rows = map(self.pseudonyms.hide, read_rows(path, dialect, styles))
+        self.left_out.rows = 0
+        rows = map(self.pseudonyms.hide, map(self.left_out, read_rows(path, dialect, styles)))
         return files.draft(self.upload.upload_id, self.ingested_at, rows)
 
     def ledger_row(self) -> dict[str, Any]:
@@ -179,11 +183,12 @@ def _ingest(
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     files, ingested = RowFiles(staging.scratch / "rows"), list[_Ingested]()
+    left_out = LeftOut.of(step_run.lake, pseudonyms)
     for position, upload in enumerate(new):
         step_run.log.info(
             f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)"
         )
-        entry = _Ingested(upload, first + timedelta(microseconds=position), pseudonyms)
+        entry = _Ingested(upload, first + timedelta(microseconds=position), pseudonyms, left_out)
         try:
             entry.read(files)
         except OSError as error:

@@ -164,7 +164,13 @@ UPLOADS = Table(
             ".",
             allowed=(".", ","),
         ),
-        Column("header", "string", "The header as it was found, cut after 2,000 characters.", "user_id,date,steps"),
+        Column(
+            "header",
+            "string",
+            "The header as it was found, cut after 2,000 characters.",
+            "user_id,date,steps",
+            is_free_text=True,
+        ),
         Column(
             "warnings",
             "array<string>",
@@ -236,6 +242,7 @@ LOGGED_DAYS = Table(
             "string",
             "Columns beyond the raw contract, and genders other than M and F, as JSON; empty when there are none.",
             '{"device": "watch"}',
+            is_free_text=True,
         ),
         _INGESTED_AT,
     ),
@@ -280,13 +287,14 @@ QUARANTINE = Table(
         Column(
             "line_number", "bigint", "Line of the file on which the row starts; the first line is 1.", 2, nullable=False
         ),
-        Column("text", "string", "The row as it was.", "17,42,F,2024-09-06,8k", nullable=False),
+        Column("text", "string", "The row as it was.", "17,42,F,2024-09-06,8k", nullable=False, is_free_text=True),
         Column(
             "reasons",
             "array<string>",
             "What does not fit, cell by cell.",
             ["steps: '8k' is not a number"],
             nullable=False,
+            is_free_text=True,  # a reason quotes the cell
         ),
         _INGESTED_AT,
     ),

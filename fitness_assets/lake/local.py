@@ -174,6 +174,9 @@ class LocalStore(Store):
             shutil.rmtree(path, ignore_errors=True)  # another run may be at it too
         return [path.name for path in old]
 
+    def forget_old_objects(self, tables: Sequence[Table]) -> None:
+        """A file system keeps nothing."""
+
     def _path(self, table: Table, name: str) -> Path:
         return self.root / "_versions" / table.key / name
 

@@ -16,6 +16,7 @@ from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.orchestration.asset_checks import check_results, check_specs, failure_text
+from fitness_assets.orchestration.erasure import Before
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, plain_failures
 from fitness_assets.orchestration.table_metadata import column_schema, materialization_metadata
 from fitness_assets.schema.table import Table
@@ -29,7 +30,7 @@ _UPLOADS = dg.Field(
 _OWNER = "team:fitness-data"
 
 
-def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefinition:
+def step_assets(step: LayerStep, launch: Launch | None = None, before: Before | None = None) -> dg.AssetsDefinition:
     """The tables of a step as assets. A run may select each table alone, and each check alone.
 
     A run that selects only checks reports the stored results of the current version again.
@@ -37,6 +38,7 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
     Args:
         step: the layer step.
         launch: runs the step as a job elsewhere; then Dagster's process reads no table.
+        before: what is done before the step.
     """
     # A step that reads no table reads uploads.
     config_schema = None if step.reads else {"uploads": _UPLOADS}
@@ -49,6 +51,8 @@ def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefin
     def assets(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Iterator[Any]:
         lake: Lake = context.resources.lake
         with plain_failures(lake):
+            if before:
+                before(context, lake)
             if not context.selected_asset_keys:
                 yield from report(context, lake, lake.reopen(step.tables))
                 return

@@ -47,7 +47,7 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
 def materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict[str, Any]:
     """Facts about a version of a table: rows, size, inputs, the first rows, and its sidecar files."""
     version_metadata = staging.metadata[table.key]
-    preview = lake.preview(table, staging.version)
+    preview = [{name: row.get(name) for name in table.shown} for row in lake.preview(table, staging.version)]
     attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
     return {
         "dagster/row_count": version_metadata.rows,

@@ -61,6 +61,7 @@ class Column:
         nullable: whether the value may be missing.
         sources: the columns that it is made from, as ``layer/table.column``; none for data that enters from outside.
         standard: the codes of its quantity in published standards, if it has any.
+        is_free_text: whether it holds text of uploads as it was, which may name a person. Samples do not show it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Column:
     nullable: bool = True
     sources: tuple[str, ...] = ()
     standard: Standard | None = None
+    is_free_text: bool = False
 
     @property
     def codes(self) -> dict[str, str]:
@@ -126,6 +128,11 @@ class Table:
 
     def __getitem__(self, column: str) -> Column:
         return next(c for c in self.columns if c.name == column)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns that samples and previews show: those without free text."""
+        return tuple(column.name for column in self.columns if not column.is_free_text)
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
