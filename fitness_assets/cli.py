@@ -15,6 +15,7 @@ from fitness_assets.engine.session import connect_server, store_of
 from fitness_assets.export.command import export
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
+from fitness_assets.privacy.commands import erase, pseudonym, readmit
 from fitness_assets.registry import page, publish_group_of
 from fitness_assets.settings import load_settings
 
@@ -52,7 +53,8 @@ def main() -> None:
     """Dispatch to the commands below."""
 
 
-main.add_command(export)
+for command in (export, erase, readmit, pseudonym):
+    main.add_command(command)
 
 
 @main.command()

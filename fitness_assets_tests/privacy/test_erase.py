@@ -28,12 +28,12 @@ WHERE = {"uri", "modified_at", "fingerprint", "ingested_at", *(f"{target.name}_m
 """Columns that depend on where, when and how often tables were made."""
 
 
-def planted(day: int) -> dict[str, str]:
-    """Values of a day of the person that nobody else has."""
-    return {"steps": f"{43_211 + day}", "heart_rate_avg": f"{61.7771 + day}", "weight_kg": f"{91.3337 + day / 10}"}
+def planted(day: int) -> tuple[str, str, str]:
+    """Steps, heart rate and weight of a day of the person; nobody else has these values."""
+    return f"{43_211 + day}", f"{61.7771 + day}", f"{91.3337 + day / 10}"
 
 
-DISTINCTIVE = [value for day in range(1, 5) for value in planted(day).values()]
+DISTINCTIVE = [value for day in range(1, 5) for value in planted(day)]
 
 
 def uploads(with_person: bool) -> dict[str, bytes]:
@@ -41,20 +41,9 @@ def uploads(with_person: bool) -> dict[str, bytes]:
     people = [[",".join(cells) for cells in user] for user in sample_rows(6, 40, 3)]
     lines = [line for user in people for line in user]
     theirs = [
-        ",".join(
-            [
-                PERSON,
-                "36",
-                "F",
-                f"2023-01-{day:02}",
-                planted(day)["steps"],
-                planted(day)["heart_rate_avg"],
-                "7.1",
-                "2222",
-            ]
-            + ["35", "4", planted(day)["weight_kg"], "23.9"]
-        )
+        f"{PERSON},36,F,2023-01-{day:02},{steps},{heart_rate},7.1,2222,35,4,{weight},23.9"
         for day in range(1, 5)
+        for steps, heart_rate, weight in [planted(day)]
     ]
     malformed = [
         f"{PERSON},36,F,2023-01-09,8k,{theirs[0].split(',')[5]},7,2222,35,4,70,23",
@@ -131,21 +120,27 @@ class Place:
 
 @pytest.fixture(params=["disk", "bucket"])
 def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
-    def make(name: str) -> Place:
-        folder = tmp_path / name
-        if request.param == "disk":
-            root = folder / "lake"
-            (root / "raw").mkdir(parents=True)
-            settings = Settings(local_root=root)
-            put = lambda file, content: (root / "raw" / file).write_bytes(content)
-            return Place(Lake(LocalStore(root), lambda: spark), settings, put, folder, None)
+    def on_disk(name: str) -> Place:
+        raw = tmp_path / name / "lake" / "raw"
+        raw.mkdir(parents=True)
+
+        def put(file: str, content: bytes) -> None:
+            (raw / file).write_bytes(content)
+
+        lake = Lake(LocalStore(raw.parent), lambda: spark)
+        return Place(lake, Settings(local_root=raw.parent), put, tmp_path / name, None)
+
+    def in_bucket(name: str) -> Place:
         bucket = new_bucket()
         bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
-        settings = Settings(storage_mode="s3", s3_bucket=bucket.name, raw_prefix="inbound data")
-        put = lambda file, content: bucket.put(f"inbound data/{file}", content)
-        return Place(Lake(S3Store(bucket, settings.prefixes), lambda: spark), settings, put, folder, bucket)
 
-    return make
+        def put(file: str, content: bytes) -> None:
+            bucket.put(f"inbound data/{file}", content)
+
+        settings = Settings(storage_mode="s3", s3_bucket=bucket.name, raw_prefix="inbound data")
+        return Place(Lake(S3Store(bucket, settings.prefixes), lambda: spark), settings, put, tmp_path / name, bucket)
+
+    return on_disk if request.param == "disk" else in_bucket
 
 
 def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_that_never_had_them(place):
