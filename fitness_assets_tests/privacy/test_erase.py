@@ -1,9 +1,7 @@
 """Erasing a person: nothing of theirs is left anywhere, and the tables are those of a lake that never had them."""
 
-import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,54 +16,13 @@ from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.predictions.tables import TARGETS
 from fitness_assets.registry import TABLES, table_of
-from fitness_assets.sample import rows as sample_rows
 from fitness_assets.settings import Settings
-from fitness_assets_tests.conftest import HEADER, job_of, new_bucket
+from fitness_assets_tests.conftest import job_of, new_bucket
+from fitness_assets_tests.privacy.planted import NEEDLES, PERSON, uploads
 from fitness_assets_tests.search import contents, holders, matches
 
-PERSON = "ada-planted-1815"
 WHERE = {"uri", "modified_at", "fingerprint", "ingested_at", *(f"{target.name}_model_version" for target in TARGETS)}
 """Columns that depend on where, when and how often tables were made."""
-
-
-def planted(day: int) -> tuple[str, str, str]:
-    """Steps, heart rate and weight of a day of the person; nobody else has these values."""
-    return f"{43_211 + day}", f"{61.7771 + day}", f"{91.3337 + day / 10}"
-
-
-DISTINCTIVE = [value for day in range(1, 5) for value in planted(day)]
-
-
-def uploads(with_person: bool) -> dict[str, bytes]:
-    """Files with days of six people and, perhaps, of one more: first, last, in the middle, malformed, alone."""
-    people = [[",".join(cells) for cells in user] for user in sample_rows(6, 40, 3)]
-    lines = [line for user in people for line in user]
-    theirs = [
-        f"{PERSON},36,F,2023-01-{day:02},{steps},{heart_rate},7.1,2222,35,4,{weight},23.9"
-        for day in range(1, 5)
-        for steps, heart_rate, weight in [planted(day)]
-    ]
-    malformed = [
-        f"{PERSON},36,F,2023-01-09,8k,{theirs[0].split(',')[5]},7,2222,35,4,70,23",
-        f"{PERSON},36",
-        f"42,{PERSON},x",
-    ]
-    bad = "6,36,F,2023-01-09,8k,70,7,2222,35,4,70,23"
-    if not with_person:
-        theirs, malformed = [], []
-    first = [*theirs[:1], *lines[:70], *theirs[1:2], bad, *malformed, *lines[70:140], *theirs[2:3]]
-    second = [*theirs[3:], *lines[140:]]
-    files = {"first.csv": ("\n".join([HEADER, *first]) + "\n").encode(), "second.csv.gz": packed([HEADER, *second])}
-    if with_person:
-        files["alone.csv"] = "\n".join([HEADER, *theirs]).encode()
-    return files
-
-
-def packed(lines: list[str]) -> bytes:
-    content = BytesIO()
-    with gzip.GzipFile("", "wb", fileobj=content, mtime=0) as file:
-        file.write(("\n".join(lines) + "\n").encode())
-    return content.getvalue()
 
 
 @dataclass
@@ -97,18 +54,21 @@ class Place:
     def holders(self, needles: list[str]) -> dict[str, set[str]]:
         """Where texts are: in files, and in all versions of objects."""
         found = holders(needles, self.folder)
-        for page in (
-            self.bucket.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket.name)
-            if self.bucket
-            else ()
-        ):
-            assert not page.get("DeleteMarkers") or needles != [PERSON, *DISTINCTIVE]
-            for version in page.get("Versions", []):
-                named = {"Bucket": self.bucket.name, "Key": version["Key"], "VersionId": version["VersionId"]}
-                content = self.bucket.client.get_object(**named)["Body"].read()
-                for needle in matches(needles, [version["Key"].encode(), *contents(version["Key"], content)]):
-                    found.setdefault(needle, set()).add(version["Key"])
+        for key, content in self.versions_of_objects():
+            for needle in matches(needles, [key.encode(), *contents(key, content)]):
+                found.setdefault(needle, set()).add(key)
         return found
+
+    def versions_of_objects(self) -> Iterator[tuple[str, bytes]]:
+        """Key and bytes of every version of every object; the markers of deleted objects have no bytes."""
+        if not self.bucket:
+            return
+        client, name = self.bucket.client, self.bucket.name
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
+            for version in page.get("Versions", []):
+                found = client.get_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
+                yield version["Key"], found["Body"].read()
+            yield from ((marker["Key"], b"") for marker in page.get("DeleteMarkers", []))
 
     def tables(self) -> dict[str, list[str]]:
         """The rows of every table, without where and when uploads were put."""
@@ -155,12 +115,13 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     for upload in others:
         had.put(*upload)
     assert had.run().success
-    needles = [PERSON, *DISTINCTIVE]
-    assert {*had.holders(needles)} == {*needles}, "the search finds what is there"
+    assert {*had.holders(NEEDLES)} == {*NEEDLES}, "the search finds what is there"
 
     result = had.erase(PERSON)
     assert result.success
-    assert had.holders(needles) == {}
+    assert had.holders(NEEDLES) == {}
+    keys = [key for key, _ in had.versions_of_objects() if not key.endswith("erasures.json")]
+    assert len(keys) == len({*keys}), "older versions of objects and markers of deleted ones are gone"
     assert had.tables() == never.tables()
     (entry,) = Erasures.read(had.lake).erased
     assert entry["uploads"] == 3
