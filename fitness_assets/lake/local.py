@@ -101,6 +101,7 @@ class LocalStore(Store):
     def write_sidecar(self, table: Table, name: str, content: bytes) -> None:
         """Write a draft and rename it."""
         path = self._path(table, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{name}")
         draft.write_bytes(content)
         _flush(draft)

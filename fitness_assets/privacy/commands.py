@@ -57,12 +57,12 @@ def erase(user_id: str, dry_run: bool, yes: bool) -> None:
             click.echo(f"table   {key}: {rows:,} rows")
         click.echo(f"Also: {found['versions']} versions of tables, all but new ones; models and reports, made again;")
         click.echo("every run in Dagster's history of this project, with its events and logs.")
+        people.journal.write(lake)  # a new journal has a new key, without which the code means nothing
         if dry_run:
             click.echo(f"To do this in the Dagster UI, launch the job erase with the code {code}")
             return
         if not yes:
             click.confirm("Erase all of this? It cannot be undone.", abort=True)
-        people.journal.write(lake)
         begin(lake, settings, code)
     status = subprocess.run(_JOB, check=False).returncode  # noqa: S603, no shell is meant
     if status:

@@ -19,6 +19,7 @@ from fitness_assets.bronze.sources import Prefix, source_of
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.engine.layer_step import LayerStep, StepRun, read
 from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.version import LakeError
 from fitness_assets.layers import steps
 from fitness_assets.privacy.bronze import rewrite, rows_of
 from fitness_assets.privacy.uploads import remove_drafts, replace, rewritten
@@ -62,10 +63,15 @@ def begin(lake: Lake, settings: Settings, code: str) -> None:
         lake: the lake.
         settings: where the uploads are.
         code: of the person, from `Erasures.code`.
+
+    Raises:
+        LakeError: if the lake has nothing of such a person.
     """
     journal = Erasures.read(lake)
     if code not in journal.open:
         found = holdings(lake, settings, People(journal, frozenset([code]), pseudonyms_of(settings)))
+        if not found["uploads"] and not found["rows"]:
+            raise LakeError(f"The lake has nothing of a person with the code {code}: ask `erase USER_ID --dry-run`.")
         found["uploads"] = len(found["uploads"])  # names of files may name the person
         journal.open[code] = {"started_at": _now(), **found}
         journal.write(lake)

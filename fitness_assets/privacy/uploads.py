@@ -76,7 +76,11 @@ def rewritten(source: Source, people: People, scratch: Path) -> Iterator[list[Re
     """
     made: list[Rewritten] = []
     try:
-        for found in source.find():
+        there = source.find()
+    except FileNotFoundError:  # the folder was removed; tables may still have rows of theirs
+        there = []
+    try:
+        for found in there:
             with source.local_copy(found, scratch) as path:
                 draft = _draft_path(found, scratch)
                 made += [one] if (one := _without(found, path, draft, people)) else []
@@ -186,7 +190,7 @@ def _copy_rows(one: Rewritten, path: Path, dialect: Dialect, people: People) -> 
     with _writing(cast(Path, one.draft), path) as file:
         header = dialect.header_text.rstrip("\r\n")
         file.write(encoder.encode(header))
-        line += header.count("\n") + 1
+        line += _line_ends(header) + 1
         ends_with_line_feed = True
         for rows in read_rows(path, dialect, NumberStyles(dialect.header.delimiter)):
             theirs = people.of_rows(rows)
@@ -194,7 +198,7 @@ def _copy_rows(one: Rewritten, path: Path, dialect: Dialect, people: People) -> 
             row += len(rows)
             kept = rows.filter(pa.array(~theirs))
             texts = [text.rstrip("\r\n") for text in kept["text"].to_pylist()]
-            heights = np.array([text.count("\n") + 1 for text in texts], np.int64)
+            heights = np.array([_line_ends(text) + 1 for text in texts], np.int64)
             lines.append(kept["line_number"].to_numpy())
             new_lines.append(line + np.cumsum(heights) - heights)
             line += int(heights.sum())
@@ -207,6 +211,10 @@ def _copy_rows(one: Rewritten, path: Path, dialect: Dialect, people: People) -> 
         np.concatenate(each) if each else np.array([], np.int64) for each in (removed, lines, new_lines)
     )
     return bool(len(one.lines)), bool(len(one.removed))
+
+
+def _line_ends(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
 def _copy_lines(path: Path, draft: Path, people: People) -> tuple[bool, bool]:

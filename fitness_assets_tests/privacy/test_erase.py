@@ -7,17 +7,20 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.erasures import Erasures
+from fitness_assets.cli import main
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.predictions.tables import TARGETS
+from fitness_assets.privacy.erase import readmit
 from fitness_assets.registry import TABLES, table_of
 from fitness_assets.settings import Settings
-from fitness_assets_tests.conftest import job_of, new_bucket
+from fitness_assets_tests.conftest import failure_of, job_of, new_bucket
 from fitness_assets_tests.privacy.planted import NEEDLES, PERSON, uploads
 from fitness_assets_tests.search import contents, holders, matches
 
@@ -45,6 +48,14 @@ class Place:
     def run_without_history(self) -> bool:
         """A run of which Dagster stores nothing, which is much faster."""
         return job_of(build_defs(self.settings, lake=self.lake), "*").execute_in_process(raise_on_error=False).success
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables that lead commands to the lake."""
+        if not self.bucket:
+            return {"FITNESS_LOCAL_ROOT": str(self.settings.local_root)}
+        names = ("storage_mode", "s3_bucket", "raw_prefix")
+        return {f"FITNESS_{name.upper()}": str(getattr(self.settings, name)) for name in names}
 
     def erase(self, user_id: str) -> dg.ExecuteInProcessResult:
         journal = Erasures.read(self.lake)
@@ -134,3 +145,59 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     (again,) = [row for row in had.lake.rows(table_of("bronze/uploads")) if row["uri"].endswith("again.csv")]
     assert again["warnings"] == ["rows of erased people that were left out: 6"]
     assert PERSON not in {row["user_id"] for row in had.lake.rows(table_of("bronze/logged_days"))}
+
+
+def test_the_only_person_of_a_lake_can_be_erased(place):
+    lonely = place("lonely")
+    lonely.put("alone.csv", uploads(with_person=True)["alone.csv"])
+    assert lonely.run().success
+    result = lonely.erase(PERSON)
+    assert result.success, failure_of(result)
+    assert lonely.holders(NEEDLES) == {}
+
+
+def test_the_command_says_what_would_go_and_changes_nothing(place, monkeypatch):
+    lake = place("asked")
+    for name, content in uploads(with_person=True).items():
+        lake.put(name, content)
+    assert lake.run_without_history()
+    before = lake.tables()
+    for name, value in lake.variables.items():
+        monkeypatch.setenv(name, value)
+
+    asked = CliRunner().invoke(main, ["erase", PERSON, "--dry-run"])
+    assert asked.exit_code == 0, asked.output
+    assert "first.csv: 6 rows\n" in asked.output
+    assert "alone.csv: deleted\n" in asked.output
+    assert "table   silver/clean_days: 4 rows\n" in asked.output
+    assert f"launch the job erase with the code {Erasures.read(lake.lake).code(PERSON)}" in asked.output
+    unknown = CliRunner().invoke(main, ["erase", "nobody"])
+    assert unknown.output.startswith("Error: There is nothing of nobody, neither in ")
+    refused = CliRunner().invoke(main, ["erase", PERSON], input="n\n")
+    assert refused.exit_code == 1
+    wrong = lake.run("erase", ops={"erase": {"config": {"code": "0123"}}})
+    assert "The lake has nothing of a person with the code 0123" in failure_of(wrong)
+    assert Erasures.read(lake.lake).open == {}
+    assert lake.tables() == before
+    assert {*lake.holders(NEEDLES)} == {*NEEDLES}
+    not_erased = CliRunner().invoke(main, ["readmit", PERSON])
+    assert not_erased.output == f"Error: {PERSON} was not erased.\n"
+
+
+def test_a_person_who_is_readmitted_counts_in_new_uploads_again(place):
+    lake = place("again")
+    for name, content in uploads(with_person=False).items():
+        lake.put(name, content)
+    journal = Erasures()
+    code = journal.code(PERSON)
+    journal.erased.append({"code": code})
+    journal.write(lake.lake)
+    alone = uploads(with_person=True)["alone.csv"]
+    lake.put("alone.csv", alone)
+    assert lake.run_without_history()
+    assert PERSON not in str(lake.tables())
+    assert readmit(lake.lake, code)
+    assert not readmit(lake.lake, code)
+    lake.put("alone.csv", alone + b"\n")
+    assert lake.run_without_history()
+    assert str(lake.lake.rows(table_of("gold/fact_daily"))).count(PERSON) == 4
