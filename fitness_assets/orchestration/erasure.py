@@ -5,9 +5,10 @@ deleted, with its events and its captured output, and the materializations of th
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import yaml
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.s3 import S3Store
 from fitness_assets.lake.version import VersionConflictError
 from fitness_assets.orchestration.io_manager import plain_failures
+from fitness_assets.orchestration.step_assets import Before
 from fitness_assets.privacy.erase import begin, finish
 from fitness_assets.privacy.uploads import delete_old
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES
@@ -29,10 +32,8 @@ _BEGUN = [status for status in dg.DagsterRunStatus if status.value not in ("NOT_
 """A run that was killed counts as started for ever."""
 _STEPS = {JOB, *(tables[0].layer for tables in PUBLISH_GROUPS)}
 _SENSORS = ("new_uploads", "run_messages")
+_LOGS_PREFIX = "compute-logs/"  # of the bucket, as docs/deployment.md configures it
 _SECONDS = 60.0  # to wait for a process that is at the same SQLite file
-
-Before = Callable[[dg.AssetExecutionContext, Lake], None]
-"""What a run does before a step: finish an erasure that was interrupted, delete old uploads."""
 
 
 def erase_job(settings: Settings) -> dg.JobDefinition:
@@ -55,7 +56,7 @@ def erase_job(settings: Settings) -> dg.JobDefinition:
                 settings,
                 context.log,
                 context.run.run_id,
-                lambda: forget_history(context.instance, context.run.run_id),
+                partial(forget_history, lake, context.instance, context.run.run_id),
             )
 
     @dg.job(name=JOB, description=f"{erase.description}")
@@ -66,7 +67,7 @@ def erase_job(settings: Settings) -> dg.JobDefinition:
 
 
 def before_steps(settings: Settings) -> Before:
-    """What runs do before a step."""
+    """What runs do before a step: finish an erasure that was interrupted, delete old uploads."""
 
     def before(context: dg.AssetExecutionContext, lake: Lake) -> None:
         layer = context.op_execution_context.op.name
@@ -75,7 +76,7 @@ def before_steps(settings: Settings) -> Before:
             settings,
             context.log,
             context.run.run_id,
-            lambda: forget_history(context.instance, context.run.run_id),
+            partial(forget_history, lake, context.instance, context.run.run_id),
         )
         if was_open and layer != UPLOADS.layer:
             raise VersionConflictError("An interrupted erasure was finished; the inputs of this step are read again.")
@@ -86,10 +87,11 @@ def before_steps(settings: Settings) -> Before:
     return before
 
 
-def forget_history(instance: dg.DagsterInstance, but: str) -> None:
+def forget_history(lake: Lake, instance: dg.DagsterInstance, but: str) -> None:
     """Delete the runs of this project, and what Dagster keeps of its tables.
 
     Args:
+        lake: the lake; its bucket may have messages and logs of runs.
         instance: the instance.
         but: id of the run that stays: the one that erases.
     """
@@ -105,6 +107,13 @@ def forget_history(instance: dg.DagsterInstance, but: str) -> None:
     for state in instance.all_instigator_state():
         if state.instigator_name in _SENSORS:
             instance.purge_ticks(state.instigator_origin_id, state.selector_id, datetime.now(UTC).timestamp())
+    if isinstance(lake.store, S3Store):
+        from fitness_assets.orchestration.pipes_launcher import PIPES_PREFIX  # AWS, which a local lake does without
+
+        bucket = lake.store.bucket
+        bucket.delete(found.key for found in bucket.list(PIPES_PREFIX))
+        for prefix in (PIPES_PREFIX, _LOGS_PREFIX):
+            bucket.delete_old_versions(prefix)
     for path in _sqlite_files(instance):
         # SQLite keeps deleted rows in free pages and in its log until they are written anew.
         with closing(sqlite3.connect(path, timeout=_SECONDS, isolation_level=None)) as database:

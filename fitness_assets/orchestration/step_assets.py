@@ -16,13 +16,15 @@ from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.orchestration.asset_checks import check_results, check_specs, failure_text
-from fitness_assets.orchestration.erasure import Before
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, plain_failures
 from fitness_assets.orchestration.table_metadata import column_schema, materialization_metadata
 from fitness_assets.schema.table import Table
 
 Launch = Callable[[dg.AssetExecutionContext, Lake, LayerStep, Sequence[str]], Staging]
 """Has a job elsewhere run a step, on the current tables or on the uploads in some sources; waits for its version."""
+
+Before = Callable[[dg.AssetExecutionContext, Lake], None]
+"""What a run does before a step."""
 
 _UPLOADS = dg.Field(
     [str], default_value=[], description="Files, folders or S3 prefixes to read instead of raw/ or FITNESS_RAW_PATH."

@@ -45,6 +45,18 @@ class Place:
             definition = graph.resolve_job_def("erase") if job == "erase" else job_of(graph, job)
             return definition.execute_in_process(config or None, instance=instance, raise_on_error=False)
 
+    def leave_behind(self) -> None:
+        """What killed runs leave, and runs on other services."""
+        if self.bucket:
+            for key in ("jobs/pipes/message", "bronze/_scratch/killed/rows", "compute-logs/run", "compute-logs/run"):
+                self.bucket.put(key, PERSON.encode())
+            self.bucket.delete(["compute-logs/run"])
+        else:
+            scratch = self.settings.local_root / "_versions" / ".staging" / "killed"
+            scratch.mkdir(parents=True)
+            (scratch / "rows").write_text(PERSON)
+            (self.settings.local_root / "raw" / ".killed.erasing").write_text(PERSON)
+
     def run_without_history(self) -> bool:
         """A run of which Dagster stores nothing, which is much faster."""
         return job_of(build_defs(self.settings, lake=self.lake), "*").execute_in_process(raise_on_error=False).success
@@ -126,6 +138,7 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     for upload in others:
         had.put(*upload)
     assert had.run().success
+    had.leave_behind()
     assert {*had.holders(NEEDLES)} == {*NEEDLES}, "the search finds what is there"
 
     result = had.erase(PERSON)
