@@ -27,10 +27,10 @@ from fitness_assets.privacy.uploads import delete_old
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES
 from fitness_assets.settings import Settings
 
-JOB = "erase"
+JOB, _OP = "erase", "erase_person"
 _BEGUN = [status for status in dg.DagsterRunStatus if status.value not in ("NOT_STARTED", "QUEUED")]
 """A run that was killed counts as started for ever."""
-_STEPS = {JOB, *(tables[0].layer for tables in PUBLISH_GROUPS)}
+_STEPS = {_OP, *(tables[0].layer for tables in PUBLISH_GROUPS)}
 _SENSORS = ("new_uploads", "run_messages")
 _LOGS_PREFIX = "compute-logs/"  # of the bucket, as docs/deployment.md configures it
 _SECONDS = 60.0  # to wait for a process that is at the same SQLite file
@@ -40,7 +40,7 @@ def erase_job(settings: Settings) -> dg.JobDefinition:
     """The job that erases a person, or finishes an erasure that was interrupted."""
 
     @dg.op(
-        name=JOB,
+        name=_OP,
         description="Erases a person whose code `fitness erase USER_ID --dry-run` prints, and everybody whose erasure "
         "was interrupted. Deletes the history of runs, because it shows rows of tables.",
         config_schema={"code": dg.Field(str, default_value="", description="Empty: only what was interrupted.")},

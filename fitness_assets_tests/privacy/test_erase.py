@@ -72,7 +72,7 @@ class Place:
     def erase(self, user_id: str) -> dg.ExecuteInProcessResult:
         journal = Erasures.read(self.lake)
         journal.write(self.lake)
-        return self.run("erase", ops={"erase": {"config": {"code": journal.code(user_id)}}})
+        return self.run("erase", ops={"erase_person": {"config": {"code": journal.code(user_id)}}})
 
     def holders(self, needles: list[str]) -> dict[str, set[str]]:
         """Where texts are: in files, and in all versions of objects."""
@@ -188,7 +188,7 @@ def test_the_command_says_what_would_go_and_changes_nothing(place, monkeypatch):
     assert unknown.output.startswith("Error: There is nothing of nobody, neither in ")
     refused = CliRunner().invoke(main, ["erase", PERSON], input="n\n")
     assert refused.exit_code == 1
-    wrong = lake.run("erase", ops={"erase": {"config": {"code": "0123"}}})
+    wrong = lake.run("erase", ops={"erase_person": {"config": {"code": "0123"}}})
     assert "The lake has nothing of a person with the code 0123" in failure_of(wrong)
     assert Erasures.read(lake.lake).open == {}
     assert lake.tables() == before
