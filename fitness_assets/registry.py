@@ -1,6 +1,6 @@
 """All tables of the project, upstream tables first, and the data dictionary page that describes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fitness_assets.bronze.tables import TABLES as BRONZE
 from fitness_assets.gold.tables import TABLES as GOLD
@@ -22,6 +22,11 @@ def publish_group_of(key: str) -> tuple[Table, ...]:
         KeyError: if there is no such table.
     """
     return next((group for group in PUBLISH_GROUPS if key in {table.key for table in group}), ()) or _unknown(key)
+
+
+def publish_groups_of(tables: Sequence[Table]) -> list[tuple[Table, ...]]:
+    """The publish groups of some tables, each once, upstream groups first."""
+    return [group for group in PUBLISH_GROUPS if not {*group}.isdisjoint(tables)]
 
 
 def table_of(key: str) -> Table:

@@ -1,6 +1,7 @@
 """When and where bronze is made: one step ingests every upload that the ledger does not know yet."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,18 +18,24 @@ from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, 
 from fitness_assets.bronze.readers.header import RAW_NAMES, RefusedError
 from fitness_assets.bronze.readers.numbers import NumberStyles
 from fitness_assets.bronze.row_files import Draft, RowFiles
+from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
-from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
-from fitness_assets.engine.rule_checks import check_version
+from fitness_assets.engine.changes import Changes, Inputs, code_version
+from fitness_assets.engine.layer_step import LayerStep, StepRun, stage, write
+from fitness_assets.engine.rule_checks import check_run_inputs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
+from fitness_assets.schema.months import WHOLE, month_in
+from fitness_assets.schema.table import Table
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _HASHES = "hashes.json"  # sidecar of the ledger: content hashes that it does not hold
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
 _HEADER_CHARACTERS = 2_000
+_MOST_FILES = 8
+"""A month with more files of logged days is merged into one by the next upload; the ledger likewise."""
 
 
 @dataclass
@@ -119,9 +126,8 @@ def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
         pseudonyms: what stands for the ids of uploads.
     """
 
-    def make(step_run: StepRun, _: Frames) -> Staging:
+    def make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
         lake, sources = step_run.lake, step_run.uploads or [raw]
-        lake.start_spark()
         version = lake.current(UPLOADS)
         ledger = sorted(lake.rows(UPLOADS, version), key=lambda row: row["ingested_at"]) if version else []
         pseudonyms.require_same_key(ledger)
@@ -141,18 +147,23 @@ def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
         if version and not new:
             if hashes.have_changed:
                 lake.store.write_sidecar(UPLOADS, f"{version}.{_HASHES}", hashes.to_json().encode())
-            return _audit_again(lake, found, unread)
+            return _check_again(lake, found, unread)
+        lake.start_spark()
+        users = known_users(lake, version)
 
         def write_all(staging: Staging) -> None:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            _ingest(step_run, staging, found, new, unread, last_ingested, pseudonyms)
+            _ingest(step_run, staging, new, unread, last_ingested, pseudonyms)
+            staging.run_inputs = run_inputs(_ids(found), unread, known, users)
+            keep_users(staging, users)
             staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
 
-        return stage(step_run, TABLES, {}, write_all)
+        return stage(step_run, step, inputs, changes, write_all)
 
-    return LayerStep(TABLES, [], make)
+    step = LayerStep(TABLES, [], make, code_version("bronze", "schema"))
+    return step
 
 
 def _known_hashes(lake: Lake, ledger: Sequence[dict[str, Any]], version: str | None) -> Hashes:
@@ -162,24 +173,24 @@ def _known_hashes(lake: Lake, ledger: Sequence[dict[str, Any]], version: str | N
     return Hashes.of(ledger, lake.store.read_sidecar(UPLOADS, name) if has_sidecar else "{}")
 
 
-def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
-    """Check the rules of the current version again; it stays current, because no upload is new."""
+def _check_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
+    """Check what this run found; the version stays current, because no upload is new."""
     staging = lake.reopen(TABLES)
-    staging.run_inputs = _run_inputs(found, unread)
-    check_version(staging, [])
+    about_this_run = run_inputs(_ids(found), unread=unread)
+    staging.run_inputs = {key: about_this_run[key] for key in (FOUND, UNREAD)}
+    check_run_inputs(staging)
     return staging
 
 
 def _ingest(
     step_run: StepRun,
     staging: Staging,
-    found: Sequence[Upload],
     new: Sequence[Upload],
     unread: dict[str, str],
     last_ingested: datetime,
     pseudonyms: Pseudonyms,
 ) -> None:
-    """Read the new uploads and write the three tables; what the parent version holds is taken over as it is."""
+    """Read the new uploads and write the three tables; what the parent version holds is taken over."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     files, ingested = RowFiles(staging.scratch / "rows"), list[_Ingested]()
@@ -202,21 +213,34 @@ def _ingest(
     paths = [staging.share(path) for path in files.close()]
     rows = step_run.lake.spark.read.schema(transforms.STORED).parquet(*paths) if paths else None
     typed = transforms.typed(rows) if rows else None
-    write(staging, LOGGED_DAYS, transforms.logged_days(typed) if typed else None, append=True)
+    crowded = _crowded_months(staging, LOGGED_DAYS)
+    logged_days = transforms.logged_days(typed) if typed else None
+    if logged_days is not None and crowded:  # their small files are merged into one each
+        logged_days = logged_days.union(step_run.lake.read(LOGGED_DAYS, staging.parent, crowded))
+    write(staging, LOGGED_DAYS, logged_days, crowded if typed else ())
     rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
     has_malformed_rows = rows_read != staging.metadata[LOGGED_DAYS.key].rows - before
-    malformed_rows = (
-        transforms.quarantine(typed, shows_cells=not pseudonyms.check) if typed and has_malformed_rows else None
-    )
-    write(staging, QUARANTINE, malformed_rows, append=True)
+    shows_cells = not pseudonyms.check
+    malformed_rows = transforms.quarantine(typed, shows_cells) if typed and has_malformed_rows else None
+    write(staging, QUARANTINE, malformed_rows, ())
     quarantined = _rows_by_upload(staging) if has_malformed_rows else {}
     for entry in ingested:
         entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
         step_run.log.info(
             f"{entry.upload.found.text}: {entry.rows_read:,} rows read, {entry.rows_quarantined:,} quarantined"
         )
-    staging.write_rows(UPLOADS, [entry.ledger_row() for entry in ingested], append=True)
-    staging.run_inputs = _run_inputs(found, unread)
+    ledger = [entry.ledger_row() for entry in ingested]
+    if _crowded_months(staging, UPLOADS):
+        staging.write_rows(UPLOADS, [*step_run.lake.rows(UPLOADS, staging.parent), *ledger])
+    else:
+        staging.write_rows(UPLOADS, ledger, ())
+
+
+def _crowded_months(staging: Staging, table: Table) -> list[str]:
+    """Months of the parent version that have so many files that they are better merged."""
+    files = Counter(map(month_in, staging.store.files(table, staging.parent))) if staging.parent else Counter[str]()
+    # Versions before 2026-12 have files that are not by month.
+    return [month for month, count in files.items() if count > _MOST_FILES or (table.by_month and month == WHOLE)]
 
 
 def _rows_by_upload(staging: Staging) -> dict[str, int]:
@@ -225,11 +249,8 @@ def _rows_by_upload(staging: Staging) -> dict[str, int]:
     return {count["values"]: count["counts"] for count in column.value_counts().to_pylist()}
 
 
-def _run_inputs(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Table]:
-    """What this run found, for the rules that are only about that."""
-    ids = pa.array([upload.upload_id for upload in found], pa.string())
-    uris, reasons = (pa.array(texts, pa.string()) for texts in (unread.keys(), unread.values()))
-    return {FOUND: pa.table({"upload_id": ids}), UNREAD: pa.table({"uri": uris, "reason": reasons})}
+def _ids(uploads: Iterable[Upload]) -> list[str]:
+    return [upload.upload_id for upload in uploads]
 
 
 def _rows_of_parent(staging: Staging) -> int:

@@ -95,6 +95,12 @@ RAW_COLUMNS = (
 FOUND = "bronze/found_uploads"
 """Key of what rules are asked of beside the tables: ``upload_id`` of those that this run found, known or new."""
 
+KNOWN_UPLOADS = "bronze/known_uploads"
+"""The same for the uploads that the ledger of the version before has."""
+
+KNOWN_USERS = "bronze/known_users"
+"""The same for the people whose rows the version before has: ``user_id``."""
+
 UNREAD = "bronze/unread_uploads"
 """The same for the uploads that this run found and could not read: ``uri`` and ``reason``."""
 
@@ -194,6 +200,7 @@ UPLOADS = Table(
             "uploads = 0 OR rows_read != logged_days + quarantine OR rows_typed != logged_days"
             " OR rows_quarantined != quarantine",
             sums=("rows_read", "rows_typed", "rows_quarantined"),
+            except_for=KNOWN_UPLOADS,
         ),
         # About the uploads that one run found, so that they pass again once the file is corrected or gone.
         SetRule(
@@ -229,6 +236,8 @@ UPLOADS = Table(
     ),
 )
 
+_USERS = "SELECT user_id FROM logged_days UNION SELECT user_id FROM known_users"
+
 LOGGED_DAYS = Table(
     "bronze/logged_days",
     "The rows of all uploads as they came, typed. Unclean: use silver or gold for analysis.",
@@ -258,8 +267,8 @@ LOGGED_DAYS = Table(
         SetRule(
             "ids_differ_clearly",
             "No two ids differ only in case, leading zeros or a .0 at the end: they may be one person.",
-            ("bronze/logged_days",),
-            "SELECT list(user_id ORDER BY user_id) AS user_ids FROM (SELECT DISTINCT user_id FROM logged_days)"
+            ("bronze/logged_days", KNOWN_USERS),
+            f"WITH users AS ({_USERS}) SELECT list(user_id ORDER BY user_id) AS user_ids FROM users"
             r" GROUP BY ltrim(regexp_replace(lower(user_id), '\.0+$', ''), '0') HAVING count(*) > 1",
             "warning",
             "user_ids",
@@ -267,14 +276,15 @@ LOGGED_DAYS = Table(
         SetRule(
             "ids_are_whole",
             "No id looks like a number that a spreadsheet rounded (1.50396E+11): many people may share it.",
-            ("bronze/logged_days",),
-            "SELECT DISTINCT user_id FROM logged_days"
+            ("bronze/logged_days", KNOWN_USERS),
+            f"WITH users AS ({_USERS}) SELECT user_id FROM users"
             r" WHERE regexp_full_match(user_id, '[0-9]([.,][0-9]+)?[eE]\+?[0-9]{1,3}')",
             "warning",
             "user_ids",
         ),
     ),
     range_severity="warning",
+    by_month=True,
 )
 
 QUARANTINE = Table(

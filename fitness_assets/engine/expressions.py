@@ -17,10 +17,15 @@ _COUNT_BITS = 17
 thousands of times what any metric adds up to in that time."""
 
 
-def mean(value: Column) -> Column:
-    """The mean of a group's values; null if the group has none."""
-    count = F.nullif(F.count(value), F.lit(0).cast("bigint"))  # some engines fail where a group has no value
-    return _double(F.sum(_millionths(value))) / _double(count) / F.lit(_SCALE)
+def total(value: Column) -> Column:
+    """The sum of a group's values in millionths; null if the group has none. Sums of parts add up to that of all."""
+    return F.sum(_millionths(value))
+
+
+def mean_of(total: Column, count: Column) -> Column:
+    """The mean of values, from their sum in millionths and their count; null if there are none."""
+    some = F.nullif(count.cast("bigint"), F.lit(0).cast("bigint"))  # some engines fail where a group has no value
+    return _double(total) / _double(some) / F.lit(_SCALE)
 
 
 def mean_over(value: Column, window: WindowSpec) -> Column:

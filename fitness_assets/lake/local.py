@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from fitness_assets.lake.store import EXPIRED_SUFFIX, Point, Store, as_parquet, is_ours
 from fitness_assets.lake.version import LakeError
+from fitness_assets.schema.months import month_in
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
@@ -83,16 +84,15 @@ class LocalStore(Store):
         """Names in the table's folder of versions, without drafts."""
         return {path.name: path.stat().st_mtime for path in self._path(table, "").glob("*") if is_ours(path.name)}
 
-    def paths(self, table: Table, version: str) -> list[str]:
-        """The folder of the version."""
-        folder = self._path(table, version)
-        return [str(folder)] if folder.is_dir() else []
+    def files(self, table: Table, version: str) -> list[str]:
+        """The files in the folder of the version."""
+        return sorted(str(path) for path in self._path(table, version).glob("*.parquet"))
 
-    def dataset(self, table: Table, version: str) -> "FileSystemDataset":
-        """The folder of the version."""
+    def dataset_of(self, table: Table, files: Sequence[str]) -> "FileSystemDataset":
+        """The files."""
         from pyarrow.dataset import dataset  # brings pandas along, which loading the code location can do without
 
-        return dataset(self._path(table, version), schema=table.arrow_schema)
+        return dataset([*files], schema=table.arrow_schema, format="parquet")
 
     def read_sidecar(self, table: Table, name: str) -> bytes:
         """The bytes of the file."""
@@ -143,26 +143,26 @@ class LocalStore(Store):
         return str(path)
 
     def finish(
-        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
-    ) -> int:
+        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+    ) -> dict[str, int]:
         """Fill the folder of the version with hard links and with what was written."""
-        folder, added = self._path(table, version), 0
-        for path in self._path(table, parent).iterdir() if parent else ():
+        folder, added = self._path(table, version), list[Path]()
+        for path in map(Path, kept):
             (folder / path.name).hardlink_to(path)
-        for path in Path(target).glob("*.parquet") if target else ():
+        for path in sorted(Path(target).rglob("*.parquet")) if target else ():
             _flush(path)
-            added += path.stat().st_size
-            path.rename(folder / path.name)
+            month = month_in(path.relative_to(target or "").as_posix())
+            # Engines give files of different months the same name.
+            added.append(path.rename(folder / (f"{month}.{path.name}" if month else path.name)))
         if rows or not any(folder.iterdir()):  # a table without rows needs a file too: readers take the schema from it
-            path = folder / f"part-{uuid4().hex}.parquet"
-            path.write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))
-            _flush(path)
-            added += path.stat().st_size
+            added.append(folder / f"part-{uuid4().hex}.parquet")
+            added[-1].write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))
+            _flush(added[-1])
         for path in (folder, *folder.parents):  # folders too, or a power cut may take the names of files
             _flush(path)
             if path == self.root:
                 break
-        return added
+        return {str(path): path.stat().st_size for path in added}
 
     def discard(self, scratch: Path) -> None:
         """Remove the folder."""

@@ -116,18 +116,18 @@ class S3Store(Store):
                 names[name] = max(found.modified_at.timestamp(), names.get(name, 0))
         return names
 
-    def paths(self, table: Table, version: str) -> list[str]:
+    def files(self, table: Table, version: str) -> list[str]:
         """The lines of the version's manifest."""
         try:
             return self.bucket.get(self._key(table.key, version, _MANIFEST)).decode().splitlines()
         except ObjectMissingError:
             return []
 
-    def dataset(self, table: Table, version: str) -> "FileSystemDataset":
-        """The files of the version's manifest."""
+    def dataset_of(self, table: Table, files: Sequence[str]) -> "FileSystemDataset":
+        """The objects."""
         from pyarrow.dataset import dataset
 
-        paths = [path.removeprefix("s3://") for path in self.paths(table, version)]
+        paths = [path.removeprefix("s3://") for path in files]
         return dataset(paths, schema=table.arrow_schema, filesystem=self.bucket.filesystem(), format="parquet")
 
     def read_sidecar(self, table: Table, name: str) -> bytes:
@@ -156,7 +156,7 @@ class S3Store(Store):
         gone, prefix = set(versions), self._key(table.key, "")
         keys = {found.key: found.key.removeprefix(prefix) for found in self.bucket.list(prefix)}
         manifests = {name.split("/")[0] for name in keys.values() if name.endswith(f"/{_MANIFEST}")}
-        kept = {path for version in manifests - gone for path in self.paths(table, version)}
+        kept = {path for version in manifests - gone for path in self.files(table, version)}
         old = [key for key, name in keys.items() if name.split("/")[0].split(".")[0] in gone]
         files = [key for key in old if key.endswith(".parquet")]
         # The mark that the version is expired goes last: nobody may make a half-removed version current.
@@ -186,20 +186,19 @@ class S3Store(Store):
         return self.bucket.uri(key)
 
     def finish(
-        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
-    ) -> int:
+        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+    ) -> dict[str, int]:
         """Write the manifest of the version."""
         folder = self._key(table.key, version, "")
         below = self.bucket.list(f"{self.bucket.key(target)}/") if target else ()
         written = [found for found in below if found.key.endswith(".parquet")]
-        files = self.paths(table, parent) if parent else []
-        if rows or not (files or written):  # a table without rows needs a file too: readers take the schema from it
+        if rows or not (kept or written):  # a table without rows needs a file too: readers take the schema from it
             key = f"{folder}part-{uuid4().hex}.parquet"
             self.bucket.put(key, as_parquet(rows or table.arrow_schema.empty_table()))
             written.append(self.bucket.head(key))
-        files += [self.bucket.uri(found.key) for found in written]
-        self.bucket.put(f"{folder}{_MANIFEST}", "".join(f"{uri}\n" for uri in files).encode())
-        return sum(found.size_bytes for found in written)
+        added = {self.bucket.uri(found.key): found.size_bytes for found in written}
+        self.bucket.put(f"{folder}{_MANIFEST}", "".join(f"{uri}\n" for uri in (*kept, *added)).encode())
+        return added
 
     def discard(self, scratch: Path) -> None:
         """Remove the folder and what was uploaded from it."""

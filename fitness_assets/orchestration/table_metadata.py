@@ -55,6 +55,8 @@ def materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict
         "size_bytes": version_metadata.size_bytes,
         "version": version_metadata.version,
         "made_from": dg.MetadataValue.json(version_metadata.inputs),
+        "made_because": version_metadata.made_because,
+        "months_made": ", ".join(version_metadata.months_made) if table.by_month else "not by month",
         "path": dg.MetadataValue.path(lake.store.location(table)),
         **({"preview": records(preview)} if preview else {}),
         **{f"{what}_file": dg.MetadataValue.path(lake.store.location(table, name)) for what, name in attached.items()},

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from fitness_assets.bronze.erasures import People
 from fitness_assets.bronze.pseudonyms import WITHHELD
-from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
+from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
+from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
 from fitness_assets.engine.layer_step import write
 from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
@@ -57,7 +58,7 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
     changed = {one.old_sha256: one for one in uploads}
     rewritten = {row["upload_id"]: changed[row["content_sha256"]] for row in ledger if row["content_sha256"] in changed}
     new_ids = _new_ids(ledger, rewritten)
-    staging = lake.stage(TABLES, {}, run_id)
+    staging = lake.stage(TABLES, {}, run_id, made_because="a person was erased")
     try:
         if staging.parent != version:
             raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile: try again.")
@@ -74,8 +75,10 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
             path = staging.share(paths[table.key])
             write(staging, table, lake.spark.read.schema(table.spark_schema).parquet(path))
         staging.write_rows(UPLOADS, new_ledger)
-        none = pa.array([], pa.string())
-        staging.run_inputs = {FOUND: pa.table({"upload_id": none}), UNREAD: pa.table({"uri": none, "reason": none})}
+        keep_users(staging, ())
+        staging.run_inputs = run_inputs(
+            known_uploads=[row["upload_id"] for row in new_ledger], known_users=known_users(lake, version)
+        )
         check_version(staging, [])
         staging.commit()
     finally:

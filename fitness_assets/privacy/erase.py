@@ -17,13 +17,13 @@ from fitness_assets.bronze.erasures import Erasures, People
 from fitness_assets.bronze.pseudonyms import pseudonyms_of
 from fitness_assets.bronze.sources import Prefix, source_of
 from fitness_assets.bronze.tables import UPLOADS
-from fitness_assets.engine.layer_step import LayerStep, StepRun, read
+from fitness_assets.engine.layer_step import LayerStep, StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.layers import steps
 from fitness_assets.privacy.bronze import rewrite, rows_of
 from fitness_assets.privacy.uploads import remove_drafts, replace, rewritten
-from fitness_assets.registry import PUBLISH_GROUPS, TABLES, publish_group_of
+from fitness_assets.registry import PUBLISH_GROUPS, TABLES, publish_groups_of
 from fitness_assets.settings import Settings
 
 
@@ -138,8 +138,9 @@ def _make_again(lake: Lake, later: Sequence[LayerStep], run_id: str, log: Logger
         inputs = lake.metadata(last, version).inputs
         if all(inputs.get(table.key) == lake.current(table) for table in step.reads):
             continue
-        sources = {table.key: read(lake, table, publish_group_of(table.key)) for table in step.reads}
-        lake.publish(step.make(StepRun(lake, run_id, log, (), step.reads), sources))
+        # Every month: none of the files that were made with the person is taken over.
+        step_run = StepRun(lake, run_id, log, is_rebuild=True)
+        lake.publish(run_step(step, step_run, publish_groups_of(step.reads)))
 
 
 def _drop_old_versions(lake: Lake) -> None:

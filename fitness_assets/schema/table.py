@@ -99,6 +99,7 @@ class Table:
         foreign_keys: references to other tables.
         own_rules: rules beyond those that follow from columns and keys.
         range_severity: what a value outside its column's range means in this table.
+        by_month: whether each file holds rows of one calendar month; the rows have a ``date`` or a ``date_key``.
         artifacts: names of sidecar files that are published beside the table, for people to open.
         stale_after_days: the Dagster UI calls the table stale after so many days without a new version; None: never.
         kinds: the tools that make and store it, for the Dagster UI.
@@ -112,6 +113,7 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     own_rules: tuple[Rule | SetRule, ...] = ()
     range_severity: Severity = "blocking"
+    by_month: bool = False
     artifacts: tuple[str, ...] = ()
     stale_after_days: int | None = None
     kinds: tuple[str, ...] = ("pyspark", "parquet")

@@ -224,6 +224,7 @@ CLEAN_DAYS = Table(
     ),
     ("user_id", "date"),
     own_rules=(ZERO_STEPS,),
+    by_month=True,
 )
 
 REJECTED_DAYS = Table(
@@ -260,6 +261,7 @@ REJECTED_DAYS = Table(
             "logged_days != clean_days + rejected_days",
         ),
     ),
+    by_month=True,
 )
 
 TABLES = (CLEAN_DAYS, REJECTED_DAYS)

@@ -308,7 +308,7 @@ class TestInABucket:
         for _ in range(2):
             staging = lake.stage(tables, {}, "run")
             for table in tables:
-                lake.store.finish(table, staging.version, None, None)
+                lake.store.finish(table, staging.version, None)
             staging.commit()
             if lake.current(tables[-1]) is None:
                 lake.publish(staging)
