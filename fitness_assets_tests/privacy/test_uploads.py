@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitness_assets.bronze.erasures import Erasures, People
-from fitness_assets.bronze.pseudonyms import AS_UPLOADED
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
 from fitness_assets.bronze.readers.csv import read_rows, tell_dialect
 from fitness_assets.bronze.readers.numbers import NumberStyles
 from fitness_assets.bronze.sources import source_of
@@ -148,3 +148,14 @@ def test_uploads_are_deleted_after_their_time_if_bronze_has_them(place, tmp_path
     left = {Path(found.uri).stem for found in source.find()}
     assert left == {"new", "changed", "refused", "unknown"}
     assert "old.csv was deleted: it was ingested more than 30 days ago" in caplog.text
+
+
+def test_a_person_is_known_by_id_and_by_pseudonym():
+    hidden = Pseudonyms("a key that is long enough")
+    person = People(JOURNAL, frozenset([JOURNAL.code(hidden.of("ada"))]), hidden)
+    assert person.have("ada")
+    assert person.have(hidden.of("ada"))
+    assert not person.have("17")
+    assert not person.have(None)
+    assert person.are_in('x;"ada";7')
+    assert not person.are_in("x;ada lovelace;7")
