@@ -19,8 +19,10 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.bronze.withdrawal import lost_by_rollback
 from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import connect_server, store_of
+from fitness_assets.export.command import export
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
+from fitness_assets.privacy.commands import erase, pseudonym, readmit
 from fitness_assets.quality.tables import AUDIT
 from fitness_assets.registry import TABLES, page, publish_group_of
 from fitness_assets.sample import main as sample
@@ -63,6 +65,8 @@ def main() -> None:
 
 
 main.add_command(sample, "sample")
+for command in (export, erase, readmit, pseudonym):
+    main.add_command(command)
 
 
 @main.command()

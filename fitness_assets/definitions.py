@@ -13,6 +13,7 @@ from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.layers import steps
+from fitness_assets.orchestration.erasure import before_steps, erase_job
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.orchestration.observed import raw_uploads
 from fitness_assets.orchestration.sensors import DAILY, JOB, Listeners, messages_sensor, uploads_sensor
@@ -34,9 +35,12 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             raw_uploads(settings.raw),
-            *(step_assets(step, settings.stale_after_days, _launch(settings)) for step in steps(settings)),
+            *(
+                step_assets(step, settings.stale_after_days, _launch(settings), before_steps(settings))
+                for step in steps(settings)
+            ),
         ],
-        jobs=[JOB],
+        jobs=[JOB, erase_job(settings)],
         schedules=[DAILY],
         sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
         resources=made | resources,
@@ -45,7 +49,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
 
 
 def _lake(settings: Settings) -> Lake:
-    return Lake(store_of(settings), cache(lambda: start_spark(settings)))
+    return Lake(store_of(settings), cache(lambda: start_spark(settings)), settings.keep_versions)
 
 
 def _launch(settings: Settings) -> Launch | None:

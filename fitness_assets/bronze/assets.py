@@ -4,16 +4,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from fitness_assets.bronze import transforms
+from fitness_assets.bronze.erasures import LeftOut
 from fitness_assets.bronze.identity import Hashes, Upload, identify
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
+from fitness_assets.bronze.readers.cells import listed
 from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
-from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.header import RAW_NAMES, RefusedError
 from fitness_assets.bronze.readers.numbers import NumberStyles
-from fitness_assets.bronze.row_files import RowFiles
+from fitness_assets.bronze.row_files import Draft, RowFiles
 from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
@@ -40,6 +44,8 @@ class _Ingested:
 
     upload: Upload
     ingested_at: datetime
+    pseudonyms: Pseudonyms
+    left_out: LeftOut
     rows_read: int = 0
     rows_quarantined: int = 0
     refusal: str | None = None
@@ -58,14 +64,14 @@ class _Ingested:
                 require_name(self.upload.found.uri)
                 dialect = tell_dialect(path, self.upload.found.text)
             except RefusedError as refused:
-                self.refusal = str(refused)
+                self.refusal = refused.without_cells if self.pseudonyms.check else str(refused)
                 return
             styles = NumberStyles(dialect.header.delimiter)
             try:
-                draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+                draft = self._draft(files, path, dialect, styles)
                 if styles.decide():
                     draft.discard()
-                    draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+                    draft = self._draft(files, path, dialect, styles)
             except (RefusedError, UnicodeError, pa.ArrowInvalid) as error:
                 if self.upload.is_unchanged():
                     raise
@@ -77,7 +83,17 @@ class _Ingested:
             files.keep(draft)
         self.dialect, self.decimal_mark = dialect, styles.decimal_mark
         empty = [] if self.rows_read else ["the file has a header and no rows"]
-        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty]
+        others = listed(name for name in dialect.header.names if name not in RAW_NAMES)
+        left_out = (
+            [f"left out, because FITNESS_PSEUDONYM_KEY is set: {others}"] if others and self.pseudonyms.check else []
+        )
+        erased = [f"rows of erased people that were left out: {self.left_out.rows:,}"] if self.left_out.rows else []
+        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty, *left_out, *erased]
+
+    def _draft(self, files: RowFiles, path: Path, dialect: Dialect, styles: NumberStyles) -> Draft:
+        self.left_out.rows = 0
+        rows = map(self.pseudonyms.hide, map(self.left_out, read_rows(path, dialect, styles)))
+        return files.draft(self.upload.upload_id, self.ingested_at, rows)
 
     def ledger_row(self) -> dict[str, Any]:
         """The upload's row of the ledger."""
@@ -97,21 +113,24 @@ class _Ingested:
             "decimal_mark": self.decimal_mark,
             "header": dialect.header_text[:_HEADER_CHARACTERS] if dialect else None,
             "warnings": self.warnings,
+            "pseudonym_key": self.pseudonyms.check,
             "ingested_at": self.ingested_at,
         }
 
 
-def bronze_step(raw: str) -> LayerStep:
+def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
     """The step that makes this layer.
 
     Args:
         raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run names other sources.
+        pseudonyms: what stands for the ids of uploads.
     """
 
     def make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
         lake, sources = step_run.lake, step_run.uploads or [raw]
         version = lake.current(UPLOADS)
         ledger = sorted(lake.rows(UPLOADS, version), key=lambda row: row["ingested_at"]) if version else []
+        pseudonyms.require_same_key(ledger)
         hashes = _known_hashes(lake, ledger, version)
         unread: dict[str, str] = {}
         found = identify(
@@ -136,7 +155,7 @@ def bronze_step(raw: str) -> LayerStep:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            _ingest(step_run, staging, new, unread, last_ingested)
+            _ingest(step_run, staging, new, unread, last_ingested, pseudonyms)
             staging.run_inputs = run_inputs(_ids(found), unread, known, users)
             keep_users(staging, users)
             staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
@@ -164,17 +183,23 @@ def _check_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str])
 
 
 def _ingest(
-    step_run: StepRun, staging: Staging, new: Sequence[Upload], unread: dict[str, str], last_ingested: datetime
+    step_run: StepRun,
+    staging: Staging,
+    new: Sequence[Upload],
+    unread: dict[str, str],
+    last_ingested: datetime,
+    pseudonyms: Pseudonyms,
 ) -> None:
     """Read the new uploads and write the three tables; what the parent version holds is taken over."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     files, ingested = RowFiles(staging.scratch / "rows"), list[_Ingested]()
+    left_out = LeftOut.of(step_run.lake, pseudonyms)
     for position, upload in enumerate(new):
         step_run.log.info(
             f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)"
         )
-        entry = _Ingested(upload, first + timedelta(microseconds=position))
+        entry = _Ingested(upload, first + timedelta(microseconds=position), pseudonyms, left_out)
         try:
             entry.read(files)
         except OSError as error:
@@ -195,7 +220,8 @@ def _ingest(
     write(staging, LOGGED_DAYS, logged_days, crowded if typed else ())
     rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
     has_malformed_rows = rows_read != staging.metadata[LOGGED_DAYS.key].rows - before
-    malformed_rows = transforms.quarantine(typed) if typed and has_malformed_rows else None
+    shows_cells = not pseudonyms.check
+    malformed_rows = transforms.quarantine(typed, shows_cells) if typed and has_malformed_rows else None
     write(staging, QUARANTINE, malformed_rows, ())
     quarantined = _rows_by_upload(staging) if has_malformed_rows else {}
     for entry in ingested:

@@ -14,6 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from fitness_assets.engine.changes import Changes, Inputs, changes
+from fitness_assets.engine.expressions import with_codes
 from fitness_assets.engine.rule_checks import check_version, contract_errors
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
@@ -176,6 +177,8 @@ def write(staging: Staging, table: Table, frame: DataFrame | None, replaced: Col
     Raises:
         ContractError: names each column that is wrong.
     """
-    if frame is not None and (errors := contract_errors(table, frame)):
-        raise ContractError(table, staging, errors)
+    if frame is not None:
+        if errors := contract_errors(table, frame):
+            raise ContractError(table, staging, errors)
+        frame = with_codes(table, frame)
     staging.write(table, frame, replaced)

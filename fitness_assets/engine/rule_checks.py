@@ -109,8 +109,9 @@ def broken_rows(connection: "duckdb.DuckDBPyConnection", table: Table) -> dict[s
     """The failures of each rule about single rows, by the rule's name; one pass counts all of them."""
     counts = ", ".join(f"count_if({rule.violated})" for rule in table.rules)
     (failed,) = connection.sql(f"SELECT {counts} FROM {table.name}").fetchall()
+    shown = f"SELECT {', '.join(table.shown)} FROM {table.name}"
     return {
-        rule.name: _found(connection, f"FROM {table.name} WHERE {rule.violated}", count)
+        rule.name: _found(connection, f"{shown} WHERE {rule.violated}", count)
         for rule, count in zip(table.rules, failed, strict=True)
     }
 

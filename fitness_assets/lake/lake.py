@@ -38,10 +38,14 @@ class Lake:
     Args:
         store: where they are kept.
         spark: gives the Spark session; called only when a table is read or written.
+        keep_versions: how many versions of each table stay.
     """
 
-    def __init__(self, store: Store, spark: Callable[[], SparkSession]) -> None:
+    def __init__(
+        self, store: Store, spark: Callable[[], SparkSession], keep_versions: int = garbage.KEEP_VERSIONS
+    ) -> None:
         self.store = store
+        self._keep_versions = keep_versions
         self._spark = spark
         self._starting = Lock()
 
@@ -229,7 +233,7 @@ class Lake:
 
     def collect_garbage(self, tables: Sequence[Table]) -> list[str]:
         """Remove old versions of one publish group, and what killed runs left behind; returns what was removed."""
-        return garbage.collect_garbage(self.store, tables)
+        return garbage.collect_garbage(self.store, tables, self._keep_versions)
 
     def preview(self, table: Table, version: str, rows: int = 5) -> list[dict[str, Any]]:
         """The first rows of a version, without a Spark job."""

@@ -101,6 +101,7 @@ class LocalStore(Store):
     def write_sidecar(self, table: Table, name: str, content: bytes) -> None:
         """Write a draft and rename it."""
         path = self._path(table, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{name}")
         draft.write_bytes(content)
         _flush(draft)
@@ -178,6 +179,9 @@ class LocalStore(Store):
         for path in old:
             shutil.rmtree(path, ignore_errors=True)  # another run may be at it too
         return [path.name for path in old]
+
+    def forget_old_objects(self, tables: Sequence[Table]) -> None:
+        """A file system keeps nothing."""
 
     def _path(self, table: Table, name: str) -> Path:
         return self.root / "_versions" / table.key / name

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _VERSION = "version"  # metadata of a current manifest, and of published artifacts
 _MANIFEST = "_manifest"
 _TRIES = 20
+_SCRATCH = "fitness-assets-"  # start of the names of scratch folders
 
 
 class S3Store(Store):
@@ -176,7 +177,7 @@ class S3Store(Store):
 
     def scratch(self, name: str) -> Path:
         """A folder on this machine that no other user can read."""
-        return Path(tempfile.mkdtemp(prefix="fitness-assets-")) / name
+        return Path(tempfile.mkdtemp(prefix=_SCRATCH)) / name
 
     def target(self, table: Table, version: str, scratch: Path) -> str:
         """A prefix below the version for this writer alone; a task that ends late adds nothing to other writers."""
@@ -213,6 +214,13 @@ class S3Store(Store):
         old = [found.key for found in self.bucket.list(self._shared) if found.modified_at.timestamp() < then]
         self.bucket.delete(old)
         return sorted({key.removeprefix(self._shared).split("/")[0] for key in old})
+
+    def forget_old_objects(self, tables: Sequence[Table]) -> None:
+        """Remove older versions of objects, and scratch folders that killed runs left on this machine."""
+        for prefix in {self._table(table.key).rpartition("/")[0] for table in tables}:
+            self.bucket.delete_old_versions(f"{prefix}/")
+        for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _table(self, key: str) -> str:
         layer, name = key.split("/")

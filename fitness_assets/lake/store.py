@@ -185,6 +185,10 @@ class Store(ABC):
     def discard_older(self, then: float) -> list[str]:
         """Remove scratch folders that were last changed before ``then`` (seconds since 1970); returns their names."""
 
+    @abstractmethod
+    def forget_old_objects(self, tables: Sequence[Table]) -> None:
+        """Remove what the storage itself keeps of files that were removed or replaced."""
+
 
 def complete_versions(names: Mapping[str, float]) -> list[str]:
     """The complete versions among the names of a table that are not expired, oldest first."""

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster_aws.pipes import PipesEMRServerlessClient, PipesGlueClient, PipesS3ContextInjector, PipesS3MessageReader
 
 from fitness_assets.aws.s3 import client
+from fitness_assets.bronze.pseudonyms import pseudonyms_of
 from fitness_assets.engine.layer_step import LayerStep, StepRun
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
@@ -52,6 +53,7 @@ def launcher(settings: Settings) -> Launch:
             "is_rebuild": step_run.is_rebuild,
             "settings": sent,
             "is_spark_given": service != "process",
+            "pseudonym_key": pseudonyms_of(settings).check,
         }
         try:
             if service == "process":

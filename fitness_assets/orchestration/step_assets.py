@@ -24,6 +24,9 @@ from fitness_assets.registry import publish_groups_of
 Launch = Callable[[dg.AssetExecutionContext, LayerStep, StepRun], Staging]
 """Has a job elsewhere run a step, and waits for its version."""
 
+Before = Callable[[dg.AssetExecutionContext, Lake], None]
+"""What a run does before a step."""
+
 _UPLOADS = dg.Field(
     [str], default_value=[], description="Files, folders or S3 prefixes to read instead of raw/ or FITNESS_RAW_PATH."
 )
@@ -31,7 +34,9 @@ _REBUILD = dg.Field(bool, default_value=False, description="Make everything anew
 _OWNER = "team:fitness-data"
 
 
-def step_assets(step: LayerStep, stale_after_days: int, launch: Launch | None = None) -> dg.AssetsDefinition:
+def step_assets(
+    step: LayerStep, stale_after_days: int, launch: Launch | None = None, before: Before | None = None
+) -> dg.AssetsDefinition:
     """The tables of a step as assets. A run may select each table alone, and each check alone.
 
     A run that selects only checks reports the stored results of the current version again.
@@ -40,6 +45,7 @@ def step_assets(step: LayerStep, stale_after_days: int, launch: Launch | None = 
         step: the layer step.
         stale_after_days: the UI calls a table that grows daily stale after so many days without a new version.
         launch: runs the step as a job elsewhere; then Dagster's process reads no table.
+        before: what is done before the step.
     """
     # A step that reads no table reads uploads.
     config_schema = {"rebuild": _REBUILD} if step.reads else {"uploads": _UPLOADS}
@@ -48,6 +54,8 @@ def step_assets(step: LayerStep, stale_after_days: int, launch: Launch | None = 
     def assets(context: dg.AssetExecutionContext) -> Iterator[Any]:
         lake: Lake = context.resources.lake
         with plain_failures(lake):
+            if before:
+                before(context, lake)
             if not context.selected_asset_keys:
                 yield from report(context, lake, lake.reopen(step.tables))
                 return

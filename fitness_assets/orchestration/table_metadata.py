@@ -14,7 +14,7 @@ _CELL_CHARACTERS = 300
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """The columns with types, units and constraints."""
+    """The columns with types, units, constraints, and their codes as tags."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -24,6 +24,7 @@ def column_schema(table: Table) -> dg.TableSchema:
                 dg.TableColumnConstraints(
                     nullable=c.nullable, unique=table.primary_key == (c.name,), other=_constraints(c)
                 ),
+                tags=c.codes,
             )
             for c in table.columns
         ]
@@ -47,7 +48,7 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
 def materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict[str, Any]:
     """Facts about a version of a table: rows, size, inputs, the first rows, and its sidecar files."""
     version_metadata = staging.metadata[table.key]
-    preview = lake.preview(table, staging.version)
+    preview = [{name: row.get(name) for name in table.shown} for row in lake.preview(table, staging.version)]
     attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
     artifacts = {f"{staging.version}.{name}": lake.store.artifact_location(table, name) for name in table.artifacts}
     return {

@@ -8,6 +8,7 @@ from datetime import date
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.schema.rules import Rule, key_rule
+from fitness_assets.schema.standards import HEIGHT
 from fitness_assets.schema.table import Column, Table, range_rule
 
 LEVELS = ("sedentary", "light", "moderate", "active")
@@ -105,6 +106,7 @@ BODY = (
         "weight_kg",
         "bmi",
         unit="cm",
+        standard=HEIGHT,
     ),
     _derived(
         "bmr",

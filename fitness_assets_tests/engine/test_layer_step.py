@@ -1,9 +1,11 @@
 """What every layer step does."""
 
+import json
 import logging
 import threading
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 from fitness_assets.engine import layer_step as steps
@@ -11,7 +13,8 @@ from fitness_assets.engine.changes import Changes
 from fitness_assets.engine.layer_step import LayerStep, StepRun, run_step, stage, write
 from fitness_assets.gold.tables import DIM_DATE, DIM_USER, FACT_DAILY
 from fitness_assets.lake.version import VersionConflictError
-from fitness_assets_tests.conftest import frame_of
+from fitness_assets.silver.tables import CLEAN_DAYS
+from fitness_assets_tests.conftest import frame_of, path_of
 
 
 @pytest.fixture
@@ -79,6 +82,15 @@ def test_a_step_reads_one_version_of_all_tables_of_a_publish_group(lake):
     reading = LayerStep([FACT_DAILY], tables, lambda step_run, inputs, changes: seen.append(inputs), "code")  # type: ignore[arg-type]
     run_step(reading, StepRun(lake, "run", logging.getLogger("step")), [tables])
     assert seen == [{DIM_DATE.key: "000001", DIM_USER.key: "000001"}]
+
+
+def test_the_codes_of_columns_are_in_the_parquet_files(lake):
+    staged(
+        lake, step_of(CLEAN_DAYS), lambda staging: write(staging, CLEAN_DAYS, frame_of(lake.spark, CLEAN_DAYS, [{}]))
+    )
+    (file,) = path_of(lake, CLEAN_DAYS, "000001").glob("*.parquet")
+    stored = {field.name: (field.metadata or {}).get(b"SPARK::metadata::json", b"{}") for field in pq.read_schema(file)}
+    assert {name: json.loads(text) for name, text in stored.items()} == {c.name: c.codes for c in CLEAN_DAYS.columns}
 
 
 def test_a_version_that_builds_on_another_one_than_the_current_is_a_conflict(lake):
