@@ -1,8 +1,15 @@
-"""The lake's own commands: `python -m fitness_assets versions|rollback|withdraw|restore|dictionary|spark-server`."""
+"""Run the graph, look at its tables, and manage them: `fitness COMMAND`, or `python -m fitness_assets COMMAND`."""
 
+import json
 import os
+import subprocess
+import sys
+import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -12,12 +19,18 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.bronze.withdrawal import lost_by_rollback
 from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import connect_server, store_of
+from fitness_assets.export.command import export
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
-from fitness_assets.registry import page, publish_group_of
+from fitness_assets.privacy.commands import erase, pseudonym, readmit
+from fitness_assets.quality.tables import AUDIT
+from fitness_assets.registry import TABLES, page, publish_group_of
+from fitness_assets.sample import main as sample
 from fitness_assets.settings import load_settings
 
 _FOLLOW = "Silver and all later tables follow with the next run; the sensor requests one if it is on."
+_RUN_FAILED = "Materialization failed"  # Dagster's command line; the summary has said why
+_INTERRUPTED = 130
 
 
 class _Key(click.ParamType):
@@ -51,10 +64,125 @@ def main() -> None:
     """Dispatch to the commands below."""
 
 
+main.add_command(sample, "sample")
+for command in (export, erase, readmit, pseudonym):
+    main.add_command(command)
+
+
+@main.command()
+@click.option("--select", default="*", show_default=True, help="Assets, in Dagster's selection syntax.")
+@click.option("--debug", is_flag=True, help="Show every event, and stack traces.")
+def run(select: str, debug: bool) -> None:
+    """Ingest new uploads and build the tables; ends with a summary.
+
+    Exit status 1: a step failed, or no row of the new uploads could be typed. 130: interrupted.
+
+    Example: fitness run --select 'group:gold'
+    """
+    settings = load_settings()
+    if settings.needs_java:
+        require_java()
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "fitness_assets.definitions"]
+    command += ["--select", select]
+    if debug:
+        command += ["--config-json", json.dumps({"loggers": {"console": {"config": {"log_level": "DEBUG"}}}})]
+    started_at = datetime.now(UTC)
+    with TemporaryFile("w+") as errors:
+        # Without the summary that dagster.yaml asks for, Dagster's own lines have to say what happened.
+        is_plain = not debug and _has_summary()
+        process = subprocess.Popen(command, stderr=errors if is_plain else None)  # noqa: S603, no shell is meant
+        status = _wait(process)
+        errors.seek(0)
+        said = errors.read()
+    if said and status not in (0, _INTERRUPTED) and _RUN_FAILED not in said:
+        plain = [line for line in said.splitlines() if line.startswith("Error: ")]
+        click.echo("\n".join(plain) or said, err=True)
+    if not status and _nothing_ingested(started_at):
+        click.echo("Nothing could be ingested: no row of the new uploads could be typed.", err=True)
+        status = 1
+    sys.exit(status)
+
+
+def _has_summary() -> bool:
+    """Whether Dagster's configuration names the log handler of `orchestration/terminal.py`."""
+    file = Path(os.environ.get("DAGSTER_HOME", ""), "dagster.yaml")
+    return file.is_file() and "orchestration.terminal" in file.read_text(encoding="utf-8")
+
+
+def _wait(process: subprocess.Popen) -> int:
+    """The exit status; the terminal sends Ctrl-C to the process, too, and it ends by itself."""
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        while process.poll() is None:
+            with suppress(KeyboardInterrupt):  # a second Ctrl-C does not hurry it
+                process.wait()
+        return _INTERRUPTED
+
+
+def _nothing_ingested(started_at: datetime) -> bool:
+    with _plain_failures():
+        new = [row for row in _lake().rows(UPLOADS) if row["ingested_at"] >= started_at]
+    return bool(new) and not any(row["rows_typed"] for row in new)
+
+
+@main.command()
+@click.option("--no-open", is_flag=True, help="Only print where it is.")
+def report(no_open: bool) -> None:
+    """Open the report: what the data is worth.
+
+    Example: fitness report --no-open
+    """
+    with _plain_failures():
+        lake = _lake()
+        if lake.current(AUDIT) is None:
+            raise LakeError("There is no report yet: run `fitness run` first.")
+        place = lake.store.artifact_location(AUDIT, AUDIT.artifacts[0])
+    click.echo(place)
+    if not no_open:
+        if place.startswith("s3://"):
+            raise click.ClickException("A browser cannot open a report on S3: copy it first, with `aws s3 cp`.")
+        webbrowser.open(Path(place).absolute().as_uri())
+
+
+@main.command()
+@click.argument("sql")
+@click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
+def query(sql: str, as_csv: bool) -> None:
+    """Ask SQL of the tables with DuckDB. Each is a view, such as gold.fact_daily.
+
+    Example: fitness query 'SELECT weekday, avg(steps) FROM gold.fact_daily GROUP BY ALL'
+    """
+    import duckdb  # loads slowly, and only this command needs it
+
+    from fitness_assets.engine.duckdb_reader import Opened, reader
+
+    with _plain_failures():
+        lake = _lake()
+        published = [Opened(table, version) for table in TABLES if (version := lake.current(table))]
+        with reader(lake.store, published) as tables:
+            # A view finds its own schema first; so each names the database that holds the table which it shows.
+            opened = tables.sql("SELECT view_name, database_name FROM duckdb_views() WHERE NOT internal")
+            databases = dict(opened.fetchall())
+            for table in (each.table for each in published):
+                tables.execute(f'CREATE SCHEMA IF NOT EXISTS "{table.layer}"')
+                source = f'{databases[table.name]}.main."{table.name}"'
+                tables.execute(f'CREATE VIEW "{table.layer}"."{table.name}" AS FROM {source}')
+            try:
+                found = tables.sql(sql)
+                if found is not None:
+                    click.echo(found.df().to_csv(index=False) if as_csv else str(found), nl=not as_csv)
+            except duckdb.Error as error:
+                raise click.ClickException(str(error)) from None
+
+
 @main.command()
 @click.argument("key", type=_Key(), metavar="LAYER/TABLE")
 def versions(key: str) -> None:
-    """List the versions of a table that can still be looked at; the current one is marked."""
+    """List the versions of a table that can still be looked at; the current one is marked.
+
+    Example: fitness versions gold/fact_daily
+    """
     tables = publish_group_of(key)
     sealing = tables[-1]
     with _plain_failures():
@@ -79,7 +207,10 @@ def versions(key: str) -> None:
 @click.argument("key", type=_Key(), metavar="LAYER/TABLE")
 @click.argument("version")
 def rollback(key: str, version: str) -> None:
-    """Make VERSION of a table current again, together with the tables that were published with it."""
+    """Make VERSION of a table current again, together with the tables that were published with it.
+
+    Example: fitness rollback gold/fact_daily 000003
+    """
     tables = publish_group_of(key)
     with _plain_failures():
         lake = _lake()
@@ -97,7 +228,10 @@ def rollback(key: str, version: str) -> None:
 @click.argument("upload", metavar="UPLOAD")
 @click.option("--reason", required=True, help="Why; kept in the ledger.")
 def withdraw(upload: str, reason: str) -> None:
-    """Keep UPLOAD (an id or URI of the ledger) out of silver and all later tables; `restore` undoes this."""
+    """Keep UPLOAD (an id or URI of the ledger) out of silver and all later tables; `restore` undoes this.
+
+    Example: fitness withdraw data/raw/mine.csv --reason 'wrong person'
+    """
     with _plain_failures():
         row = withdrawal.withdraw(_lake(), upload, reason)
     click.echo(f"{row['upload_id']} ({row['uri']}) is withdrawn. {_FOLLOW}")
@@ -106,7 +240,10 @@ def withdraw(upload: str, reason: str) -> None:
 @main.command()
 @click.argument("upload", metavar="UPLOAD")
 def restore(upload: str) -> None:
-    """Undo the withdrawal of UPLOAD (an id or URI of the ledger)."""
+    """Undo the withdrawal of UPLOAD (an id or URI of the ledger).
+
+    Example: fitness restore data/raw/mine.csv
+    """
     with _plain_failures():
         row = withdrawal.restore(_lake(), upload)
     click.echo(f"{row['upload_id']} ({row['uri']}) is no longer withdrawn. {_FOLLOW}")
@@ -114,14 +251,20 @@ def restore(upload: str) -> None:
 
 @main.command()
 def dictionary() -> None:
-    """Print the page for analysts that describes every table."""
+    """Print the page for analysts that describes every table.
+
+    Example: fitness dictionary > docs/dictionary.md
+    """
     click.echo(page(), nl=False)
 
 
 @main.command()
 @click.option("--port", default=15002, show_default=True, type=click.IntRange(1024, 65535), help="Of 127.0.0.1.")
 def spark_server(port: int) -> None:
-    """Become a Spark Connect server, for runs with FITNESS_SPARK=sc://127.0.0.1:PORT."""
+    """Become a Spark Connect server, for runs with FITNESS_SPARK=sc://127.0.0.1:PORT.
+
+    Example: fitness spark-server --port 15002
+    """
     require_java()
     command = connect_server(load_settings(), port)
     os.execv(command[0], command)  # noqa: S606, no shell is meant

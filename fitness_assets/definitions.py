@@ -1,5 +1,6 @@
 """Puts the graph together from the settings; nothing else does."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -12,8 +13,10 @@ from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.layers import steps
+from fitness_assets.orchestration.erasure import before_steps, erase_job
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
-from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor, uploads_sensor
+from fitness_assets.orchestration.observed import raw_uploads
+from fitness_assets.orchestration.sensors import DAILY, JOB, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.orchestration.step_assets import Launch, step_assets
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings, require_runs_in_dagster_home
@@ -30,8 +33,15 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     listeners = Listeners(settings.sns_topic_arn, settings.lake_bucket, client)
     made = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake, _register(settings, lake))}
     return dg.Definitions(
-        assets=[step_assets(step, _launch(settings)) for step in steps(settings)],
-        jobs=[JOB],
+        assets=[
+            raw_uploads(settings.raw),
+            *(
+                step_assets(step, settings.stale_after_days, _launch(settings), before_steps(settings))
+                for step in steps(settings)
+            ),
+        ],
+        jobs=[JOB, erase_job(settings)],
+        schedules=[DAILY],
         sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
@@ -39,7 +49,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
 
 
 def _lake(settings: Settings) -> Lake:
-    return Lake(store_of(settings), cache(lambda: start_spark(settings)))
+    return Lake(store_of(settings), cache(lambda: start_spark(settings)), settings.keep_versions)
 
 
 def _launch(settings: Settings) -> Launch | None:
@@ -62,6 +72,8 @@ def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], Non
 
 
 def _defs() -> dg.Definitions:
+    # What Dagster's next release may change is for its developers; a person who runs the graph can do nothing about it.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
     settings = load_settings()
     require_runs_in_dagster_home()
     if settings.needs_java:

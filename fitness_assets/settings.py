@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 import yaml
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "FITNESS_"
@@ -61,6 +61,18 @@ class Settings(BaseSettings):
     )
     training_rows: int = Field(
         default=20_000, ge=1_000, description="a whole number of rows, at least 1000, that models are learned from"
+    )
+    stale_after_days: int = Field(
+        default=2, ge=1, description="a whole number of days, after which daily tables without a new version are stale"
+    )
+    pseudonym_key: SecretStr | None = Field(
+        default=None, min_length=16, description="a secret of at least 16 characters, the same for every run of a lake"
+    )
+    keep_versions: int = Field(
+        default=5, ge=1, description="a whole number, at least 1: how many versions of each table stay"
+    )
+    keep_upload_days: int | None = Field(
+        default=None, ge=1, description="a whole number of days, at least 1, after which ingested uploads are deleted"
     )
     sns_topic_arn: str | None = Field(
         default=None, pattern=r"^arn:aws[\w-]*:sns:[\w-]+:\d{12}:[\w.-]+$", description="the ARN of an SNS topic"

@@ -60,7 +60,7 @@ def read(path: Path, person: str = "anna") -> Read:
     put = folder / path.name
     put.write_bytes(path.read_bytes())
     (found,) = (found for found in Folder(folder.parents[1]).find() if found.uri == str(put))
-    archive = ReadArchive(found)
+    archive = ReadArchive(found, found.person)
     rows = [row for table in archive.tables(put, path.parent / "scratch") for row in table.to_pylist()]
     return Read(rows, archive.tally)
 

@@ -21,6 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from fitness_assets import sample as make_sample
 from fitness_assets.aws.s3 import Bucket
+from fitness_assets.bronze.run_inputs import run_inputs
 from fitness_assets.definitions import build_defs
 from fitness_assets.engine.session import start_spark
 from fitness_assets.lake.lake import Lake
@@ -28,7 +29,7 @@ from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.orchestration.metrics import NAMESPACE
 from fitness_assets.registry import TABLES, table_of
-from fitness_assets.schema.rules import SetRule
+from fitness_assets.schema.rules import SetRule, table_name
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Cloud
@@ -252,8 +253,10 @@ def arrow_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 def violations(rule: SetRule, rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """What a rule about rows together finds in the tables' rows, by key; a few cells of each, as for `frame_of`."""
     with duckdb.connect() as reader:
-        for table in map(table_of, rule.tables):
-            reader.register(table.name, arrow_of(table, rows[table.key]))
+        about_runs = run_inputs()
+        for key in rule.tables:
+            given = about_runs[key] if key in about_runs else arrow_of(table_of(key), rows[key])
+            reader.register(table_name(key), given)
         found = reader.sql(rule.violations)
         return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 

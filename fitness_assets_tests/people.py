@@ -127,6 +127,6 @@ def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: i
         UPLOADS.key: arrow_of(UPLOADS, ledger),
         CLEAN_DAYS.key: clean.toArrow(),
         REJECTED_DAYS.key: silver.rejected_days(judged).toArrow(),
-        MONTHLY_SUMMARY.key: gold.monthly_summary(clean).toArrow(),
+        MONTHLY_SUMMARY.key: gold.monthly_summary(gold.monthly_sums(clean)).toArrow(),
         **{table.key: arrow_of(table, [{"measure": "skill"}]) for table in MODELS.values()},
     }

@@ -2,6 +2,10 @@
 
 import csv
 import itertools
+import os
+import signal
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -12,7 +16,7 @@ from fitness_assets.bronze.tables import RAW_COLUMNS
 from fitness_assets.cli import main
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.registry import table_of
-from fitness_assets_tests.conftest import EVERYWHERE, frame_of
+from fitness_assets_tests.conftest import EVERYWHERE, REFUSED, frame_of
 from fitness_assets_tests.lake.test_lake import DIM_DATE, DIM_USER, publish, users
 
 
@@ -141,3 +145,71 @@ def test_a_version_or_table_that_is_not_there_is_one_sentence(lake, monkeypatch)
     result = CliRunner().invoke(main, ["versions", "gold/facts"])
     assert result.exit_code == 2
     assert "there is no table gold/facts; there are bronze/logged_days" in result.output
+
+
+def test_the_generator_overwrites_no_file(tmp_path):
+    out = tmp_path / "mine.csv"
+    out.write_text("mine")
+    result = CliRunner().invoke(main, ["sample", "--users", "1", "--days", "1", "--out", str(out)])
+    assert result.exit_code == 1
+    assert f"{out} exists already" in result.output
+    assert out.read_text() == "mine"
+
+
+def test_every_command_has_a_help_page_with_an_example():
+    for name in main.commands:
+        result = CliRunner().invoke(main, [name, "--help"])
+        assert result.exit_code == 0
+        assert "Example: fitness " in result.output, name
+
+
+@EVERYWHERE
+def test_each_table_is_a_view_for_sql(lake, monkeypatch):
+    configure(lake, monkeypatch)
+    publish(lake, "first")
+    result = CliRunner().invoke(main, ["query", "--csv", "SELECT user_id FROM gold.dim_user"])
+    assert result.output == "user_id\nfirst\n"
+    result = CliRunner().invoke(main, ["query", "SELECT nothing FROM gold.dim_user"])
+    assert result.exit_code == 1
+    assert "nothing" in result.output
+
+
+def test_without_a_report_one_sentence_says_what_to_run(lake, monkeypatch):
+    configure(lake, monkeypatch)
+    result = CliRunner().invoke(main, ["report", "--no-open"])
+    assert result.exit_code == 1
+    assert "There is no report yet: run `fitness run` first." in result.output
+
+
+def run_fitness(folder, root):
+    """`fitness run` of bronze in a folder with the project's `dagster.yaml`, in a process group of its own."""
+    (folder / "dagster.yaml").write_text((root / "dagster.yaml").read_text())
+    command = [sys.executable, "-m", "fitness_assets", "run", "--select", "group:bronze"]
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def test_a_run_in_which_every_upload_is_refused_exits_with_1_and_says_so_last(tmp_path, root):
+    raw = tmp_path / "data" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "notes.csv").write_bytes(REFUSED)
+    run = run_fitness(tmp_path, root)
+    out, errors = run.communicate(timeout=300)
+    assert run.returncode == 1
+    assert out.splitlines()[-1].startswith("LOST: data/raw/notes.csv was refused, because ")
+    assert errors == "Nothing could be ingested: no row of the new uploads could be typed.\n"
+
+
+def test_an_interrupted_run_ends_in_one_sentence(tmp_path, root):
+    raw = tmp_path / "data" / "raw"
+    raw.mkdir(parents=True)
+    sample.main(["--users", "600", "--out", str(raw / "mine.csv")], standalone_mode=False)
+    run = run_fitness(tmp_path, root)
+    assert run.stdout
+    assert "uploads found" in run.stdout.readline()
+    os.killpg(run.pid, signal.SIGINT)
+    out, errors = run.communicate(timeout=300)
+    assert run.returncode == 130
+    assert out.splitlines()[-1] == "Interrupted; the tables are as they were."
+    assert errors == ""

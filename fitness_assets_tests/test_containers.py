@@ -16,7 +16,6 @@ from uuid import uuid4
 import dagster as dg
 import pytest
 import yaml
-from dagster._core.instance.ref import InstanceRef
 
 
 @pytest.fixture(scope="session")
@@ -134,10 +133,10 @@ def test_runs_are_kept_in_postgres_and_what_they_print_in_the_bucket(root, postg
     def job():
         speak()
 
-    reference = InstanceRef.from_dir(str(root / "deploy"))
-    with dg.DagsterInstance.from_ref(reference) as instance:
+    home = str(root / "deploy")
+    with dg.DagsterInstance.from_config(home) as instance:
         result = job.execute_in_process(instance=instance)
-    with dg.DagsterInstance.from_ref(reference) as another:
+    with dg.DagsterInstance.from_config(home) as another:
         run = another.get_run_by_id(result.run_id)
         assert run is not None
         assert run.is_success

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -11,10 +12,12 @@ import pytest
 import yaml
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 
+from fitness_assets.definitions import build_defs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.orchestration.io_manager import plain_failures
 from fitness_assets.registry import TABLES
+from fitness_assets.settings import Settings
 from fitness_assets_tests.conftest import failure_of
 
 
@@ -29,7 +32,9 @@ def dagster(*arguments, cwd, **variables):
 
 def test_every_table_is_an_asset_that_says_what_it_is(graph):
     specs = {spec.key.to_user_string(): spec for spec in graph.resolve_all_asset_specs()}
-    assert set(specs) == {table.key for table in TABLES}
+    assert set(specs) == {table.key for table in TABLES} | {"raw/uploads"}
+    parents = graph.resolve_asset_graph().get(dg.AssetKey(["bronze", "logged_days"])).parent_keys
+    assert parents == {dg.AssetKey(["raw", "uploads"])}
     for table in TABLES:
         spec = specs[table.key]
         assert spec.group_name == table.layer
@@ -42,9 +47,18 @@ def test_every_table_is_an_asset_that_says_what_it_is(graph):
         assert [column.name for column in columns] == [column.name for column in table.columns]
 
 
-def test_the_fact_goes_stale_when_nothing_new_came_for_a_year_and_a_month(graph):
+def test_the_fact_goes_stale_after_the_days_of_the_setting():
+    graph = build_defs(Settings(stale_after_days=3))
     specs = {spec.key.to_user_string(): spec for spec in graph.resolve_all_asset_specs()}
-    assert specs["gold/fact_daily"].freshness_policy is not None
+    policy = specs["gold/fact_daily"].freshness_policy
+    assert isinstance(policy, dg.FreshnessPolicy)
+    assert policy == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=3))
+
+
+def test_the_daily_schedule_is_off_until_a_person_switches_it_on(graph):
+    (schedule,) = graph.get_repository_def().schedule_defs
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert schedule.job_name == "all_tables"
 
 
 def test_a_check_of_the_ui_describes_each_of_its_rules_and_blocks_if_one_of_them_does(graph):
@@ -69,6 +83,7 @@ def test_both_ways_into_the_ui_open_the_same_module(root):
     project = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["dg"]["project"]
     workspace = yaml.safe_load((root / "workspace.yaml").read_text())
     assert workspace["load_from"] == [{"python_module": project["code_location_target_module"]}]
+    assert project["code_location_name"] == project["code_location_target_module"], "Dagster's name for such a module"
 
 
 def test_runs_of_the_command_line_are_kept_in_the_project_and_nothing_is_reported_home(root):
@@ -127,4 +142,4 @@ def test_loading_the_code_location_starts_no_engine(tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
     )
-    assert found.stdout.split() == [str(len(TABLES)), "False", "None"]
+    assert found.stdout.split() == [str(len(TABLES) + 1), "False", "None"]

@@ -91,7 +91,7 @@ def deploy(root: Path, **parameters: str) -> Stack:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _no_value_is_none() -> Iterator[None]:
+def no_value_is_none() -> Iterator[None]:
     """AWS takes what has no value out of a list; the tests' AWS has to be taught that."""
     clean = parsing.clean_json
 

@@ -70,7 +70,12 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
     assert counts["gold/dim_date"] == 60
     assert counts["gold/fact_predictions"] == counts["gold/fact_daily"]
     assert path_of(lake, AUDIT).with_name("report.html").read_text().startswith("<!DOCTYPE html>")
-    assert "looks generated" in metadata_of(result, AUDIT.key)["summary"].value
+    audit = metadata_of(result, AUDIT.key)
+    assert [*audit][:2] == ["verdict", "advice"]
+    assert audit["verdict"].value == "suspicious"
+    assert audit["advice"].value.startswith("Use this data with care: ")
+    assert audit["report_file"].value == str(path_of(lake, AUDIT).with_name("report.html"))
+    assert "looks generated" in audit["summary"].value
     for table in TABLES:
         metadata = metadata_of(result, table.key)
         assert metadata["dagster/row_count"].value == counts[table.key]
@@ -78,6 +83,20 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
         assert lake.preview(table, lake.current(table)) == lake.rows(table)[:5]
         assert "dagster/column_lineage" in metadata
         assert {path.suffix for path in path_of(lake, table).iterdir()} == {".parquet"}
+
+
+def test_a_model_is_shown_with_the_verdict_on_its_data(raw, materialize, lake):
+    write_sample(raw / "sample.csv")
+    (model, *_) = MODELS.values()
+    result = materialize()
+    assert metadata_of(result, model.key)["data"].value.startswith("The data was not audited before")
+    result = materialize("group:predictions")
+    said = "The last audit (version 000001) says of the data: suspicious. Use this data with care"
+    metadata = metadata_of(result, model.key)
+    assert [*metadata][:3] == ["verdict", "conclusion", "data"]
+    assert metadata["data"].value.startswith(said)
+    assert said in (evaluations(result)[model.key, "has_skill"].description or "")
+    assert said in metadata["card"].value
 
 
 def test_one_asset_alone_works_once_its_upstream_exists_and_takes_its_step_along(raw, materialize, lake):
@@ -107,6 +126,8 @@ def test_checks_alone_are_reported_again_from_the_audit(raw, materialize, graph,
 def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize, lake, monkeypatch):
     write_sample(raw / "sample.csv", users=3, days=5)
     assert materialize("group:bronze or group:silver or key:gold/fact_daily").success
+    write_sample(raw / "more.csv", users=3, days=6)
+    assert materialize("group:bronze or group:silver").success
     before = {table.key: lake.current(table) for table in TABLES}
 
     def spoiled(clean_days, fact_daily=gold_transforms.fact_daily):

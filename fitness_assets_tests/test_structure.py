@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -13,15 +14,21 @@ from pathlib import Path
 import pytest
 
 import fitness_assets
+import fitness_assets_tests
 
 PACKAGE = Path(fitness_assets.__file__).parent
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+TESTS = Path(fitness_assets_tests.__file__).parent
+
+_OTHERS_PRIVATE = re.compile(r"(?!fitness_assets)[a-z]\w*(\.\w+)*\._[a-z]\w*(\.\w+)*")
 
 
 def private_imports(source: str) -> Iterator[str]:
-    """Imports of another package's private modules or names."""
+    """Imports of another package's private modules or names, and their full names in a string."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names = [node.value] if _OTHERS_PRIVATE.fullmatch(node.value) else []  # for monkeypatch.setattr
+        elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
             names = [f"{node.module}.{alias.name}" for alias in node.names]
@@ -52,9 +59,16 @@ def test_nothing_private_of_another_package_is_imported_or_overridden(module: st
     assert [found for owner in classes for found in private_overrides(owner)] == []
 
 
+@pytest.mark.parametrize("module", sorted(path.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py")))
+def test_tests_import_nothing_private_of_another_package(module: str):
+    assert [*private_imports((TESTS / module).read_text())] == []
+
+
 def test_these_tests_find_what_is_private():
-    source = "import a._b\nfrom a.b import _c\nfrom a._d.e import f\nfrom __future__ import annotations\nimport a.b"
-    assert [*private_imports(source)] == ["a._b", "a.b._c", "a._d.e.f"]
+    source = "import a._b\nfrom a.b import _c\nfrom a._d.e import f\nfrom __future__ import annotations\nimport a.b\n"
+    assert " ".join(private_imports(source)) == "a._b a.b._c a._d.e.f"
+    named = "patch('a._b.c', 1)\npatch('fitness_assets.a._b', 1)\nsay('a. _b')"
+    assert [*private_imports(named)] == [named[7:13]]
 
     class Reader(ast.NodeVisitor):
         def _own(self) -> None: ...

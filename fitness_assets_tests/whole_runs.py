@@ -93,13 +93,13 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen, log: Path) -> A
     raise AssertionError(f"timeout after {SECONDS} s: {log.read_text()[-3000:]}")
 
 
-def materialize(folder: Path, **variables: str) -> tuple[subprocess.Popen, Path]:
-    """Start the main job in a folder; returns the process and the file with its output."""
+def materialize(folder: Path, select: str = "*", **variables: str) -> tuple[subprocess.Popen, Path]:
+    """Start the main job, or a selection of it, in a folder; returns the process and the file with its output."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "run.log"
     with log.open("wb") as out:
         run = subprocess.Popen(
-            materialize_command("*"), cwd=folder, env=environment(**variables), stdout=out, stderr=out
+            materialize_command(select), cwd=folder, env=environment(**variables), stdout=out, stderr=out
         )
     return run, log
 

@@ -7,7 +7,7 @@ does.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -143,13 +143,27 @@ class Bucket:
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there are removed already."""
-        rest = [{"Key": key} for key in keys]
+        self._delete([{"Key": key} for key in keys])
+
+    def _delete(self, rest: Sequence[Mapping[str, str]]) -> None:
         while rest:
             batch, rest = rest[:_DELETED_AT_ONCE], rest[_DELETED_AT_ONCE:]
             with _plain(self.uri(batch[0]["Key"])):
                 answer = self.client.delete_objects(Bucket=self.name, Delete={"Objects": batch, "Quiet": True})
             if errors := answer.get("Errors"):
                 raise BucketError(f"{self.uri(errors[0]['Key'])} was not removed: {errors[0]['Message']}.")
+
+    def delete_old_versions(self, prefix: str) -> None:
+        """Remove the older versions of objects, and the markers of deleted ones, in a bucket that keeps versions."""
+        with _plain(self.uri(prefix)):
+            pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.name, Prefix=prefix)
+            old, markers = list[dict[str, str]](), list[dict[str, str]]()
+            for page in pages:
+                names = ("Key", "VersionId")
+                old += [{n: v[n] for n in names} for v in page.get("Versions", []) if not v["IsLatest"]]
+                markers += [{n: m[n] for n in names} for m in page.get("DeleteMarkers", [])]
+        # Markers come last: an object whose marker goes first would be there again.
+        self._delete([*old, *markers])
 
     def filesystem(self) -> "S3FileSystem":
         """The bucket for pyarrow, which reads parts of files; paths begin with the bucket's name."""

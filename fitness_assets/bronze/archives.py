@@ -22,14 +22,16 @@ class ReadArchive:
 
     Args:
         found: the upload.
+        person: whose it is, as tables name them; None for nobody's.
 
     Attributes:
         kind: of the archive; None before it is known.
         tally: what became of its records.
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: Found, person: str | None) -> None:
         self._found = found
+        self._person = person
         self.kind: str | None = None
         self.tally = Tally()
 
@@ -43,7 +45,7 @@ class ReadArchive:
         Raises:
             RefusedError: if it is of no kind that is read, damaged, or nobody's.
         """
-        person = self._found.person
+        person = self._person
         if self._found.is_profile:
             self.kind = "profile"
             if person is None:

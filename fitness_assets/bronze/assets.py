@@ -1,6 +1,7 @@
 """When and where bronze is made: one step ingests every upload that the ledger does not know yet."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,26 +11,35 @@ import pyarrow as pa
 
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.archives import REPEATED, ReadArchive
+from fitness_assets.bronze.erasures import LeftOut
 from fitness_assets.bronze.identity import Hashes, Upload, identify
 from fitness_assets.bronze.measurements import MEASUREMENTS
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
 from fitness_assets.bronze.readers.archives import is_archive
+from fitness_assets.bronze.readers.cells import listed
 from fitness_assets.bronze.readers.csv import VERSION as CSV_VERSION
 from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
-from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.header import RAW_NAMES, RefusedError
 from fitness_assets.bronze.readers.numbers import NumberStyles
-from fitness_assets.bronze.row_files import RowFiles
+from fitness_assets.bronze.row_files import Draft, RowFiles
+from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import FOUND, LOGGED_DAYS, QUARANTINE, TABLES, UNREAD, UPLOADS
-from fitness_assets.engine.layer_step import Frames, LayerStep, StepRun, stage, write
-from fitness_assets.engine.rule_checks import check_version
+from fitness_assets.engine.changes import Changes, Inputs, code_version
+from fitness_assets.engine.layer_step import LayerStep, StepRun, stage, write
+from fitness_assets.engine.rule_checks import check_run_inputs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
+from fitness_assets.schema.months import WHOLE, month_in
+from fitness_assets.schema.table import Table
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _HASHES = "hashes.json"  # sidecar of the ledger: content hashes that it does not hold
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
 _HEADER_CHARACTERS = 2_000
+_MOST_FILES = 8
+"""A month with more files of logged days is merged into one by the next upload; the ledger likewise."""
 
 
 @dataclass
@@ -38,6 +48,8 @@ class _Ingested:
 
     upload: Upload
     ingested_at: datetime
+    pseudonyms: Pseudonyms
+    left_out: LeftOut
     rows_read: int = 0
     rows_quarantined: int = 0
     refusal: str | None = None
@@ -61,14 +73,14 @@ class _Ingested:
                 require_name(self.upload.found.uri)
                 dialect = tell_dialect(path, self.upload.found.text)
             except RefusedError as refused:
-                self.refusal = str(refused)
+                self.refusal = refused.without_cells if self.pseudonyms.check else str(refused)
                 return
             styles = NumberStyles(dialect.header.delimiter)
             try:
-                draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+                draft = self._draft(files, path, dialect, styles)
                 if styles.decide():
                     draft.discard()
-                    draft = files.draft(self.upload.upload_id, self.ingested_at, read_rows(path, dialect, styles))
+                    draft = self._draft(files, path, dialect, styles)
             except (RefusedError, UnicodeError, pa.ArrowInvalid) as error:
                 if self.upload.is_unchanged():
                     raise
@@ -80,7 +92,23 @@ class _Ingested:
             files.keep(draft)
         self.dialect, self.decimal_mark = dialect, styles.decimal_mark
         empty = [] if self.rows_read else ["the file has a header and no rows"]
-        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty]
+        others = listed(name for name in dialect.header.names if name not in RAW_NAMES)
+        left_out = (
+            [f"left out, because FITNESS_PSEUDONYM_KEY is set: {others}"] if others and self.pseudonyms.check else []
+        )
+        erased = [f"rows of erased people that were left out: {self.left_out.rows:,}"] if self.left_out.rows else []
+        self.warnings = [*dialect.encoding.warnings, *dialect.header.warnings, *empty, *left_out, *erased]
+
+    def _draft(self, files: RowFiles, path: Path, dialect: Dialect, styles: NumberStyles) -> Draft:
+        self.left_out.rows = 0
+        rows = map(self.pseudonyms.hide, map(self.left_out, read_rows(path, dialect, styles)))
+        return files.draft(self.upload.upload_id, self.ingested_at, rows)
+
+    @property
+    def person(self) -> str | None:
+        """Whose folder it lies in, as tables name them."""
+        person = self.upload.found.person
+        return person and self.pseudonyms.of(person)
 
     @property
     def summary(self) -> str:
@@ -90,7 +118,11 @@ class _Ingested:
         return f"{self.rows_read:,} rows read, {self.rows_quarantined:,} quarantined"
 
     def _read_records(self, path: Path, records: RowFiles) -> None:
-        archive = ReadArchive(self.upload.found)
+        person = self.upload.found.person
+        if self.left_out.people.have(person):
+            self.refusal = "this person was erased; to have their data again: fitness readmit USER_ID"
+            return
+        archive = ReadArchive(self.upload.found, self.person)
         try:
             tables = archive.tables(path, records.folder)
             draft = records.draft(self.upload.upload_id, self.ingested_at, tables)
@@ -113,6 +145,7 @@ class _Ingested:
             "content_sha256": self.upload.content_sha256,
             **asdict(self.upload.found),
             "uri": self.upload.found.text,
+            "person": self.person,
             "status": "refused" if self.refusal else "ingested",
             "refusal": self.refusal,
             "rows_read": self.rows_read,
@@ -123,24 +156,26 @@ class _Ingested:
             "decimal_mark": self.decimal_mark,
             "header": dialect.header_text[:_HEADER_CHARACTERS] if dialect else None,
             "warnings": self.warnings,
+            "pseudonym_key": self.pseudonyms.check,
             "ingested_at": self.ingested_at,
             **({"kind": "csv", "reader_version": CSV_VERSION} if dialect else {}),
             **(self.archive.ledger_columns() if self.archive else {}),
         }
 
 
-def bronze_step(raw: str) -> LayerStep:
+def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
     """The step that makes this layer.
 
     Args:
         raw: a file, a folder or an S3 prefix; where uploads are looked for unless a run names other sources.
+        pseudonyms: what stands for the ids of uploads.
     """
 
-    def make(step_run: StepRun, _: Frames) -> Staging:
+    def make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
         lake, sources = step_run.lake, step_run.uploads or [raw]
-        lake.start_spark()
         version = lake.current(UPLOADS)
         ledger = sorted(lake.rows(UPLOADS, version), key=lambda row: row["ingested_at"]) if version else []
+        pseudonyms.require_same_key(ledger)
         hashes = _known_hashes(lake, ledger, version)
         unread: dict[str, str] = {}
         found = identify(
@@ -157,18 +192,23 @@ def bronze_step(raw: str) -> LayerStep:
         if version and not new and _has_all_tables(lake, version):
             if hashes.have_changed:
                 lake.store.write_sidecar(UPLOADS, f"{version}.{_HASHES}", hashes.to_json().encode())
-            return _audit_again(lake, found, unread)
+            return _check_again(lake, found, unread)
+        lake.start_spark()
+        users = known_users(lake, version)
 
         def write_all(staging: Staging) -> None:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
             last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            _ingest(step_run, staging, found, new, unread, last_ingested)
+            _ingest(step_run, staging, new, unread, last_ingested, pseudonyms)
+            staging.run_inputs = run_inputs(_ids(found), unread, known, users)
+            keep_users(staging, users)
             staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
 
-        return stage(step_run, TABLES, {}, write_all)
+        return stage(step_run, step, inputs, changes, write_all)
 
-    return LayerStep(TABLES, [], make)
+    step = LayerStep(TABLES, [], make, code_version("bronze", "schema"))
+    return step
 
 
 def _known_hashes(lake: Lake, ledger: Sequence[dict[str, Any]], version: str | None) -> Hashes:
@@ -180,35 +220,36 @@ def _known_hashes(lake: Lake, ledger: Sequence[dict[str, Any]], version: str | N
 
 def _has_all_tables(lake: Lake, version: str) -> bool:
     """Whether no table was added to the layer since the version was written."""
-    return all(lake.store.paths(table, version) for table in TABLES)
+    return all(lake.store.files(table, version) for table in TABLES)
 
 
-def _audit_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
-    """Check the rules of the current version again; it stays current, because no upload is new."""
+def _check_again(lake: Lake, found: Sequence[Upload], unread: Mapping[str, str]) -> Staging:
+    """Check what this run found; the version stays current, because no upload is new."""
     staging = lake.reopen(TABLES)
-    staging.run_inputs = _run_inputs(found, unread)
-    check_version(staging, [])
+    about_this_run = run_inputs(_ids(found), unread=unread)
+    staging.run_inputs = {key: about_this_run[key] for key in (FOUND, UNREAD)}
+    check_run_inputs(staging)
     return staging
 
 
 def _ingest(
     step_run: StepRun,
     staging: Staging,
-    found: Sequence[Upload],
     new: Sequence[Upload],
     unread: dict[str, str],
     last_ingested: datetime,
+    pseudonyms: Pseudonyms,
 ) -> None:
-    """Read the new uploads and write the tables; what the parent version holds is taken over as it is."""
+    """Read the new uploads and write the tables; what the parent version holds is taken over."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     files, records = RowFiles(staging.scratch / "rows"), RowFiles(staging.scratch / "records", REPEATED)
-    ingested = list[_Ingested]()
+    ingested, left_out = list[_Ingested](), LeftOut.of(step_run.lake, pseudonyms)
     for position, upload in enumerate(new):
         step_run.log.info(
             f"upload {position + 1} of {len(new)}: {upload.found.text} ({upload.found.size_bytes:,} bytes)"
         )
-        entry = _Ingested(upload, first + timedelta(microseconds=position))
+        entry = _Ingested(upload, first + timedelta(microseconds=position), pseudonyms, left_out)
         try:
             entry.read(files, records)
         except OSError as error:
@@ -222,20 +263,35 @@ def _ingest(
     paths = [staging.share(path) for path in files.close()]
     rows = step_run.lake.spark.read.schema(transforms.STORED).parquet(*paths) if paths else None
     typed = transforms.typed(rows) if rows else None
-    write(staging, LOGGED_DAYS, transforms.logged_days(typed) if typed else None, append=True)
+    crowded = _crowded_months(staging, LOGGED_DAYS)
+    logged_days = transforms.logged_days(typed) if typed else None
+    if logged_days is not None and crowded:  # their small files are merged into one each
+        logged_days = logged_days.union(step_run.lake.read(LOGGED_DAYS, staging.parent, crowded))
+    write(staging, LOGGED_DAYS, logged_days, crowded if typed else ())
     paths = [staging.share(path) for path in records.close()]
     measured = step_run.lake.spark.read.schema(MEASUREMENTS.spark_schema).parquet(*paths) if paths else None
-    write(staging, MEASUREMENTS, measured, append=True)
+    write(staging, MEASUREMENTS, measured, ())
     rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
     has_malformed_rows = rows_read != staging.metadata[LOGGED_DAYS.key].rows - before
-    malformed_rows = transforms.quarantine(typed) if typed and has_malformed_rows else None
-    write(staging, QUARANTINE, malformed_rows, append=True)
+    shows_cells = not pseudonyms.check
+    malformed_rows = transforms.quarantine(typed, shows_cells) if typed and has_malformed_rows else None
+    write(staging, QUARANTINE, malformed_rows, ())
     quarantined = _rows_by_upload(staging) if has_malformed_rows else {}
     for entry in ingested:
         entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
         step_run.log.info(f"{entry.upload.found.text}: {entry.summary}")
-    staging.write_rows(UPLOADS, [entry.ledger_row() for entry in ingested], append=True)
-    staging.run_inputs = _run_inputs(found, unread)
+    ledger = [entry.ledger_row() for entry in ingested]
+    if _crowded_months(staging, UPLOADS):
+        staging.write_rows(UPLOADS, [*step_run.lake.rows(UPLOADS, staging.parent), *ledger])
+    else:
+        staging.write_rows(UPLOADS, ledger, ())
+
+
+def _crowded_months(staging: Staging, table: Table) -> list[str]:
+    """Months of the parent version that have so many files that they are better merged."""
+    files = Counter(map(month_in, staging.store.files(table, staging.parent))) if staging.parent else Counter[str]()
+    # Versions before 2026-12 have files that are not by month.
+    return [month for month, count in files.items() if count > _MOST_FILES or (table.by_month and month == WHOLE)]
 
 
 def _rows_by_upload(staging: Staging) -> dict[str, int]:
@@ -244,11 +300,8 @@ def _rows_by_upload(staging: Staging) -> dict[str, int]:
     return {count["values"]: count["counts"] for count in column.value_counts().to_pylist()}
 
 
-def _run_inputs(found: Sequence[Upload], unread: Mapping[str, str]) -> dict[str, pa.Table]:
-    """What this run found, for the rules that are only about that."""
-    ids = pa.array([upload.upload_id for upload in found], pa.string())
-    uris, reasons = (pa.array(texts, pa.string()) for texts in (unread.keys(), unread.values()))
-    return {FOUND: pa.table({"upload_id": ids}), UNREAD: pa.table({"uri": uris, "reason": reasons})}
+def _ids(uploads: Iterable[Upload]) -> list[str]:
+    return [upload.upload_id for upload in uploads]
 
 
 def _rows_of_parent(staging: Staging) -> int:

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 from fitness_assets.bronze.columns import INGESTED_AT, ROW_NUMBER, UPLOAD_ID
 from fitness_assets.bronze.measurements import MEASUREMENTS
+from fitness_assets.schema import standards
 from fitness_assets.schema.rules import Rule, SetRule, key_rule
 from fitness_assets.schema.table import Column, Table
 
@@ -15,20 +16,55 @@ RAW_COLUMNS = (
     Column(
         "user_id", "string", "The person, as the source names them; may be longer than 64 bits.", "17", nullable=False
     ),
-    Column("age", "int", "Age on that day, in whole years.", 42, "years", range=(18, 100)),
-    Column("gender", "string", "Gender as logged: M or F. Another word is kept in extra.", "F", allowed=("M", "F")),
+    Column("age", "int", "Age on that day, in whole years.", 42, "years", range=(18, 100), standard=standards.AGE),
+    Column(
+        "gender",
+        "string",
+        "Gender as logged: M or F. Another word is kept in extra.",
+        "F",
+        allowed=("M", "F"),
+        standard=standards.SEX,
+    ),
     Column("date", "date", "The day that was logged.", date(2024, 9, 6), nullable=False),
-    Column("steps", "int", "Steps walked on the day.", 8120, "steps", range=(0, 50_000), nullable=False),
-    Column("heart_rate_avg", "double", "Average heart rate of the day.", 71.5, "bpm", range=(30, 200)),
-    Column("sleep_hours", "double", "Hours slept.", 7.2, "h", range=(2, 16)),
-    Column("calories_burned", "double", "Energy spent on the day.", 2240.0, "kcal", range=(500, 8_000)),
-    Column("exercise_minutes", "double", "Minutes of exercise.", 35.0, "min", range=(0, 600)),
+    Column(
+        "steps",
+        "int",
+        "Steps walked on the day.",
+        8120,
+        "steps",
+        range=(0, 50_000),
+        nullable=False,
+        standard=standards.STEPS,
+    ),
+    Column(
+        "heart_rate_avg",
+        "double",
+        "Average heart rate of the day.",
+        71.5,
+        "bpm",
+        range=(30, 200),
+        standard=standards.HEART_RATE,
+    ),
+    Column("sleep_hours", "double", "Hours slept.", 7.2, "h", range=(2, 16), standard=standards.SLEEP),
+    Column(
+        "calories_burned",
+        "double",
+        "Energy spent on the day.",
+        2240.0,
+        "kcal",
+        range=(500, 8_000),
+        standard=standards.CALORIES,
+    ),
+    Column(
+        "exercise_minutes", "double", "Minutes of exercise.", 35.0, "min", range=(0, 600), standard=standards.EXERCISE
+    ),
     Column(
         "stress_level",
         "int",
         "Stress as the person rated it, 1 (none) to 10. In the public file it is drawn by lot and goes with nothing.",
         4,
         range=(1, 10),
+        standard=standards.STRESS,
     ),
     Column(
         "weight_kg",
@@ -37,14 +73,21 @@ RAW_COLUMNS = (
         68.4,
         "kg",
         range=(30, 200),
+        standard=standards.WEIGHT,
     ),
-    Column("bmi", "double", "Body mass index as logged.", 23.9, "kg/m²", range=(10, 60)),
+    Column("bmi", "double", "Body mass index as logged.", 23.9, "kg/m²", range=(10, 60), standard=standards.BMI),
 )
 """The raw contract: matched by name, any order."""
 
 
 FOUND = "bronze/found_uploads"
 """Key of what rules are asked of beside the tables: ``upload_id`` of those that this run found, known or new."""
+
+KNOWN_UPLOADS = "bronze/known_uploads"
+"""The same for the uploads that the ledger of the version before has."""
+
+KNOWN_USERS = "bronze/known_users"
+"""The same for the people whose rows the version before has: ``user_id``."""
 
 UNREAD = "bronze/unread_uploads"
 """The same for the uploads that this run found and could not read: ``uri`` and ``reason``."""
@@ -137,7 +180,13 @@ UPLOADS = Table(
             ".",
             allowed=(".", ","),
         ),
-        Column("header", "string", "The header as it was found, cut after 2,000 characters.", "user_id,date,steps"),
+        Column(
+            "header",
+            "string",
+            "The header as it was found, cut after 2,000 characters.",
+            "user_id,date,steps",
+            is_free_text=True,
+        ),
         Column(
             "kind",
             "string",
@@ -165,6 +214,12 @@ UPLOADS = Table(
             "What a person should look at: columns that may be misnamed, a guessed encoding, bytes that were left out.",
             ["'weight' looks like weight_kg: rename it"],
         ),
+        Column(
+            "pseudonym_key",
+            "string",
+            "Check value of the key of the pseudonyms that stand for ids in its rows; empty where ids are as uploaded.",
+            "5d41402abc4b2a76b9719d911017c592",
+        ),
     ),
     ("upload_id",),
     own_rules=(
@@ -176,6 +231,7 @@ UPLOADS = Table(
             "uploads = 0 OR rows_read != logged_days + quarantine OR rows_typed != logged_days"
             " OR rows_quarantined != quarantine",
             sums=("rows_read", "rows_typed", "rows_quarantined"),
+            except_for=KNOWN_UPLOADS,
         ),
         key_rule(
             "records_reconcile",
@@ -245,6 +301,8 @@ UPLOADS = Table(
     ),
 )
 
+_USERS = "SELECT user_id FROM logged_days UNION SELECT user_id FROM known_users"
+
 LOGGED_DAYS = Table(
     "bronze/logged_days",
     "The rows of all uploads as they came, typed. Unclean: use silver or gold for analysis.",
@@ -258,6 +316,7 @@ LOGGED_DAYS = Table(
             "string",
             "Columns beyond the raw contract, and genders other than M and F, as JSON; empty when there are none.",
             '{"device": "watch"}',
+            is_free_text=True,
         ),
         INGESTED_AT,
     ),
@@ -273,8 +332,8 @@ LOGGED_DAYS = Table(
         SetRule(
             "ids_differ_clearly",
             "No two ids differ only in case, leading zeros or a .0 at the end: they may be one person.",
-            ("bronze/logged_days",),
-            "SELECT list(user_id ORDER BY user_id) AS user_ids FROM (SELECT DISTINCT user_id FROM logged_days)"
+            ("bronze/logged_days", KNOWN_USERS),
+            f"WITH users AS ({_USERS}) SELECT list(user_id ORDER BY user_id) AS user_ids FROM users"
             r" GROUP BY ltrim(regexp_replace(lower(user_id), '\.0+$', ''), '0') HAVING count(*) > 1",
             "warning",
             "user_ids",
@@ -282,14 +341,15 @@ LOGGED_DAYS = Table(
         SetRule(
             "ids_are_whole",
             "No id looks like a number that a spreadsheet rounded (1.50396E+11): many people may share it.",
-            ("bronze/logged_days",),
-            "SELECT DISTINCT user_id FROM logged_days"
+            ("bronze/logged_days", KNOWN_USERS),
+            f"WITH users AS ({_USERS}) SELECT user_id FROM users"
             r" WHERE regexp_full_match(user_id, '[0-9]([.,][0-9]+)?[eE]\+?[0-9]{1,3}')",
             "warning",
             "user_ids",
         ),
     ),
     range_severity="warning",
+    by_month=True,
 )
 
 QUARANTINE = Table(
@@ -302,13 +362,14 @@ QUARANTINE = Table(
         Column(
             "line_number", "bigint", "Line of the file on which the row starts; the first line is 1.", 2, nullable=False
         ),
-        Column("text", "string", "The row as it was.", "17,42,F,2024-09-06,8k", nullable=False),
+        Column("text", "string", "The row as it was.", "17,42,F,2024-09-06,8k", nullable=False, is_free_text=True),
         Column(
             "reasons",
             "array<string>",
             "What does not fit, cell by cell.",
             ["steps: '8k' is not a number"],
             nullable=False,
+            is_free_text=True,  # a reason quotes the cell
         ),
         INGESTED_AT,
     ),

@@ -54,9 +54,15 @@ def logged_days(typed: DataFrame) -> DataFrame:
     return typed.where(_FITS).select(*(column.name for column in LOGGED_DAYS.columns))
 
 
-def quarantine(typed: DataFrame) -> DataFrame:
-    """The rows that do not fit the raw contract, with every reason."""
-    reasons = F.concat_ws("\n", "problems", *map(_reason, _NUMBERS))  # each is one line; nulls are left out
+def quarantine(typed: DataFrame, shows_cells: bool = True) -> DataFrame:
+    """The rows that do not fit the raw contract, with every reason.
+
+    Args:
+        typed: as `typed` gives them.
+        shows_cells: whether reasons quote cells.
+    """
+    each = (_reason(column, shows_cells) for column in _NUMBERS)
+    reasons = F.concat_ws("\n", "problems", *each)  # each is one line; nulls are left out
     return (
         typed.where(~F.col(_FITS))
         .withColumns(
@@ -81,13 +87,15 @@ def _number(column: Column) -> SparkColumn:
     return F.when(F.abs(number) < _INFINITY, number)
 
 
-def _reason(column: Column) -> SparkColumn:
+def _reason(column: Column, shows_cells: bool) -> SparkColumn:
     """Why a number does not fit, as a sentence for a person; null if it fits."""
     text, value = F.col(_text(column)), F.col(column.name)
     number = text.try_cast("double")
     shown = F.when(F.length(text) > _SHOWN, F.concat(F.left(text, F.lit(_SHOWN)), F.lit("…"))).otherwise(text)
 
     def says(what: str) -> SparkColumn:
+        if not shows_cells:
+            return F.lit(f"{column.name}: the cell {what}")
         return F.concat(F.lit(f"{column.name}: '"), shown, F.lit(f"' {what}"))
 
     reason = (

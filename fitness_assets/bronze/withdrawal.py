@@ -6,9 +6,8 @@ Bronze keeps the rows, so a withdrawal can be undone. Each change is a new versi
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
-from fitness_assets.bronze.tables import FOUND, TABLES, UNREAD, UPLOADS
+from fitness_assets.bronze.run_inputs import known_users, run_inputs
+from fitness_assets.bronze.tables import TABLES, UPLOADS
 from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError, TableMissingError, VersionConflictError
@@ -84,16 +83,18 @@ def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]
     version = lake.current(UPLOADS)
     if version is None:
         raise TableMissingError(f"{UPLOADS.key} does not exist yet: there is no upload to withdraw.")
-    changed, ledger = change(lake.rows(UPLOADS, version))
-    staging = lake.stage(TABLES, {}, "command line")
+    before = lake.rows(UPLOADS, version)
+    changed, ledger = change(before)
+    staging = lake.stage(TABLES, {}, "command line", made_because="an upload was withdrawn or restored")
     try:
         if staging.parent != version:
             raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile: try again.")
         for table in TABLES[:-1]:
-            staging.write(table, None, append=True)
+            staging.write(table, None, replaced=())
         staging.write_rows(UPLOADS, ledger)
-        none = pa.array([], pa.string())
-        staging.run_inputs = {FOUND: pa.table({"upload_id": none}), UNREAD: pa.table({"uri": none, "reason": none})}
+        staging.run_inputs = run_inputs(
+            known_uploads=[row["upload_id"] for row in before], known_users=known_users(lake, version)
+        )
         check_version(staging, [])
         staging.commit()
     finally:

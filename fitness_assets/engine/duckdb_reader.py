@@ -4,11 +4,11 @@ The queries themselves are elsewhere: rules in ``rule_checks.py``, malformed row
 ``quality``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fitness_assets.engine.memory import memory_bytes
 from fitness_assets.lake.store import Store
@@ -36,15 +36,23 @@ _TYPES = {
 """DuckDB's types by the types of a `Column`."""
 
 
+class Opened(NamedTuple):
+    """One version of a table to open, or some months of it; ``months`` None means all of them."""
+
+    table: Table
+    version: str
+    months: Collection[str] | None = None
+
+
 @contextmanager
 def reader(
-    store: Store, versions: Sequence[tuple[Table, str]], in_memory: Mapping[str, Any] | None = None
+    store: Store, opened: Sequence[Opened], in_memory: Mapping[str, Any] | None = None
 ) -> Iterator["duckdb.DuckDBPyConnection"]:
     """Open a DuckDB connection in which each table has its name without the layer.
 
     Args:
         store: where the tables are stored.
-        versions: the tables to open, each with its version.
+        opened: the tables to open.
         in_memory: further Arrow tables or datasets, by key (``layer/table``).
 
     Raises:
@@ -57,8 +65,8 @@ def reader(
             limits = {"memory_limit": f"{int(memory_bytes() * _SHARE_OF_MEMORY)}B", "temp_directory": folder}
             with duckdb.connect(config=limits | _CONFIG) as connection:
                 connection.execute("SET TimeZone = 'UTC'")
-                for table, version in versions:
-                    open_table(connection, store, table, version)
+                for each in opened:
+                    open_table(connection, store, each)
                 for key, rows in (in_memory or {}).items():
                     connection.register(table_name(key), rows)
                 yield connection
@@ -70,16 +78,16 @@ def reader(
             ) from None
 
 
-def open_table(connection: "duckdb.DuckDBPyConnection", store: Store, table: Table, version: str) -> None:
-    """Open one version of a table on a connection under its name without the layer.
+def open_table(connection: "duckdb.DuckDBPyConnection", store: Store, opened: Opened) -> None:
+    """Open a table on a connection under its name without the layer.
 
     DuckDB reads files on disk itself, four times as fast as through Arrow. It has no S3 client without a download.
     """
-    paths = store.paths(table, version)
+    table, paths = opened.table, store.paths(*opened)
     if not paths or "://" in paths[0]:
-        connection.register(table.name, store.dataset(table, version))
+        connection.register(table.name, store.dataset_of(table, paths) if paths else table.arrow_schema.empty_table())
         return
-    files = connection.read_parquet(f"{paths[0]}/*.parquet", union_by_name=True)
+    files = connection.read_parquet(paths, union_by_name=True)
     # Files of older versions may lack a column, or have another type for timestamps.
     columns = (
         f"CAST({c.name if c.name in files.columns else 'NULL'} AS {_TYPES[c.type]}) AS {c.name}" for c in table.columns

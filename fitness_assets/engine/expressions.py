@@ -6,8 +6,10 @@ multiplication, square root, floor) is IEEE 754 arithmetic, alike everywhere. `r
 even numbers on Spark.
 """
 
-from pyspark.sql import Column, WindowSpec
+from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import functions as F
+
+from fitness_assets.schema.table import Table
 
 _SCALE = 1_000_000.0
 _COUNT_BITS = 17
@@ -15,10 +17,15 @@ _COUNT_BITS = 17
 thousands of times what any metric adds up to in that time."""
 
 
-def mean(value: Column) -> Column:
-    """The mean of a group's values; null if the group has none."""
-    count = F.nullif(F.count(value), F.lit(0).cast("bigint"))  # some engines fail where a group has no value
-    return _double(F.sum(_millionths(value))) / _double(count) / F.lit(_SCALE)
+def total(value: Column) -> Column:
+    """The sum of a group's values in millionths; null if the group has none. Sums of parts add up to that of all."""
+    return F.sum(_millionths(value))
+
+
+def mean_of(total: Column, count: Column) -> Column:
+    """The mean of values, from their sum in millionths and their count; null if there are none."""
+    some = F.nullif(count.cast("bigint"), F.lit(0).cast("bigint"))  # some engines fail where a group has no value
+    return _double(total) / _double(some) / F.lit(_SCALE)
 
 
 def mean_over(value: Column, window: WindowSpec) -> Column:
@@ -62,6 +69,16 @@ def clamp(value: Column, limit: float) -> Column:
     """A value, moved to ``limit`` or ``-limit`` if it is farther from zero; null stays null."""
     # greatest and least skip nulls.
     return F.when(value.isNotNull(), F.greatest(F.lit(-float(limit)), F.least(F.lit(float(limit)), value)))
+
+
+def with_codes(table: Table, frame: DataFrame) -> DataFrame:
+    """The frame with the codes of each column as field metadata, which engines write into Parquet files.
+
+    Args:
+        table: the table; the frame has its columns, in their order.
+        frame: the rows.
+    """
+    return frame.select(*(F.col(c.name).alias(c.name, metadata=c.codes) if c.codes else c.name for c in table.columns))
 
 
 def _millionths(value: Column) -> Column:

@@ -4,7 +4,7 @@ A layer step makes the tables of one layer as one version: it stages, writes and
 version. This module does not use Dagster (``orchestration/`` makes assets from steps) and knows no single layer.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import Logger
@@ -13,6 +13,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from fitness_assets.engine.changes import Changes, Inputs, changes
+from fitness_assets.engine.expressions import with_codes
 from fitness_assets.engine.rule_checks import check_version, contract_errors
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
@@ -20,9 +22,6 @@ from fitness_assets.lake.version import CheckResult, VersionConflictError
 from fitness_assets.schema.table import CONTRACT, CONTRACT_DESCRIPTION, Table
 
 _MINUTE = 60.0  # seconds
-
-Frames = Mapping[str, DataFrame]
-"""The tables that a step reads, by key (``layer/table``)."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +33,14 @@ class StepRun:
         run_id: id of the Dagster run; stored in the version metadata.
         log: the log of the run.
         uploads: files, folders or S3 prefixes to read instead of the source in the settings; only bronze uses them.
-        reads: the tables that the step reads; rules may ask about them, too.
+        is_rebuild: whether everything is made anew, whatever changed.
     """
 
     lake: Lake
     run_id: str
     log: Logger
     uploads: Sequence[str] = ()
-    reads: Sequence[Table] = ()
+    is_rebuild: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,15 @@ class LayerStep:
     Attributes:
         tables: the tables that the step writes; the last one is published first.
         reads: the tables that the step reads; none for bronze, which reads uploads.
-        make: turns the frames of ``reads`` into a version that is written and checked, but not published.
+        make: makes a version from given versions of ``reads``, written and checked, but not published.
+        code_version: of the code that decides what the tables hold; when it changes, everything is made anew.
         made_from: for a table that is made from other tables than ``reads``: those tables, by its key.
     """
 
     tables: Sequence[Table]
     reads: Sequence[Table]
-    make: Callable[[StepRun, Frames], Staging]
+    make: Callable[[StepRun, Inputs, Changes], Staging]
+    code_version: str
     made_from: Mapping[str, Sequence[Table]] = field(default_factory=dict)
 
     @property
@@ -77,60 +78,74 @@ class ContractError(Exception):
         super().__init__(f"{table.key} breaks the rule {CONTRACT}: {what}. Nothing was published.")
 
 
-def read(lake: Lake, table: Table, publish_group: Sequence[Table]) -> DataFrame:
-    """Read the current version of a table, after completing a publication that was interrupted.
+def run_step(step: LayerStep, step_run: StepRun, publish_groups: Sequence[Sequence[Table]]) -> Staging:
+    """Make a new version of the tables of a step; or reopen the current one, if nothing changed since it was made.
 
     Args:
-        lake: the lake that holds the table.
-        table: the table to read.
-        publish_group: the tables that are published together with it, itself included.
+        step: the step.
+        step_run: the run.
+        publish_groups: the groups of the tables that the step reads. Interrupted publications of them are completed.
+
+    Returns:
+        The version, checked and not published yet.
 
     Raises:
-        LakeError: if the table does not exist yet.
+        LakeError: if a table that the step reads does not exist yet.
+        ContractError: if the columns of a frame differ from the table's declaration.
+        VersionConflictError: if another run published tables of this step meanwhile.
     """
-    lake.recover(publish_group)
-    return lake.read(table)
+    lake, inputs = step_run.lake, dict[str, str]()
+    for group in publish_groups:
+        lake.recover(group)
+        # One version for all tables of a group, whoever publishes meanwhile.
+        read = [table for table in group if table in step.reads]
+        version = lake.current(group[-1]) or lake.published(read[0])
+        inputs |= {table.key: version for table in read}
+    lake.recover(step.tables)
+    if not step.reads:  # it looks for uploads, and finds out itself whether there are new ones
+        return step.make(step_run, inputs, Changes("new uploads"))
+    found = changes(lake, step.tables, step.reads, inputs, step.code_version, step_run.is_rebuild)
+    if found is None:
+        step_run.log.info(f"{step.name}: nothing new, version {lake.current(step.tables[-1])} stays")
+        return lake.reopen(step.tables)
+    return step.make(step_run, inputs, found)
 
 
-def stage(step_run: StepRun, tables: Sequence[Table], sources: Frames, write_all: Callable[[Staging], None]) -> Staging:
+def stage(
+    step_run: StepRun,
+    step: LayerStep,
+    inputs: Inputs,
+    changes: Changes,
+    write_all: Callable[[Staging], None],
+    months: Collection[str] | None = None,
+) -> Staging:
     """Stage a version, write it, check it and commit it.
 
     Args:
         step_run: the run.
-        tables: the tables to write.
-        sources: the frames that the version is made from, as the lake returned them.
+        step: the step.
+        inputs: the versions of the tables that the step reads.
+        changes: why the version is made, and on which one it builds.
         write_all: writes every table to the staged version.
+        months: the months that are made anew; None: all of them.
 
     Raises:
         ContractError: if the columns of a frame differ from the table's declaration.
-        VersionConflictError: if another run published tables of one group while they were read.
+        VersionConflictError: if another run published tables of this step meanwhile.
     """
-    step_run.lake.recover(tables)
-    inputs = step_run.lake.versions_of([*sources.values()])
-    _require_one_version_of_each_group(inputs)
-    staging = step_run.lake.stage(tables, inputs, step_run.run_id)
-    step_run.log.info(f"{', '.join(table.key for table in tables)}: writing version {staging.version}")
+    staging = step_run.lake.stage(step.tables, inputs, step_run.run_id, step.code_version, changes.because)
+    what = "" if months is None else f", months {', '.join(sorted(months)) or 'none'}"
+    step_run.log.info(f"{step.name}: writing version {staging.version}{what} ({changes.because})")
     try:
+        if changes.base and staging.parent != changes.base.version:
+            raise VersionConflictError(f"another run published {step.tables[-1].key} meanwhile.")
         with _progress(step_run.log, staging):
             write_all(staging)
-            check_version(staging, step_run.reads)
+            check_version(staging, step.reads, months)
         staging.commit()
     finally:
         staging.clean_up()
     return staging
-
-
-def _require_one_version_of_each_group(inputs: Mapping[str, str]) -> None:
-    """Refuse inputs that were read before and after another run published their group; the tables of a layer are one.
-
-    Raises:
-        VersionConflictError: naming them; the step is tried again.
-    """
-    versions: dict[str, set[str]] = {}
-    for key, version in inputs.items():
-        versions.setdefault(key.partition("/")[0], set()).add(version)
-    if mixed := [f"{layer} ({', '.join(sorted(found))})" for layer, found in versions.items() if len(found) > 1]:
-        raise VersionConflictError(f"Another run published while inputs were read, versions: {', '.join(mixed)}.")
 
 
 @contextmanager
@@ -156,12 +171,14 @@ def _progress(log: Logger, staging: Staging) -> Iterator[None]:
         thread.join()
 
 
-def write(staging: Staging, table: Table, frame: DataFrame | None, append: bool = False) -> None:
+def write(staging: Staging, table: Table, frame: DataFrame | None, replaced: Collection[str] | None = None) -> None:
     """Write the rows of one table (see `Staging.write`), if the frame has the columns of the table's declaration.
 
     Raises:
         ContractError: names each column that is wrong.
     """
-    if frame is not None and (errors := contract_errors(table, frame)):
-        raise ContractError(table, staging, errors)
-    staging.write(table, frame, append)
+    if frame is not None:
+        if errors := contract_errors(table, frame):
+            raise ContractError(table, staging, errors)
+        frame = with_codes(table, frame)
+    staging.write(table, frame, replaced)

@@ -5,7 +5,7 @@ Columns are those of silver, taken over by name; averages, changes and the calor
 
 from datetime import date
 
-from fitness_assets.schema.rules import ForeignKey
+from fitness_assets.schema.rules import ForeignKey, SetRule
 from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import CALENDAR, CATEGORIES, CLEAN_DAYS
 
@@ -80,6 +80,7 @@ DIM_ACTIVITY = Table(
     "user and day",
     (*_clean("user_id", "steps", "exercise_minutes", "calories_burned", "activity_level", "sleep_quality"), _DATE_KEY),
     ("user_id", "date_key"),
+    by_month=True,
 )
 
 FACT_DAILY = Table(
@@ -118,8 +119,8 @@ FACT_DAILY = Table(
     ),
     ("user_id", "date_key"),
     foreign_keys=(_USER_EXISTS, _DATE_EXISTS, ForeignKey(("user_id", "date_key"), DIM_ACTIVITY.key)),
-    # A year file is expected once a year; beyond that and a month of grace, nobody should take the table for current.
-    stale_after_days=396,
+    by_month=True,
+    is_daily=True,
 )
 
 MONTHLY_SUMMARY = Table(
@@ -162,5 +163,72 @@ MONTHLY_SUMMARY = Table(
     foreign_keys=(_USER_EXISTS,),
 )
 
-TABLES = (DIM_USER, DIM_DATE, DIM_ACTIVITY, MONTHLY_SUMMARY, FACT_DAILY)
+SUMMED = (
+    "steps",
+    "heart_rate_avg",
+    "sleep_hours",
+    "calories_burned",
+    "exercise_minutes",
+    "stress_level",
+    "weight_kg",
+    "bmi",
+    "height_cm",
+    "bmr",
+)
+"""Columns of clean days whose sums and counts are kept by month."""
+
+
+def _of_clean(name: str, type_: str, description: str, example: object, of: str, **more: object) -> Column:
+    return Column(name, type_, description, example, sources=(f"{_CLEAN}.{of}",), **more)  # type: ignore[arg-type]
+
+
+MONTHLY_SUMS = Table(
+    "gold/monthly_sums",
+    "Sums and counts for each person and month. They add up: an average over any months is the sum of sums divided by "
+    "the sum of counts. The summary, dim_user and dim_date are made from them.",
+    "user and month",
+    (
+        *_clean("user_id"),
+        *(_CALENDAR[name].from_table(_CLEAN) for name in ("year", "month")),
+        _of_clean("first_date", "date", "First clean day in the month.", date(2024, 9, 1), "date", nullable=False),
+        _of_clean("last_date", "date", "Last clean day in the month.", date(2024, 9, 30), "date", nullable=False),
+        MONTHLY_SUMMARY["days_logged"],
+        CLEAN_DAYS["age"].from_table(_CLEAN, description="Age on the latest day of the month that has one."),
+        _of_clean("age_date", "date", "That day.", date(2024, 9, 30), "age"),
+        CLEAN_DAYS["gender"].from_table(_CLEAN, description="Gender on the latest day of the month that has one."),
+        _of_clean("gender_date", "date", "That day.", date(2024, 9, 30), "gender"),
+        *(
+            column
+            for name in SUMMED
+            for column in (
+                _of_clean(
+                    f"{name}_sum",
+                    "bigint",
+                    f"Sum of {name} in millionths: sums of whole numbers are exact. Empty if no day has a value.",
+                    229_114_500_000,
+                    name,
+                    unit="millionths",
+                ),
+                _of_clean(
+                    f"{name}_count", "int", f"Days with {name}.", 29, name, unit="days", range=(0, 31), nullable=False
+                ),
+            )
+        ),
+    ),
+    ("user_id", "year", "month"),
+    foreign_keys=(_USER_EXISTS,),
+    own_rules=(
+        SetRule(
+            "days_reconcile",
+            "Every month of gold/fact_daily has as many days as the sums say.",
+            ("gold/monthly_sums", FACT_DAILY.key),
+            "SELECT year, month, days, summed FROM"
+            " (SELECT year, month, count(*) AS days FROM fact_daily GROUP BY ALL)"
+            " LEFT JOIN (SELECT year, month, sum(days_logged) AS summed FROM monthly_sums GROUP BY ALL)"
+            " USING (year, month) WHERE days IS DISTINCT FROM summed",
+        ),
+    ),
+)
+
+TABLES = (DIM_USER, DIM_DATE, DIM_ACTIVITY, MONTHLY_SUMS, MONTHLY_SUMMARY, FACT_DAILY)
 """Written by one step and published together, the fact last."""

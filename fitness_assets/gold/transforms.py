@@ -4,31 +4,63 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fitness_assets.engine.expressions import decimals, mean
-from fitness_assets.gold.tables import DIM_ACTIVITY, DIM_DATE, DIM_USER, FACT_DAILY, MONTHLY_SUMMARY, ROUNDED
+from fitness_assets.engine.expressions import decimals, mean_of, total
+from fitness_assets.gold.tables import (
+    DIM_ACTIVITY,
+    DIM_DATE,
+    DIM_USER,
+    FACT_DAILY,
+    MONTHLY_SUMMARY,
+    MONTHLY_SUMS,
+    ROUNDED,
+    SUMMED,
+)
 from fitness_assets.schema.table import Table
 from fitness_assets.silver.transforms import of_the_calendar
 
 _DATE_KEY = "year(date) * 10000 + month(date) * 100 + day(date)"
 
 
-def dim_user(clean_days: DataFrame) -> DataFrame:
-    """One row for each user: latest age and gender, averages over all clean days."""
+def monthly_sums(clean_days: DataFrame) -> DataFrame:
+    """Sums and counts for each user and month, and the latest age and gender."""
+    counted = {f"{name}_count": F.count(name).cast("int") for name in SUMMED}
     return (
-        clean_days.groupBy("user_id")
+        clean_days.groupBy("user_id", "year", "month")
         .agg(
-            _latest(F.col("age")).alias("age"),
+            F.min("date").alias("first_date"),
+            F.max("date").alias("last_date"),
+            F.count("*").cast("int").alias("days_logged"),
+            F.max_by("age", _known("date", "age")).alias("age"),
             # As a number: to find the latest of texts, Spark would sort all days.
-            F.char(_latest(F.ascii("gender"))).alias("gender"),
-            *(_average(of, f"avg_{of}") for of in ("height_cm", "weight_kg", "bmi", "bmr")),
+            F.char(F.max_by(F.ascii("gender"), _known("date", "gender"))).alias("gender"),
+            *(F.max(_known("date", name)).alias(f"{name}_date") for name in ("age", "gender")),
+            *(total(F.col(name)).alias(f"{name}_sum") for name in SUMMED),
+            *(count.alias(name) for name, count in counted.items()),
+        )
+        .select(*_names(MONTHLY_SUMS))
+    )
+
+
+def dim_user(monthly_sums: DataFrame) -> DataFrame:
+    """One row for each user: latest age and gender, averages over all clean days."""
+    averages = {
+        f"avg_{name}": decimals(mean_of(F.sum(f"{name}_sum"), F.sum(f"{name}_count")), 2)
+        for name in ("height_cm", "weight_kg", "bmi", "bmr")
+    }
+    return (
+        monthly_sums.groupBy("user_id")
+        .agg(
+            F.max_by("age", "age_date").alias("age"),
+            F.char(F.max_by(F.ascii("gender"), F.col("gender_date"))).alias("gender"),
+            *(average.alias(name) for name, average in averages.items()),
         )
         .select(*_names(DIM_USER))
     )
 
 
-def dim_date(clean_days: DataFrame) -> DataFrame:
+def dim_date(monthly_sums: DataFrame) -> DataFrame:
     """Every calendar day from the first clean day to the last; no row if there is no clean day."""
-    days = clean_days.agg(F.min("date").alias("first"), F.max("date").alias("last"))
+    days = monthly_sums.agg(F.min("first_date").alias("first"), F.max("last_date").alias("last"))
     dates = days.select(F.explode(F.sequence("first", "last")).alias("date"))
     return dates.withColumns({**of_the_calendar(), "date_key": F.expr(_DATE_KEY)}).select(*_names(DIM_DATE))
 
@@ -44,38 +76,20 @@ def fact_daily(clean_days: DataFrame) -> DataFrame:
     return clean_days.withColumns({"date_key": F.expr(_DATE_KEY), **rounded}).select(*_names(FACT_DAILY))
 
 
-def monthly_summary(clean_days: DataFrame) -> DataFrame:
+def monthly_summary(monthly_sums: DataFrame) -> DataFrame:
     """Averages and day counts for each user and month."""
-    return (
-        clean_days.groupBy("user_id", "year", "month")
-        .agg(
-            F.count("*").cast("int").alias("days_logged"),
-            F.dayofmonth(F.last_day(F.min("date"))).alias("days_in_month"),
-            _average("heart_rate_avg", "avg_heart_rate"),
-            *(
-                _average(of, f"avg_{of}")
-                for of in (
-                    "steps",
-                    "sleep_hours",
-                    "calories_burned",
-                    "exercise_minutes",
-                    "stress_level",
-                    "weight_kg",
-                    "bmi",
-                )
-            ),
-        )
-        .select(*_names(MONTHLY_SUMMARY))
-    )
+    averages = {
+        f"avg_{name.removesuffix('_avg')}": decimals(mean_of(F.col(f"{name}_sum"), F.col(f"{name}_count")), 2)
+        for name in SUMMED
+    }
+    days_in_month = F.dayofmonth(F.last_day("first_date"))
+    return monthly_sums.withColumns({**averages, "days_in_month": days_in_month}).select(*_names(MONTHLY_SUMMARY))
 
 
 def _names(table: Table) -> list[str]:
     return [column.name for column in table.columns]
 
 
-def _latest(value: SparkColumn) -> SparkColumn:
-    return F.max_by(value, F.when(value.isNotNull(), F.col("date")))
-
-
-def _average(of: str, name: str) -> SparkColumn:
-    return decimals(mean(F.col(of)), 2).alias(name)
+def _known(name: str, where: str) -> SparkColumn:
+    """A column where another one is not empty."""
+    return F.when(F.col(where).isNotNull(), F.col(name))

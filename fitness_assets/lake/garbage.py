@@ -11,7 +11,7 @@ from fitness_assets.lake.store import EXPIRED_SUFFIX, Store, complete_versions
 from fitness_assets.schema.table import Table
 
 KEEP_VERSIONS = 5
-"""How many versions stay: of those that were current, of those that passed their checks, and of all."""
+"""How many versions stay by default: of those that were current, of those that passed their checks, and of all."""
 
 KEEP_SECONDS = 3_600
 """How long an expired version stays: somebody may still read it."""
@@ -20,8 +20,13 @@ KEEP_UNFINISHED_SECONDS = 86_400
 """How long an incomplete version stays: by then its writer is dead."""
 
 
-def collect_garbage(store: Store, tables: Sequence[Table]) -> list[str]:
+def collect_garbage(store: Store, tables: Sequence[Table], keep_versions: int = KEEP_VERSIONS) -> list[str]:
     """Remove old versions of one publish group, and what killed runs left behind.
+
+    Args:
+        store: where they are kept.
+        tables: the publish group.
+        keep_versions: how many versions stay; see `KEEP_VERSIONS`.
 
     Returns:
         Names of what was removed.
@@ -32,7 +37,7 @@ def collect_garbage(store: Store, tables: Sequence[Table]) -> list[str]:
         current, last = {store.current(table.key) for table in tables}, tables[-1]
         names = {table.key: store.names(table) for table in tables}
         versions = sorted(set.intersection(*(set(complete_versions(found)) for found in names.values())))
-        keep = current | _kept(store, tables, versions)
+        keep = current | _kept(store, tables, versions, keep_versions)
         # A bucket has no lock. A run that is about to make one of these versions current needs less than the hour.
         for version in versions:
             if version not in keep:
@@ -57,13 +62,13 @@ def collect_garbage(store: Store, tables: Sequence[Table]) -> list[str]:
     return removed
 
 
-def _kept(store: Store, tables: Sequence[Table], versions: Sequence[str]) -> set[str | None]:
+def _kept(store: Store, tables: Sequence[Table], versions: Sequence[str], keep_versions: int) -> set[str | None]:
     """The last versions that were current, the last that passed their checks, and the last of all."""
     all_metadata = {version: [store.metadata(table, version) for table in tables] for version in versions}
     passed = [
         version for version, each in all_metadata.items() if not any(metadata.blocking_rules for metadata in each)
     ]
     published = [store.current(tables[-1].key)]
-    while published[-1] in all_metadata and len(published) < KEEP_VERSIONS:
+    while published[-1] in all_metadata and len(published) < keep_versions:
         published.append(all_metadata[published[-1]][-1].parent)
-    return {*published, *passed[-KEEP_VERSIONS:], *versions[-KEEP_VERSIONS:]}
+    return {*published, *passed[-keep_versions:], *versions[-keep_versions:]}

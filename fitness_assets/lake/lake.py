@@ -8,7 +8,7 @@ Not here: how a version is written (``staging.py``), where it is stored and how 
 ``s3.py``), when it is removed (``garbage.py``).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from itertools import islice
 from logging import getLogger
 from threading import Lock, Thread
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,13 +38,16 @@ class Lake:
     Args:
         store: where they are kept.
         spark: gives the Spark session; called only when a table is read or written.
+        keep_versions: how many versions of each table stay.
     """
 
-    def __init__(self, store: Store, spark: Callable[[], SparkSession]) -> None:
+    def __init__(
+        self, store: Store, spark: Callable[[], SparkSession], keep_versions: int = garbage.KEEP_VERSIONS
+    ) -> None:
         self.store = store
+        self._keep_versions = keep_versions
         self._spark = spark
         self._starting = Lock()
-        self._version_read: WeakKeyDictionary[DataFrame, tuple[str, str]] = WeakKeyDictionary()
 
     @property
     def spark(self) -> SparkSession:
@@ -66,25 +68,39 @@ class Lake:
         """The version that readers see, or None if nothing was published yet."""
         return self.store.current(table.key)
 
-    def read(self, table: Table, version: str | None = None) -> DataFrame:
-        """A table as a frame; the frame stays bound to one version.
+    def published(self, table: Table) -> str:
+        """The version that readers see.
 
         Raises:
             TableMissingError: if nothing was published yet.
         """
-        version = version or self._published(table)
-        paths = self.store.paths(table, version)
+        version = self.current(table)
+        if version is None:
+            raise TableMissingError(f"{table.key} does not exist yet: materialize {table.key} first.")
+        return version
+
+    def read(self, table: Table, version: str | None = None, months: Collection[str] | None = None) -> DataFrame:
+        """A table as a frame; the frame stays bound to one version.
+
+        Args:
+            table: the table.
+            version: one of its versions; None: the current one.
+            months: of a table by month, read only the files of these months; None: all of them.
+
+        Raises:
+            TableMissingError: if nothing was published yet.
+        """
+        version = version or self.published(table)
+        paths = self.store.files(table, version)
         if not paths:
             raise TableMissingError(
                 f"{table.key} version {version} has no files any more: materialize {table.key} again."
             )
-        frame = self.spark.read.schema(table.spark_schema).parquet(*paths)
-        self._version_read[frame] = (table.key, version)
-        return frame
-
-    def versions_of(self, frames: Sequence[DataFrame]) -> dict[str, str]:
-        """Which version of which table each of these frames was read from."""
-        return dict(self._version_read[frame] for frame in frames)
+        if months is not None:
+            paths = self.store.paths(table, version, months)
+        if not paths:
+            return self.spark.createDataFrame([], table.spark_schema)
+        return self.spark.read.schema(table.spark_schema).parquet(*paths)
 
     def metadata(self, table: Table, version: str) -> VersionMetadata:
         """The metadata of one version.
@@ -103,18 +119,30 @@ class Lake:
         """All complete versions that are not expired, oldest first; the current one is among them."""
         return self.store.versions(table)
 
-    def stage(self, tables: Sequence[Table], inputs: Mapping[str, str], run_id: str) -> Staging:
+    def stage(
+        self,
+        tables: Sequence[Table],
+        inputs: Mapping[str, str],
+        run_id: str,
+        code_version: str = "",
+        made_because: str = "",
+    ) -> Staging:
         """Open a new version of one publish group.
 
         Args:
             tables: the tables that will be written.
             inputs: versions of the tables that they are made from, by key.
-            run_id: the run that writes; kept in the version metadata.
+            run_id: the run that writes; kept in the version metadata, like what follows.
+            code_version: of the code that writes.
+            made_because: why the version is made.
         """
         version, parent = self.store.claim(tables), self.current(tables[-1])
         now = datetime.now(UTC).isoformat(timespec="seconds")
         all_metadata = {
-            table.key: VersionMetadata(table.key, version, parent, dict(inputs), run_id, now) for table in tables
+            table.key: VersionMetadata(
+                table.key, version, parent, dict(inputs), run_id, now, code_version, made_because
+            )
+            for table in tables
         }
         return Staging(self.store, tables, version, all_metadata)
 
@@ -124,7 +152,7 @@ class Lake:
         Raises:
             TableMissingError: if nothing was published yet.
         """
-        version = self._published(tables[-1])
+        version = self.published(tables[-1])
         # It is its own parent: it will never be published over another version.
         all_metadata = {table.key: replace(self.metadata(table, version), parent=version) for table in tables}
         return Staging(self.store, tables, version, all_metadata)
@@ -139,7 +167,7 @@ class Lake:
 
         Raises:
             VersionConflictError: if another run published on the same parent, or from newer inputs.
-            LakeError: if a blocking rule failed.
+            LakeError: if a blocking rule failed, or the version has expired.
         """
         tables, last = staging.tables, staging.tables[-1]
         if staging.is_published:
@@ -150,6 +178,8 @@ class Lake:
         if failed:
             raise LakeError(f"not published, because a blocking rule failed: {', '.join(failed)}.")
         with self.store.publishing(tables) as point:
+            if staging.version not in self.versions(last):  # it expired: many others were committed meanwhile
+                raise self.store.no_version(last, staging.version)
             self._require_unmoved(last, staging.metadata[last.key], self.current(last))
             self._point_all(point, tables, staging.version)
         staging.is_published = True
@@ -204,7 +234,7 @@ class Lake:
 
     def collect_garbage(self, tables: Sequence[Table]) -> list[str]:
         """Remove old versions of one publish group, and what killed runs left behind; returns what was removed."""
-        return garbage.collect_garbage(self.store, tables)
+        return garbage.collect_garbage(self.store, tables, self._keep_versions)
 
     def preview(self, table: Table, version: str, rows: int = 5) -> list[dict[str, Any]]:
         """The first rows of a version, without a Spark job."""
@@ -224,12 +254,6 @@ class Lake:
         """The rows of a small table, without Spark; empty if nothing was published yet."""
         version = version or self.current(table)
         return self.store.dataset(table, version).to_table().to_pylist() if version else []
-
-    def _published(self, table: Table) -> str:
-        version = self.current(table)
-        if version is None:
-            raise TableMissingError(f"{table.key} does not exist yet: materialize {table.key} first.")
-        return version
 
     def _require_unmoved(self, last: Table, metadata: VersionMetadata, current: str | None) -> None:
         """Raise a conflict if another run published since the version was staged."""

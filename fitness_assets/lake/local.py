@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from fitness_assets.lake.store import EXPIRED_SUFFIX, Point, Store, as_parquet, is_ours
 from fitness_assets.lake.version import LakeError
+from fitness_assets.schema.months import month_in
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
@@ -83,16 +84,15 @@ class LocalStore(Store):
         """Names in the table's folder of versions, without drafts."""
         return {path.name: path.stat().st_mtime for path in self._path(table, "").glob("*") if is_ours(path.name)}
 
-    def paths(self, table: Table, version: str) -> list[str]:
-        """The folder of the version."""
-        folder = self._path(table, version)
-        return [str(folder)] if folder.is_dir() else []
+    def files(self, table: Table, version: str) -> list[str]:
+        """The files in the folder of the version."""
+        return sorted(str(path) for path in self._path(table, version).glob("*.parquet"))
 
-    def dataset(self, table: Table, version: str) -> "FileSystemDataset":
-        """The folder of the version."""
+    def dataset_of(self, table: Table, files: Sequence[str]) -> "FileSystemDataset":
+        """The files."""
         from pyarrow.dataset import dataset  # brings pandas along, which loading the code location can do without
 
-        return dataset(self._path(table, version), schema=table.arrow_schema)
+        return dataset([*files], schema=table.arrow_schema, format="parquet")
 
     def read_sidecar(self, table: Table, name: str) -> bytes:
         """The bytes of the file."""
@@ -101,6 +101,7 @@ class LocalStore(Store):
     def write_sidecar(self, table: Table, name: str, content: bytes) -> None:
         """Write a draft and rename it."""
         path = self._path(table, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{name}")
         draft.write_bytes(content)
         _flush(draft)
@@ -109,17 +110,22 @@ class LocalStore(Store):
 
     def publish_artifact(self, table: Table, version: str, name: str) -> None:
         """Link to the file."""
-        self._link((self.root / table.key).with_name(name), self._path(table, f"{version}.{name}"))
+        self._link(self._beside(table, name), self._path(table, f"{version}.{name}"))
 
     def artifact_version(self, table: Table, name: str) -> str | None:
         """The version that the link leads to."""
-        link = (self.root / table.key).with_name(name)
+        link = self._beside(table, name)
         return link.readlink().name.split(".")[0] if link.is_symlink() else None
+
+    def artifact_location(self, table: Table, name: str) -> str:
+        """A path."""
+        return str(self._beside(table, name))
 
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove folders and sidecar files; files that other versions took over are hard links and stay there."""
         for version in versions:
-            sidecars = [*self._path(table, "").glob(f"{version}.*")]
+            # With drafts: a full disk or a killed run may have left some.
+            sidecars = [path for start in ("", ".") for path in self._path(table, "").glob(f"{start}{version}.*")]
             # The mark that the version is expired goes last: nobody may make a half-removed version current.
             for sidecar in sorted(sidecars, key=lambda path: path.name.endswith(EXPIRED_SUFFIX)):
                 sidecar.unlink()
@@ -142,26 +148,26 @@ class LocalStore(Store):
         return str(path)
 
     def finish(
-        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
-    ) -> int:
+        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+    ) -> dict[str, int]:
         """Fill the folder of the version with hard links and with what was written."""
-        folder, added = self._path(table, version), 0
-        for path in self._path(table, parent).iterdir() if parent else ():
+        folder, added = self._path(table, version), list[Path]()
+        for path in map(Path, kept):
             (folder / path.name).hardlink_to(path)
-        for path in Path(target).glob("*.parquet") if target else ():
+        for path in sorted(Path(target).rglob("*.parquet")) if target else ():
             _flush(path)
-            added += path.stat().st_size
-            path.rename(folder / path.name)
+            month = month_in(path.relative_to(target or "").as_posix())
+            # Engines give files of different months the same name.
+            added.append(path.rename(folder / (f"{month}.{path.name}" if month else path.name)))
         if rows or not any(folder.iterdir()):  # a table without rows needs a file too: readers take the schema from it
-            path = folder / f"part-{uuid4().hex}.parquet"
-            path.write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))
-            _flush(path)
-            added += path.stat().st_size
+            added.append(folder / f"part-{uuid4().hex}.parquet")
+            added[-1].write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))
+            _flush(added[-1])
         for path in (folder, *folder.parents):  # folders too, or a power cut may take the names of files
             _flush(path)
             if path == self.root:
                 break
-        return added
+        return {str(path): path.stat().st_size for path in added}
 
     def discard(self, scratch: Path) -> None:
         """Remove the folder."""
@@ -174,8 +180,14 @@ class LocalStore(Store):
             shutil.rmtree(path, ignore_errors=True)  # another run may be at it too
         return [path.name for path in old]
 
+    def forget_old_objects(self, tables: Sequence[Table]) -> None:
+        """A file system keeps nothing."""
+
     def _path(self, table: Table, name: str) -> Path:
         return self.root / "_versions" / table.key / name
+
+    def _beside(self, table: Table, name: str) -> Path:
+        return (self.root / table.key).with_name(name)
 
     def _point(self, table: Table, version: str) -> None:
         self._link(self.root / table.key, self._path(table, version))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _VERSION = "version"  # metadata of a current manifest, and of published artifacts
 _MANIFEST = "_manifest"
 _TRIES = 20
+_SCRATCH = "fitness-assets-"  # start of the names of scratch folders
 
 
 class S3Store(Store):
@@ -115,18 +116,18 @@ class S3Store(Store):
                 names[name] = max(found.modified_at.timestamp(), names.get(name, 0))
         return names
 
-    def paths(self, table: Table, version: str) -> list[str]:
+    def files(self, table: Table, version: str) -> list[str]:
         """The lines of the version's manifest."""
         try:
             return self.bucket.get(self._key(table.key, version, _MANIFEST)).decode().splitlines()
         except ObjectMissingError:
             return []
 
-    def dataset(self, table: Table, version: str) -> "FileSystemDataset":
-        """The files of the version's manifest."""
+    def dataset_of(self, table: Table, files: Sequence[str]) -> "FileSystemDataset":
+        """The objects."""
         from pyarrow.dataset import dataset
 
-        paths = [path.removeprefix("s3://") for path in self.paths(table, version)]
+        paths = [path.removeprefix("s3://") for path in files]
         return dataset(paths, schema=table.arrow_schema, filesystem=self.bucket.filesystem(), format="parquet")
 
     def read_sidecar(self, table: Table, name: str) -> bytes:
@@ -150,12 +151,16 @@ class S3Store(Store):
         copy = self._find(self._beside(table, name))
         return copy.metadata.get(_VERSION) if copy else None
 
+    def artifact_location(self, table: Table, name: str) -> str:
+        """A URI."""
+        return self.bucket.uri(self._beside(table, name))
+
     def remove(self, table: Table, versions: Iterable[str]) -> None:
         """Remove sidecar files and manifests first, then the files that no other manifest lists."""
         gone, prefix = set(versions), self._key(table.key, "")
         keys = {found.key: found.key.removeprefix(prefix) for found in self.bucket.list(prefix)}
         manifests = {name.split("/")[0] for name in keys.values() if name.endswith(f"/{_MANIFEST}")}
-        kept = {path for version in manifests - gone for path in self.paths(table, version)}
+        kept = {path for version in manifests - gone for path in self.files(table, version)}
         old = [key for key, name in keys.items() if name.split("/")[0].split(".")[0] in gone]
         files = [key for key in old if key.endswith(".parquet")]
         # The mark that the version is expired goes last: nobody may make a half-removed version current.
@@ -172,7 +177,7 @@ class S3Store(Store):
 
     def scratch(self, name: str) -> Path:
         """A folder on this machine that no other user can read."""
-        return Path(tempfile.mkdtemp(prefix="fitness-assets-")) / name
+        return Path(tempfile.mkdtemp(prefix=_SCRATCH)) / name
 
     def target(self, table: Table, version: str, scratch: Path) -> str:
         """A prefix below the version for this writer alone; a task that ends late adds nothing to other writers."""
@@ -185,20 +190,19 @@ class S3Store(Store):
         return self.bucket.uri(key)
 
     def finish(
-        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
-    ) -> int:
+        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+    ) -> dict[str, int]:
         """Write the manifest of the version."""
         folder = self._key(table.key, version, "")
         below = self.bucket.list(f"{self.bucket.key(target)}/") if target else ()
         written = [found for found in below if found.key.endswith(".parquet")]
-        files = self.paths(table, parent) if parent else []
-        if rows or not (files or written):  # a table without rows needs a file too: readers take the schema from it
+        if rows or not (kept or written):  # a table without rows needs a file too: readers take the schema from it
             key = f"{folder}part-{uuid4().hex}.parquet"
             self.bucket.put(key, as_parquet(rows or table.arrow_schema.empty_table()))
             written.append(self.bucket.head(key))
-        files += [self.bucket.uri(found.key) for found in written]
-        self.bucket.put(f"{folder}{_MANIFEST}", "".join(f"{uri}\n" for uri in files).encode())
-        return sum(found.size_bytes for found in written)
+        added = {self.bucket.uri(found.key): found.size_bytes for found in written}
+        self.bucket.put(f"{folder}{_MANIFEST}", "".join(f"{uri}\n" for uri in (*kept, *added)).encode())
+        return added
 
     def discard(self, scratch: Path) -> None:
         """Remove the folder and what was uploaded from it."""
@@ -210,6 +214,13 @@ class S3Store(Store):
         old = [found.key for found in self.bucket.list(self._shared) if found.modified_at.timestamp() < then]
         self.bucket.delete(old)
         return sorted({key.removeprefix(self._shared).split("/")[0] for key in old})
+
+    def forget_old_objects(self, tables: Sequence[Table]) -> None:
+        """Remove older versions of objects, and scratch folders that killed runs left on this machine."""
+        for prefix in {self._table(table.key).rpartition("/")[0] for table in tables}:
+            self.bucket.delete_old_versions(f"{prefix}/")
+        for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _table(self, key: str) -> str:
         layer, name = key.split("/")

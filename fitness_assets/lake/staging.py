@@ -1,6 +1,7 @@
 """A version that is being written: its files, its sidecar files and its metadata. `Lake.publish` makes it current."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,14 @@ from uuid import uuid4
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from fitness_assets.lake.store import METADATA_SUFFIX, Store
 from fitness_assets.lake.version import LakeError, VersionMetadata
+from fitness_assets.schema.months import MONTH, WHOLE, month_in, month_sql
 from fitness_assets.schema.table import Table
+
+_REQUESTS = 16  # at once
 
 
 class Staging:
@@ -47,13 +52,14 @@ class Staging:
         """The version that was current when this one was staged; a reopened version is its own parent."""
         return self.metadata[self.tables[-1].key].parent
 
-    def write(self, table: Table, frame: DataFrame | None, append: bool = False) -> None:
+    def write(self, table: Table, frame: DataFrame | None, replaced: Collection[str] | None = None) -> None:
         """Have the engine write the rows of one table.
 
         Args:
             table: one of the staged tables.
             frame: the rows, with the columns of the table's schema; None for no rows.
-            append: take over the files of the parent version unchanged and add to them.
+            replaced: months whose files the new rows replace; the parent's other files are taken over unchanged. None:
+                nothing is taken over.
 
         Raises:
             LakeError: if this version of the table was written before; so no job can overwrite what it reads.
@@ -62,26 +68,46 @@ class Staging:
         target = None
         if frame is not None:
             target = self.store.target(table, self.version, self.scratch)
-            frame.write.parquet(target)
-        self._finish(table, append, target)
+            writer = frame.write
+            if table.by_month:  # one task writes all rows of a month, so that a month has one file
+                names = [column.name for column in table.columns]
+                writer = frame.withColumn(MONTH, F.expr(month_sql(names))).repartition(MONTH).write.partitionBy(MONTH)
+            writer.parquet(target)
+        self._finish(table, replaced, target)
 
-    def write_rows(self, table: Table, rows: Sequence[Mapping[str, Any]], append: bool = False) -> None:
+    def write_rows(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], replaced: Collection[str] | None = None
+    ) -> None:
         """Write a few rows that were made in Python. Otherwise like `write`."""
         self._begin(table)
-        self._finish(table, append, rows=pa.Table.from_pylist([*rows], table.arrow_schema))
+        self._finish(table, replaced, rows=pa.Table.from_pylist([*rows], table.arrow_schema))
 
     def _begin(self, table: Table) -> None:
         if table.key in self._written:
             raise LakeError(f"{table.key} version {self.version} is written already, and a version is written once.")
         self._written.add(table.key)
 
-    def _finish(self, table: Table, append: bool, target: str | None = None, rows: pa.Table | None = None) -> None:
-        metadata, parent = self.metadata[table.key], self.parent if append else None
-        if parent and not self.store.paths(table, parent):  # the table was added to its group since
-            parent = None
-        before = self.store.metadata(table, parent).size_bytes if parent else 0
-        metadata.size_bytes = before + self.store.finish(table, self.version, target, parent, rows)
-        metadata.rows = self.store.dataset(table, self.version).count_rows()
+    def _finish(
+        self, table: Table, replaced: Collection[str] | None, target: str | None = None, rows: pa.Table | None = None
+    ) -> None:
+        metadata, kept, parts = self.metadata[table.key], list[str](), dict[str, list[int]]()
+        files = self.store.files(table, self.parent) if self.parent and replaced is not None else []
+        if self.parent and replaced is not None and files:  # none, if the table was added to its group since
+            kept = [path for path in files if month_in(path) not in replaced]
+            before = self.store.metadata(table, self.parent)
+            # Versions before 2026-12 say only how many rows and bytes there are.
+            parts_before = before.parts or {WHOLE: [before.rows, before.size_bytes]}
+            parts = {month: [*part] for month, part in parts_before.items() if month not in replaced}
+        added = self.store.finish(table, self.version, target, kept, rows)
+        fragments = self.store.dataset_of(table, [*added]).get_fragments() if added else ()
+        with ThreadPoolExecutor(_REQUESTS) as pool:  # each file is a request, where files are objects
+            counts = pool.map(lambda fragment: fragment.count_rows(), fragments)
+            for (path, size_bytes), count in zip(added.items(), counts, strict=True):
+                part = parts.setdefault(month_in(path), [0, 0])
+                part[:] = [part[0] + count, part[1] + size_bytes]
+        metadata.parts = dict(sorted(parts.items()))
+        metadata.rows, metadata.size_bytes = (sum(part[at] for part in parts.values()) for at in (0, 1))
+        metadata.months_made = sorted({*map(month_in, added), *(replaced or ())} - {WHOLE})
 
     def attach(self, table: Table, name: str, content: bytes) -> None:
         """Write a sidecar file; it is removed together with the version."""

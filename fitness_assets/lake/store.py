@@ -6,7 +6,7 @@ that has one is complete. The sidecar ``<version>.expired`` marks a version that
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fitness_assets.lake.version import LakeError, VersionMetadata
+from fitness_assets.schema.months import WHOLE, month_in
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
@@ -54,6 +55,24 @@ class Store(ABC):
         except FileNotFoundError:
             raise self.no_version(table, version) from None
 
+    def paths(self, table: Table, version: str, months: Collection[str] | None = None) -> list[str]:
+        """The files of a version that may hold rows of some months, None meaning all; empty if its files are gone."""
+        files = self.files(table, version)
+        return files if months is None else [path for path in files if month_in(path) in {*months, WHOLE}]
+
+    def dataset(self, table: Table, version: str) -> "FileSystemDataset":
+        """A version as a pyarrow dataset with the columns of the table's schema."""
+        return self.dataset_of(table, self.files(table, version))
+
+    def changed_months(self, table: Table, before: str, now: str) -> set[str]:
+        """The months in which two versions of a table have different files."""
+        found: dict[str, str] = {}
+        for version in (before, now):
+            # A local version has its own folder with links to the same files; an object has one URI for all versions.
+            files = {path if "://" in path else Path(path).name: month_in(path) for path in self.files(table, version)}
+            found = {name: month for name, month in (found | files).items() if (name in found) != (name in files)}
+        return {*found.values()}
+
     def no_version(self, table: Table, version: str) -> LakeError:
         """The error for a version that does not exist; it lists those that do."""
         return LakeError(f"{table.key} has no version {version}; it has {', '.join(self.versions(table)) or 'none'}.")
@@ -88,12 +107,12 @@ class Store(ABC):
         """Names of versions (``000001``) and sidecar files (``000001.json``) with the time of change in seconds."""
 
     @abstractmethod
-    def paths(self, table: Table, version: str) -> list[str]:
-        """The paths that the engine reads for a version; empty if its files are gone."""
+    def files(self, table: Table, version: str) -> list[str]:
+        """Paths or URIs of the files of a version, in order; empty if they are gone."""
 
     @abstractmethod
-    def dataset(self, table: Table, version: str) -> "FileSystemDataset":
-        """A version as a pyarrow dataset with the columns of the table's schema."""
+    def dataset_of(self, table: Table, files: Sequence[str]) -> "FileSystemDataset":
+        """Some files of a table as a pyarrow dataset with the columns of the table's schema."""
 
     @abstractmethod
     def read_sidecar(self, table: Table, name: str) -> bytes:
@@ -114,6 +133,10 @@ class Store(ABC):
     @abstractmethod
     def artifact_version(self, table: Table, name: str) -> str | None:
         """The version that a published artifact belongs to, or None if there is no such artifact."""
+
+    @abstractmethod
+    def artifact_location(self, table: Table, name: str) -> str:
+        """Where a person finds a published artifact: the same place for every version."""
 
     @abstractmethod
     def remove(self, table: Table, versions: Iterable[str]) -> None:
@@ -137,9 +160,9 @@ class Store(ABC):
 
     @abstractmethod
     def finish(
-        self, table: Table, version: str, target: str | None, parent: str | None, rows: pa.Table | None = None
-    ) -> int:
-        """Build one version from the files that were written and the files of its parent.
+        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+    ) -> dict[str, int]:
+        """Build one version from the files that were written and files of its parent.
 
         On return everything is on durable storage.
 
@@ -147,11 +170,11 @@ class Store(ABC):
             table: the table.
             version: the version that is being written.
             target: where the engine wrote, as `target` gave it; None if it wrote nothing.
-            parent: the version whose files are taken over unchanged, or None.
+            kept: files of the parent that are taken over unchanged, as `files` gave them.
             rows: rows to write now, or None.
 
         Returns:
-            Bytes that were added to the parent's.
+            The files that were added, with their bytes.
         """
 
     @abstractmethod
@@ -161,6 +184,10 @@ class Store(ABC):
     @abstractmethod
     def discard_older(self, then: float) -> list[str]:
         """Remove scratch folders that were last changed before ``then`` (seconds since 1970); returns their names."""
+
+    @abstractmethod
+    def forget_old_objects(self, tables: Sequence[Table]) -> None:
+        """Remove what the storage itself keeps of files that were removed or replaced."""
 
 
 def complete_versions(names: Mapping[str, float]) -> list[str]:

@@ -21,13 +21,23 @@ class VersionConflictError(LakeError):
 
 @dataclass
 class CheckResult:
-    """The result of one rule for one version: how many rows (or groups of rows) fail, and some of them."""
+    """The result of one rule for one version.
+
+    Attributes:
+        rule: its name.
+        severity: what a failure means.
+        description: what should hold.
+        failed: how many rows (or groups of rows) fail.
+        sample: some of them.
+        failed_by_month: of a table by month, how many of its rows fail in which month.
+    """
 
     rule: str
     severity: Severity
     description: str
     failed: int
     sample: list[dict[str, Any]] = field(default_factory=list)
+    failed_by_month: dict[str, int] = field(default_factory=dict)
 
     @property
     def blocks(self) -> bool:
@@ -37,7 +47,23 @@ class CheckResult:
 
 @dataclass
 class VersionMetadata:
-    """What is known about a version without reading it; stored as JSON in a sidecar file."""
+    """What is known about a version without reading it; stored as JSON in a sidecar file.
+
+    Attributes:
+        table: key of the table.
+        version: its number.
+        parent: the version that was current when this one was staged.
+        inputs: versions of the tables that it was made from, by key.
+        run_id: the run that wrote it.
+        created_at: when it was staged (UTC, ISO 8601).
+        code_version: of the code that made it.
+        made_because: why it was made, for people.
+        months_made: of a table by month: the months that were made anew; files of other months are the parent's.
+        parts: rows and bytes by month; of a table that is not by month, under an empty name.
+        rows: how many rows it has.
+        size_bytes: how large its files are.
+        check_results: one for each rule.
+    """
 
     table: str
     version: str
@@ -45,6 +71,10 @@ class VersionMetadata:
     inputs: dict[str, str]
     run_id: str
     created_at: str
+    code_version: str = ""
+    made_because: str = ""
+    months_made: list[str] = field(default_factory=list)
+    parts: dict[str, list[int]] = field(default_factory=dict)
     rows: int = 0
     size_bytes: int = 0
     check_results: list[CheckResult] = field(default_factory=list)

@@ -33,6 +33,7 @@ class State:
         failures: how often that run failed in a row.
         not_before: when it may be requested again, in seconds since 1970.
         run_key: key of the last request; Dagster starts one run for a key, so every key is new.
+        refused: how many of the uploads that need no run were refused.
     """
 
     settled: str = ""
@@ -44,6 +45,7 @@ class State:
     failures: int = 0
     not_before: float = 0
     run_key: str = ""
+    refused: int = 0
 
     def to_json(self) -> str:
         """As text, for a cursor."""
@@ -72,6 +74,7 @@ class Pending:
         withdrawn: ids of uploads that a person withdrew; the tables after bronze have to leave them out.
         is_behind: whether a table after bronze was made from other versions than the current ones.
         is_missing: whether a table after bronze was never published.
+        refused: how many of the uploads that are there were refused.
     """
 
     new: tuple[str, ...] = ()
@@ -79,6 +82,7 @@ class Pending:
     withdrawn: tuple[str, ...] = ()
     is_behind: bool = False
     is_missing: bool = False
+    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,8 @@ def decide(
         state = _ended(state, state.asked, outcome, now)
     listed = _digest(f"{uri}\0{fingerprint}" for uri, fingerprint in listing.items())
     is_moved = pointer != state.pointer
-    nothing = f"Nothing new, all uploads ingested: {len(listing)}."
     if not done and not state.failed and not is_moved and listed == state.settled:
-        return Decision(state, None, nothing)
+        return Decision(state, None, _nothing(len(listing), state.refused))
 
     found = pending()
     state, work = replace(state, lake=lake, pointer=pointer, settled=""), _work(listing, found)
@@ -141,7 +144,8 @@ def decide(
         state = _ended(state, work, "failed", now) if {*work} <= {*done} else replace(state, failures=0)
     is_open = found.is_behind or found.is_missing if state.failed else found.is_behind and is_moved
     if not found.new and not is_open:
-        return Decision(replace(state, settled=listed, failed=(), is_cancelled=False, failures=0), None, nothing)
+        state = replace(state, settled=listed, failed=(), is_cancelled=False, failures=0, refused=found.refused)
+        return Decision(state, None, _nothing(len(listing), found.refused))
     if {*work} <= {*state.failed}:
         # The clock may have been ahead when the run failed.
         state = replace(state, not_before=min(state.not_before, now + _delay(state.failures)))
@@ -150,6 +154,12 @@ def decide(
             return Decision(state, None, f"{what}, because {why}.")
     state = replace(state, asked=work, run_key=f"uploads-{now:.0f}-{_digest([*work, listed])}")
     return Decision(state, found.new, f"New uploads: {len(found.new)}." if found.new else "Tables follow bronze.")
+
+
+def _nothing(uploads: int, refused: int) -> str:
+    if not refused:
+        return f"Nothing new, all uploads ingested: {uploads}."
+    return f"Nothing new; uploads ingested: {uploads - refused}, refused: {refused} (see bronze/uploads)."
 
 
 def _ended(state: State, work: tuple[str, ...], outcome: Outcome | None, now: float) -> State:

@@ -7,6 +7,7 @@ have checks of their own. The metadata of a check lists every rule with its fail
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -35,15 +36,22 @@ def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def check_results(table: Table, version_metadata: VersionMetadata) -> Iterator[dg.AssetCheckResult]:
+def check_results(
+    table: Table, version_metadata: VersionMetadata, remarks: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[dg.AssetCheckResult]:
     """The results of these checks for one version.
 
     A version that was written by an earlier release may have no result for a rule; a check without any is left out.
+
+    Args:
+        table: the table.
+        version_metadata: of the version.
+        remarks: what a check says beside its failures, by its name.
     """
     stored = {result.rule: result for result in version_metadata.check_results}
     for name, rules in _rules_by_check(table).items():
         if results := [stored[rule.name] for rule in rules if rule.name in stored]:
-            yield _check_result(table, version_metadata, name, results)
+            yield _check_result(table, version_metadata, name, results, remarks.get(name))
 
 
 def _rules_by_check(table: Table) -> Mapping[str, Sequence[RuleSummary]]:
@@ -54,7 +62,7 @@ def _rules_by_check(table: Table) -> Mapping[str, Sequence[RuleSummary]]:
 
 
 def _check_result(
-    table: Table, version_metadata: VersionMetadata, name: str, results: Sequence[CheckResult]
+    table: Table, version_metadata: VersionMetadata, name: str, results: Sequence[CheckResult], remark: str | None
 ) -> dg.AssetCheckResult:
     """One check: it has the severity of the worst rule that fails, and says which rules fail."""
     failing = sorted((result for result in results if result.failed), key=lambda result: -result.failed)
@@ -80,7 +88,8 @@ def _check_result(
         asset_key=dg.AssetKey(table.key.split("/")),
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
-        description=_failures_text(version_metadata, failing) if failing else None,
+        description=" ".join(filter(None, [_failures_text(version_metadata, failing) if failing else None, remark]))
+        or None,
         metadata=metadata,
     )
 
@@ -103,5 +112,6 @@ def _failures_text(version_metadata: VersionMetadata, failing: Sequence[CheckRes
 
 
 def failure_text(version_metadata: VersionMetadata, result: CheckResult) -> str:
-    """A sentence that says which rule fails, how often, and what should hold."""
-    return f"{result.rule}: {result.failed:,} failures in {version_metadata.rows:,} rows. {result.description}"
+    """A sentence that says which rule fails and how often, and one that says what the rule demands."""
+    failures = f"{result.failed:,} failure{'' if result.failed == 1 else 's'}"
+    return f"{result.rule}: {failures} in {version_metadata.rows:,} rows. It demands: {result.description}"

@@ -7,7 +7,7 @@ import dagster as dg
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from fitness_assets.engine.layer_step import read
+from fitness_assets.engine.memory import memory_bytes
 from fitness_assets.engine.sail import s3_failure
 from fitness_assets.engine.session import lost_server
 from fitness_assets.lake.lake import Lake
@@ -42,10 +42,14 @@ class SparkIOManager(dg.IOManager):
                 self._register(obj.tables)
 
     def load_input(self, context: dg.InputContext) -> DataFrame:
-        """The current version of the upstream table."""
+        """The current version of a table, for assets of others and for `dagster.Definitions.load_asset_value`.
+
+        The layer steps themselves read tables by version, and only the months that they need.
+        """
         key = "/".join(context.asset_key.path)
         with plain_failures(self._lake):
-            return read(self._lake, table_of(key), publish_group_of(key))
+            self._lake.recover(publish_group_of(key))
+            return self._lake.read(table_of(key))
 
 
 @contextmanager
@@ -82,6 +86,6 @@ def _plain_lack_of_room(lake: Lake) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if lack := lack_of_room(error, lake.store.disk):
+        if lack := lack_of_room(error, lake.store.disk, memory_bytes()):
             raise LakeError(lack) from error
         raise

@@ -1,7 +1,7 @@
 """Messages on runs: plain text from what a run published, and how it is sent."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate
 from logging import Logger
@@ -10,8 +10,10 @@ from typing import Any
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
-from fitness_assets.registry import TABLES
-from fitness_assets.schema.table import Table
+from fitness_assets.orchestration.asset_checks import failure_text
+from fitness_assets.quality.published import verdict_of
+from fitness_assets.quality.tables import AUDIT
+from fitness_assets.registry import PUBLISH_GROUPS, TABLES, table_of
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 
 _SUBJECT_CHARACTERS = 100  # the limit of SNS
@@ -35,12 +37,14 @@ class Report:
         all_metadata: metadata of the versions that it wrote, published or not.
         uploads: rows of the ledger that it added.
         unread: why a part of this could not be read; None if all of it was.
+        rows_before: rows of the version that each new version follows, by table.
     """
 
     run_id: str
     all_metadata: Sequence[VersionMetadata]
     uploads: Sequence[Mapping[str, Any]]
     unread: str | None = None
+    rows_before: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def failed(self) -> list[tuple[VersionMetadata, CheckResult]]:
@@ -60,42 +64,50 @@ def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
     """
     all_metadata: list[VersionMetadata] = []
     uploads: list[Mapping[str, Any]] = []
+    rows_before: dict[str, int] = {}
     try:
         for table in TABLES:
-            if metadata := _metadata_of(lake, table, run_id):
-                all_metadata.append(metadata)
-                if table == UPLOADS:
-                    uploads = [row for row in lake.rows(UPLOADS, metadata.version) if row["ingested_at"] >= started_at]
+            versions = lake.versions(table)
+            newest_first = (lake.metadata(table, version) for version in reversed(versions))
+            metadata = next((each for each in newest_first if each.run_id == run_id), None)
+            if metadata is None:
+                continue
+            all_metadata.append(metadata)
+            if metadata.parent in versions:
+                rows_before[table.key] = lake.metadata(table, metadata.parent).rows
+            if table == UPLOADS:
+                uploads = [row for row in lake.rows(UPLOADS, metadata.version) if row["ingested_at"] >= started_at]
     except (LakeError, OSError) as error:
-        return Report(run_id, all_metadata, uploads, str(error))
-    return Report(run_id, all_metadata, uploads)
+        return Report(run_id, all_metadata, uploads, str(error), rows_before)
+    return Report(run_id, all_metadata, uploads, None, rows_before)
 
 
 def success(report: Report) -> Message:
     """The message on a run that succeeded: what it ingested and published."""
     refused = [row for row in report.uploads if row["status"] == "refused"]
     uploads = [
-        *(f"{_line(row['uri'])}: refused, because {row['refusal']}" for row in refused),
+        *(_line(f"{row['uri']}: refused, because {row['refusal']}") for row in refused),
         *(
             f"{_line(row['uri'])}: {row['rows_read']:,} rows read, {row['rows_quarantined']:,} quarantined"
             for row in report.uploads
             if row["status"] != "refused"
         ),
     ]
+    checks = _checks(report)
     text = [
         *_first(uploads),
-        *(f"{metadata.table}: {metadata.rows:,} rows, version {metadata.version}" for metadata in report.all_metadata),
-        *(f"Check that failed or warns: {a.table} {v.rule}, failures: {v.failed}" for a, v in report.failed),
         *_rejected(report.all_metadata),
+        *_published(report),
+        *checks,
         *(
-            [f"This message is not complete, because the lake could not be read: {report.unread}"]
+            [_line(f"This message is not complete, because the lake could not be read: {report.unread}")]
             if report.unread
             else []
         ),
         _where(report.run_id),
     ]
     what = f"uploads ingested: {len(report.uploads) - len(refused)}, refused: {len(refused)}"
-    return Message(f"fitness-assets: {what}, checks to look at: {len(report.failed)}", "\n".join(text))
+    return Message(f"fitness-assets: {what}, checks to look at: {len(checks)}", "\n".join(text))
 
 
 def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
@@ -107,11 +119,56 @@ def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
     """
     names = ", ".join(name for name, _ in steps) or "the run itself"
     text = [
-        *(f"{name}: {why[:_WHY_CHARACTERS]}" for name, why in steps),
+        *(_line(f"{name}: {why[:_WHY_CHARACTERS]}") for name, why in steps),
         "Readers keep the tables that were there.",
         _where(run_id),
     ]
     return Message(f"fitness-assets: failed in {names}", "\n".join(text))
+
+
+def interrupted(lake: Lake, report: Report) -> str:
+    """What to say of a run that a person ended: which tables are new, if any."""
+    published = [
+        f"{metadata.table} version {metadata.version}"
+        for metadata in report.all_metadata
+        if lake.store.current(metadata.table) == metadata.version
+    ]
+    if not published:
+        return "Interrupted; the tables are as they were."
+    return f"Interrupted. Published before: {', '.join(published)}. All other tables are as they were."
+
+
+def outlook(lake: Lake) -> list[str]:
+    """What a person wants to know after a run that succeeded: the verdict, where things are, and lost uploads last."""
+    try:
+        version = lake.current(AUDIT)
+        said = verdict_of(lake, version) if version else None
+        lost = lost_uploads(lake.rows(UPLOADS))
+    except (LakeError, OSError) as error:
+        return [f"The lake could not be read: {error}"]
+    root = lake.store.location(AUDIT).removesuffix(AUDIT.key)
+    return [
+        *([f"What the data is worth: {said.verdict}. {said.advice}"] if said else []),
+        *([f"Report: {lake.store.artifact_location(AUDIT, AUDIT.artifacts[0])}"] if said else []),
+        *([f"Tables: {root}LAYER/TABLE"] if not root.startswith("s3://") else []),
+        "To open the UI: dagster dev",
+        *_first(lost),
+    ]
+
+
+def lost_uploads(ledger: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each upload of which no row, or less than half of the rows, could be typed.
+
+    Of the uploads with one URI only the last one counts; a withdrawn upload is left out on purpose.
+    """
+    last = {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
+    return [
+        f"LOST: {_line(row['uri'])} was refused, because {row['refusal']}"
+        if row["status"] == "refused"
+        else f"LOST: of {row['rows_read']:,} rows of {_line(row['uri'])} only {row['rows_typed']:,} could be typed"
+        for row in last.values()
+        if row["status"] == "refused" or (row["status"] == "ingested" and 2 * row["rows_typed"] < row["rows_read"])
+    ]
 
 
 def send(message: Message, topic: str | None, client: Callable[[], Any], log: Logger) -> bool:
@@ -139,9 +196,35 @@ def send(message: Message, topic: str | None, client: Callable[[], Any], log: Lo
     return True
 
 
-def _metadata_of(lake: Lake, table: Table, run_id: str) -> VersionMetadata | None:
-    all_metadata = (lake.metadata(table, version) for version in reversed(lake.versions(table)))
-    return next((metadata for metadata in all_metadata if metadata.run_id == run_id), None)
+def _published(report: Report) -> list[str]:
+    """A line for each publish group: its version, and the rows of its tables."""
+    lines = []
+    for tables in PUBLISH_GROUPS:
+        layer, keys = tables[0].layer, {table.key for table in tables}
+        if found := [metadata for metadata in report.all_metadata if metadata.table in keys]:
+            rows = (f"{each.table.removeprefix(f'{layer}/')} {_rows(report, each)}" for each in found)
+            lines.append(f"{layer}, version {found[0].version}, rows: {', '.join(rows)}")
+    return lines
+
+
+def _rows(report: Report, metadata: VersionMetadata) -> str:
+    more = metadata.rows - report.rows_before.get(metadata.table, metadata.rows)
+    return f"{metadata.rows:,}" + (f" ({more:+,})" if more else "")
+
+
+def _checks(report: Report) -> list[str]:
+    """A line for each check that fails or warns: the rules with failures; of a single rule what it demands."""
+    failed: dict[tuple[str, str], list[tuple[VersionMetadata, CheckResult]]] = {}
+    for metadata, result in report.failed:
+        checks = {rule.name: rule.check for rule in table_of(metadata.table).all_rules}
+        failed.setdefault((metadata.table, checks[result.rule]), []).append((metadata, result))
+    lines = []
+    for (table, check), results in failed.items():
+        does = "warns" if all(result.severity == "warning" for _, result in results) else "fails"
+        rules = ", ".join(f"{result.rule} {result.failed:,}" for _, result in results)
+        what = failure_text(*results[0]) if len(results) == 1 else f"{check}, failures of rules: {rules}"
+        lines.append(f"Check that {does}: {table} {what}")
+    return lines
 
 
 def _rejected(all_metadata: Sequence[VersionMetadata]) -> list[str]:
@@ -162,9 +245,9 @@ def _first(uploads: Sequence[str]) -> list[str]:
     return [*uploads[:kept], *([f"{more:,} more uploads: see {UPLOADS.key}"] if more else [])]
 
 
-def _line(name: str) -> str:
-    """A name from outside on one line; unprintable characters become question marks."""
-    return "".join(character if character.isprintable() else "?" for character in name)
+def _line(text: str) -> str:
+    """Text from outside on one line; unprintable characters become question marks."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _where(run_id: str) -> str:

@@ -14,7 +14,8 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration.arrivals import Pending
-from fitness_assets.registry import PUBLISH_GROUPS, table_of
+from fitness_assets.quality.tables import AUDIT
+from fitness_assets.registry import PUBLISH_GROUPS
 
 _SECONDS = 20.0
 """How long one tick hashes files: Dagster ends a tick that takes more than a minute."""
@@ -44,17 +45,24 @@ def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashe
     new = _unknown(source, there, ledger, hashes)
     before = [row for version in lake.rolled_back(UPLOADS) for row in lake.rows(UPLOADS, version)] if new else []
     held = {found.uri for found in new} - {found.uri for found in _unknown(source, new, before, hashes)}
-    current = {tables[-1].layer: lake.current(tables[-1]) for tables in PUBLISH_GROUPS}
-    later = [(tables[-1], current[tables[-1].layer]) for tables in PUBLISH_GROUPS[1:]]
+    later = [(tables[-1], lake.current(tables[-1])) for tables in PUBLISH_GROUPS[1:]]
     is_behind = any(
-        current[table_of(key).layer] != made_from
+        lake.store.current(key) != made_from
         for table, version in later
-        if version
+        if version and table != AUDIT  # it has a rule of its own for when it is made again
         for key, made_from in lake.metadata(table, version).inputs.items()
     )
-    is_missing = current[UPLOADS.layer] is not None and not all(version for _, version in later)
+    is_missing = lake.current(UPLOADS) is not None and not all(version for _, version in later)
     withdrawn = tuple(sorted(row["upload_id"] for row in ledger if row["status"] == "withdrawn"))
-    return Pending(tuple(sorted(found.uri for found in new)), tuple(sorted(held)), withdrawn, is_behind, is_missing)
+    refusals = {row["uri"] for row in _last_of_each(ledger).values() if row["status"] == "refused"}
+    refused = sum(found.text in refusals for found in there)
+    uris = tuple(sorted(found.uri for found in new))
+    return Pending(uris, tuple(sorted(held)), withdrawn, is_behind, is_missing, refused)
+
+
+def _last_of_each(ledger: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
+    """The last row of each URI."""
+    return {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
 
 
 def _unknown(
@@ -62,7 +70,7 @@ def _unknown(
 ) -> list[Found]:
     """The uploads whose content a ledger does not know."""
     sizes, ids = {row["size_bytes"] for row in ledger}, {row["upload_id"] for row in ledger}
-    last = {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
+    last = _last_of_each(ledger)
     deadline, unknown = monotonic() + _SECONDS, []
     for found in there:
         before, content = last.get(found.text), None

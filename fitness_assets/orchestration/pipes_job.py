@@ -18,12 +18,13 @@ from dagster_pipes import (
 )
 
 from fitness_assets.aws.s3 import client
-from fitness_assets.engine.layer_step import ContractError, StepRun, read
+from fitness_assets.bronze.pseudonyms import pseudonyms_of
+from fitness_assets.engine.layer_step import ContractError, StepRun, run_step
 from fitness_assets.engine.session import given_spark, start_spark, store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.layers import steps
-from fitness_assets.registry import publish_group_of
+from fitness_assets.registry import publish_groups_of
 from fitness_assets.settings import Settings
 
 _SECONDS = 2  # between two uploads of messages
@@ -46,10 +47,11 @@ def answer(pipes: PipesContext) -> dict[str, Any]:
     step = next(step for step in steps(settings) if step.name == pipes.get_extra("step"))
     start = given_spark if pipes.get_extra("is_spark_given") else partial(start_spark, settings)
     lake = Lake(store_of(settings), cache(start))
+    if pseudonyms_of(settings).check != pipes.get_extra("pseudonym_key"):
+        return {"failure": "FITNESS_PSEUDONYM_KEY of the job is not that of Dagster: set the same key for both."}
     try:
-        sources = {table.key: read(lake, table, publish_group_of(table.key)) for table in step.reads}
-        step_run = StepRun(lake, pipes.run_id, pipes.log, pipes.get_extra("uploads"), step.reads)
-        staging = step.make(step_run, sources)
+        asked = (pipes.get_extra("uploads"), pipes.get_extra("is_rebuild"))
+        staging = run_step(step, StepRun(lake, pipes.run_id, pipes.log, *asked), publish_groups_of(step.reads))
     except VersionConflictError as conflict:
         return {"conflict": str(conflict)}
     except (ContractError, LakeError, OSError) as error:

@@ -14,7 +14,8 @@ import dagster as dg
 from dagster_aws.pipes import PipesEMRServerlessClient, PipesGlueClient, PipesS3ContextInjector, PipesS3MessageReader
 
 from fitness_assets.aws.s3 import client
-from fitness_assets.engine.layer_step import LayerStep
+from fitness_assets.bronze.pseudonyms import pseudonyms_of
+from fitness_assets.engine.layer_step import LayerStep, StepRun
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import VersionConflictError, VersionMetadata
@@ -45,8 +46,15 @@ def launcher(settings: Settings) -> Launch:
     service, _, name = settings.spark.partition(":")
     sent = settings.model_dump(mode="json", include=_SENT)
 
-    def launch(context: dg.AssetExecutionContext, lake: Lake, step: LayerStep, uploads: Sequence[str]) -> Staging:
-        extras = {"step": step.name, "uploads": [*uploads], "settings": sent, "is_spark_given": service != "process"}
+    def launch(context: dg.AssetExecutionContext, step: LayerStep, step_run: StepRun) -> Staging:
+        extras = {
+            "step": step.name,
+            "uploads": [*step_run.uploads],
+            "is_rebuild": step_run.is_rebuild,
+            "settings": sent,
+            "is_spark_given": service != "process",
+            "pseudonym_key": pseudonyms_of(settings).check,
+        }
         try:
             if service == "process":
                 done = dg.PipesSubprocessClient().run(context=context, command=_COMMAND, extras=extras)
@@ -62,7 +70,7 @@ def launcher(settings: Settings) -> Launch:
                 "its last messages. Published tables stay as they are.",
                 allow_retries=False,
             ) from error
-        return _version_of(lake, step, done.get_custom_messages())
+        return _version_of(step_run.lake, step, done.get_custom_messages())
 
     return launch
 

@@ -20,10 +20,18 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
+from fitness_assets.orchestration.observed import uploads_seen, versions_moved
 from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of
+from fitness_assets.orchestration.terminal import reason_of
 from fitness_assets.registry import PUBLISH_GROUPS
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
+DAILY = dg.ScheduleDefinition(
+    name="daily",
+    job=JOB,
+    cron_schedule="0 6 * * *",
+    description="Builds every table at 6:00 UTC, for a lake whose sensor `new_uploads` is off. Off until switched on.",
+)
 
 _RUN_KEY = "dagster/run_key"  # tags that Dagster gives a run: key of the request, and code location
 _LOCATION = ".dagster/repository"
@@ -84,9 +92,10 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
         state = State.from_json(context.cursor)
         try:
-            recovered = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
+            recovered = [tables[0].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
             source = source_of(raw)
             there = source.find()
+            events = [*versions_moved(context.instance, lake)]
             decision = decide(
                 state,
                 {found.uri: found.fingerprint for found in there},
@@ -106,10 +115,11 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
             context.log.info(f"Finished the publication that a killed run began: {', '.join(recovered)}.")
         cursor = decision.state.to_json()
         if decision.uris is None:
-            return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
+            return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=events)
         context.log.info(decision.reason)
         config = {"ops": {"bronze": {"config": {"uploads": list(decision.uris)}}}}
-        return dg.SensorResult(run_requests=[dg.RunRequest(decision.state.run_key, config)], cursor=cursor)
+        requests, seen = [dg.RunRequest(decision.state.run_key, config)], uploads_seen(there, decision.uris)
+        return dg.SensorResult(run_requests=requests, cursor=cursor, asset_events=[*events, seen])
 
     return sensor
 
@@ -200,14 +210,9 @@ def _ended_run(context: dg.SensorEvaluationContext, lake: Lake, run_id: str) -> 
 
 
 def _failures(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str]]:
-    """Each step of a run that failed with the first line of what it said: its own failure, or the error behind it."""
-    found = []
-    for log in instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
-        failure = log.get_dagster_event().step_failure_data
-        own, error = failure.user_failure_data, failure.error and (failure.error.cause or failure.error)
-        said = own.description if own else error and error.message
-        found.append((log.step_key or "", (said or "").strip().split("\n")[0]))
-    return found
+    """Each step of a run that failed, with the reason."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    return [(log.step_key or "", reason_of(log.get_dagster_event())) for log in logs]
 
 
 def _outcome(instance: dg.DagsterInstance, run_key: str) -> Outcome | None:

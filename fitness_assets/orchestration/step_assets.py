@@ -5,60 +5,69 @@ version goes to the IO manager, which publishes it. So a version that fails a bl
 reaches a reader. What a single layer does is in its ``assets.py``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from pyspark.sql import DataFrame
 
-from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun
+from fitness_assets.engine.layer_step import ContractError, LayerStep, StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.orchestration.asset_checks import check_results, check_specs, failure_text
+from fitness_assets.orchestration.headlines import remarks
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, plain_failures
+from fitness_assets.orchestration.observed import RAW
 from fitness_assets.orchestration.table_metadata import column_schema, materialization_metadata
-from fitness_assets.schema.table import Table
+from fitness_assets.registry import publish_groups_of
 
-Launch = Callable[[dg.AssetExecutionContext, Lake, LayerStep, Sequence[str]], Staging]
-"""Has a job elsewhere run a step, on the current tables or on the uploads in some sources; waits for its version."""
+Launch = Callable[[dg.AssetExecutionContext, LayerStep, StepRun], Staging]
+"""Has a job elsewhere run a step, and waits for its version."""
+
+Before = Callable[[dg.AssetExecutionContext, Lake], None]
+"""What a run does before a step."""
 
 _UPLOADS = dg.Field(
     [str], default_value=[], description="Files, folders or S3 prefixes to read instead of raw/ or FITNESS_RAW_PATH."
 )
+_REBUILD = dg.Field(bool, default_value=False, description="Make everything anew, not only the months that changed.")
 _OWNER = "team:fitness-data"
 
 
-def step_assets(step: LayerStep, launch: Launch | None = None) -> dg.AssetsDefinition:
+def step_assets(
+    step: LayerStep, stale_after_days: int, launch: Launch | None = None, before: Before | None = None
+) -> dg.AssetsDefinition:
     """The tables of a step as assets. A run may select each table alone, and each check alone.
 
     A run that selects only checks reports the stored results of the current version again.
 
     Args:
         step: the layer step.
+        stale_after_days: the UI calls a table that grows daily stale after so many days without a new version.
         launch: runs the step as a job elsewhere; then Dagster's process reads no table.
+        before: what is done before the step.
     """
     # A step that reads no table reads uploads.
-    config_schema = None if step.reads else {"uploads": _UPLOADS}
-    upstream = {table.name: dg.AssetKey(table.key.split("/")) for table in step.reads}
-    ins: dict[str, Any] = (
-        {"deps": [*upstream.values()]} if launch else {"ins": {name: dg.AssetIn(key) for name, key in upstream.items()}}
-    )
+    config_schema = {"rebuild": _REBUILD} if step.reads else {"uploads": _UPLOADS}
 
-    @dg.multi_asset(**_definition(step), **ins, config_schema=config_schema, required_resource_keys={"lake"})
-    def assets(context: dg.AssetExecutionContext, **inputs: DataFrame) -> Iterator[Any]:
+    @dg.multi_asset(**_definition(step, stale_after_days), config_schema=config_schema, required_resource_keys={"lake"})
+    def assets(context: dg.AssetExecutionContext) -> Iterator[Any]:
         lake: Lake = context.resources.lake
         with plain_failures(lake):
+            if before:
+                before(context, lake)
             if not context.selected_asset_keys:
                 yield from report(context, lake, lake.reopen(step.tables))
                 return
-            uploads = context.op_execution_context.op_config["uploads"] if config_schema else []
+            config = context.op_execution_context.op_config
+            step_run = StepRun(
+                lake, context.run.run_id, context.log, config.get("uploads", ()), config.get("rebuild", False)
+            )
             if launch:
-                yield from report(context, lake, launch(context, lake, step, uploads))
+                yield from report(context, lake, launch(context, step, step_run))
                 return
-            step_run = StepRun(lake, context.run.run_id, context.log, uploads, step.reads)
             try:
-                staging = step.make(step_run, {table.key: inputs[table.name] for table in step.reads})
+                staging = run_step(step, step_run, publish_groups_of(step.reads))
             except ContractError as error:
                 yield from _selected(context, check_results(error.table, error.metadata))
                 raise dg.Failure(str(error), allow_retries=False) from error
@@ -88,7 +97,8 @@ def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> I
             else:  # not selected, but written and published with the selected tables
                 yield dg.AssetMaterialization(key, metadata=metadata)
     for table, version_metadata in all_metadata:
-        yield from _selected(context, check_results(table, version_metadata))
+        said = {} if blocked else remarks(lake, table, staging.version)
+        yield from _selected(context, check_results(table, version_metadata, said))
     if blocked:
         failures = " ".join(
             f"{table.key} breaks the rule {failure_text(version_metadata, result)}"
@@ -101,13 +111,14 @@ def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> I
         )
 
 
-def _definition(step: LayerStep) -> dict[str, Any]:
+def _definition(step: LayerStep, stale_after_days: int) -> dict[str, Any]:
     """The arguments of `dagster.multi_asset` that follow from the tables of a step."""
     made_from = {key: {dg.AssetKey(t.key.split("/")) for t in tables} for key, tables in step.made_from.items()}
     every = {dg.AssetKey(table.key.split("/")) for table in step.reads}
     return {
         "name": step.name,
         "can_subset": True,
+        "deps": [dg.AssetKey(table.key.split("/")) for table in step.reads] or [RAW],
         "internal_asset_deps": {t.name: made_from.get(t.key, every) for t in step.tables} if made_from else None,
         "outs": {
             table.name: dg.AssetOut(
@@ -118,8 +129,9 @@ def _definition(step: LayerStep) -> dict[str, Any]:
                 owners=[_OWNER],
                 metadata={"dagster/column_schema": column_schema(table)},
                 io_manager_key=IO_MANAGER_KEY,
+                code_version=step.code_version,
                 is_required=False,
-                freshness_policy=_freshness_policy(table),
+                freshness_policy=_freshness_policy(stale_after_days) if table.is_daily else None,
             )
             for table in step.tables
         },
@@ -127,10 +139,8 @@ def _definition(step: LayerStep) -> dict[str, Any]:
     }
 
 
-def _freshness_policy(table: Table) -> dg.FreshnessPolicy | None:
-    if table.stale_after_days is None:
-        return None
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=table.stale_after_days))
+def _freshness_policy(stale_after_days: int) -> dg.FreshnessPolicy:
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=stale_after_days))
 
 
 def _selected(

@@ -7,13 +7,14 @@ import dagster as dg
 
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
+from fitness_assets.orchestration.headlines import headline
 from fitness_assets.schema.table import Column, Table, number_text
 
 _CELL_CHARACTERS = 300
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """The columns with types, units and constraints."""
+    """The columns with types, units, constraints, and their codes as tags."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -23,6 +24,7 @@ def column_schema(table: Table) -> dg.TableSchema:
                 dg.TableColumnConstraints(
                     nullable=c.nullable, unique=table.primary_key == (c.name,), other=_constraints(c)
                 ),
+                tags=c.codes,
             )
             for c in table.columns
         ]
@@ -46,17 +48,24 @@ def column_lineage(table: Table) -> dg.TableColumnLineage:
 def materialization_metadata(lake: Lake, staging: Staging, table: Table) -> dict[str, Any]:
     """Facts about a version of a table: rows, size, inputs, the first rows, and its sidecar files."""
     version_metadata = staging.metadata[table.key]
-    preview = lake.preview(table, staging.version)
+    preview = [{name: row.get(name) for name in table.shown} for row in lake.preview(table, staging.version)]
     attached = {name.split(".")[1]: name for name in lake.attachments(table, staging.version)}
+    artifacts = {f"{staging.version}.{name}": lake.store.artifact_location(table, name) for name in table.artifacts}
     return {
+        **headline(lake, table, staging.version),
         "dagster/row_count": version_metadata.rows,
         "dagster/column_lineage": column_lineage(table),
         "size_bytes": version_metadata.size_bytes,
         "version": version_metadata.version,
         "made_from": dg.MetadataValue.json(version_metadata.inputs),
+        "made_because": version_metadata.made_because,
+        "months_made": ", ".join(version_metadata.months_made) if table.by_month else "not by month",
         "path": dg.MetadataValue.path(lake.store.location(table)),
         **({"preview": records(preview)} if preview else {}),
-        **{f"{what}_file": dg.MetadataValue.path(lake.store.location(table, name)) for what, name in attached.items()},
+        **{
+            f"{what}_file": dg.MetadataValue.path(artifacts.get(name) or lake.store.location(table, name))
+            for what, name in attached.items()
+        },
         **{
             what: dg.MetadataValue.md(lake.store.read_sidecar(table, name).decode())
             for what, name in attached.items()

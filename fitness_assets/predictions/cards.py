@@ -31,23 +31,24 @@ _SHOWN_FEATURES = 12
 _BLUE, _GREY = "#3b6fb6", "#8a8a8a"  # both readable on the light and the dark page of the UI
 
 
-def card(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> str:
+def card(evaluation: Evaluation, version: str, made_from: dict[str, str], of_data: str) -> str:
     """The card of one model.
 
     Args:
         evaluation: what came out.
         version: of the model.
         made_from: versions of the tables that it was learned from, by key.
+        of_data: what the data is worth; a model is not worth more.
     """
-    return "\n".join(_lines(evaluation, version, made_from)) + "\n"
+    return "\n".join(_lines(evaluation, version, made_from, of_data)) + "\n"
 
 
-def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> Iterator[str]:
+def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str], of_data: str) -> Iterator[str]:
     target = evaluation.target
     skill = evaluation.measure("skill")
     sources = ", ".join(f"{key} version {of}" for key, of in made_from.items())
     yield from (f"# {MODELS[target.name].key}, version {version}", "", target.description, "")
-    yield from (f"**Verdict: {evaluation.verdict}.** {evaluation.conclusion}", "")
+    yield from (f"**Verdict: {evaluation.verdict}.** {evaluation.conclusion}", "", of_data, "")
     if evaluation.verdict == NOT_ENOUGH_DATA:
         yield f"It was to be learned from {sources}."
         return
@@ -56,7 +57,8 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str]) -> I
     yield (
         f"The model learned from the earlier days ({evaluation.train_rows:,} of them) and was tested on later ones. "
         f"{GAP_DAYS} days lie in between: a label looks {HORIZON_DAYS} days ahead, a mean looks {EMBARGO_DAYS} days "
-        f"back. People are in {ROUNDS} groups: in each round two are learned from, one calibrates and one is tested; "
+        f"back. People with later days are in {ROUNDS} groups: in each round two are learned from, one calibrates and "
+        "one is tested; people without later days are always learned from. "
         f"{skill['test_rows']:,} days of {skill['test_users']:,} people were tested in all. Intervals are "
         f"{CONFIDENCE:.0%} intervals of a bootstrap over people. They say nothing about another season."
     )

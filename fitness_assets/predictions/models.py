@@ -1,10 +1,10 @@
 """How a model is fitted, and tested against simple baselines. Pandas and scikit-learn; no Spark here.
 
-The test is about other people and later days. People are dealt into four groups. In each of four rounds the predictors
-learn from the earlier days of two groups; a third group calibrates the interval of predicted numbers; the later days of
-the fourth one are predicted and compared with what came true. An embargo lies between earlier and later days. The
-baselines are learned in the same way as the model, from one feature or none, so the model can win only by what its
-other features tell.
+The test is about other people and later days. People with later days are dealt into four groups. In each of four rounds
+the predictors learn from the earlier days of two groups, and of the people without later days; a third group calibrates
+the interval of predicted numbers; the later days of the fourth one are predicted and compared with what came true. An
+embargo lies between earlier and later days. The baselines are learned in the same way as the model, from one feature or
+none, so the model can win only by what its other features tell.
 """
 
 from collections.abc import Sequence

@@ -45,11 +45,10 @@ def last_training_day(days: pd.DataFrame) -> int | None:
 def rounds_of(past: Any, future: Any) -> list[Round]:
     """Every round: each person is tested in one, calibrates in another one and is learned from in the other two.
 
-    People are dealt to the groups at random, but those who have later days evenly.
+    People are dealt to the groups at random. Those without later days are learned from in every round.
     """
-    users = pd.concat([past["user_id"], future["user_id"]]).drop_duplicates().sample(frac=1, random_state=SEED)
-    dealt = users.iloc[np.argsort(~users.isin(future["user_id"]), kind="stable")]
-    group = dict(zip(dealt, np.arange(len(dealt)) % ROUNDS, strict=True))
+    users = future["user_id"].drop_duplicates().sample(frac=1, random_state=SEED)
+    group = dict(zip(users, np.arange(len(users)) % ROUNDS, strict=True))
     of_past, of_future = past["user_id"].map(group), future["user_id"].map(group)
     return [
         Round(

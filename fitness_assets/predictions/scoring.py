@@ -1,4 +1,4 @@
-"""How fitted predictors answer for every day, in Spark's own terms: where the days are there need be no Python.
+"""How fitted predictors answer for every day, in SQL: the engine that has the days needs no Python for it.
 
 Whoever predicts is a sum of what each input adds: a line, a number for each of its values, or a curve of cubic pieces.
 This module turns such a sum into Spark SQL. ``models.py`` fits and evaluates the models.
@@ -9,42 +9,45 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from scipy.interpolate import PPoly
 from sklearn.base import is_classifier
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 
 from fitness_assets.predictions.evaluation import Evaluation
+from fitness_assets.predictions.stored_scoring import Scoring
 from fitness_assets.predictions.tables import WEIGHT_LIMIT, Target, probability_of
 
 Array = np.ndarray[Any, Any]
 
 
-def score(days: DataFrame, evaluations: Sequence[Evaluation], version: str) -> DataFrame:
-    """Add what is predicted of every day; the columns of ``gold/fact_predictions``, as far as somebody predicts.
+def scoring(
+    evaluations: Sequence[Evaluation], version: str, train_until: int | None = None, learned_until: str = ""
+) -> Scoring:
+    """How every day is scored by fitted predictors.
 
     Args:
-        days: as `transforms.features` makes them; of what nobody asks for, Spark works out nothing.
         evaluations: one for each target.
         version: of the models.
+        train_until: as of `Scoring`.
+        learned_until: as of `Scoring`.
     """
-    # One step after the other, so that Spark works out once what the next step asks for several times.
-    for step in zip_longest(*map(_answer, evaluations), fillvalue={}):
-        days = days.withColumns({name: F.expr(sql) for of_target in step for name, sql in of_target.items()})
-    return days.withColumns(
-        {
-            f"{e.target.name}_{what}": F.lit(value).cast("string")
-            for e in evaluations
-            for what, value in (
-                ("skill", e.verdict),
-                ("conclusion", e.conclusion),
-                ("predictor", e.predictor),
-                ("model_version", version),
-            )
-        }
-    )
+    # One step after the other, so that the engine works out once what the next step asks for several times.
+    steps = [
+        {name: sql for of_target in step for name, sql in of_target.items()}
+        for step in zip_longest(*map(_answer, evaluations), fillvalue={})
+    ]
+    constants = {
+        f"{e.target.name}_{what}": value
+        for e in evaluations
+        for what, value in (
+            ("skill", e.verdict),
+            ("conclusion", e.conclusion),
+            ("predictor", e.predictor),
+            ("model_version", version),
+        )
+    }
+    return Scoring(steps, constants, version, train_until, learned_until)
 
 
 def linear_part(estimator: Any) -> tuple[Array, Array]:

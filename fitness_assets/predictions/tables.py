@@ -381,6 +381,7 @@ FACT_PREDICTIONS = Table(
         ),
         *(rule for target in TARGETS for rule in _prediction_rules(target)),
     ),
+    by_month=True,
     kinds=("scikitlearn", "pyspark", "parquet"),
 )
 

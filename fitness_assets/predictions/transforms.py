@@ -9,7 +9,16 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from fitness_assets.engine.expressions import clamp, decimals, mean_over, spread_over
+from fitness_assets.engine.expressions import (
+    clamp,
+    count_of,
+    decimals,
+    mean_of,
+    mean_over,
+    spread_over,
+    sum_and_count,
+    sum_of,
+)
 from fitness_assets.predictions.tables import (
     FACT_PREDICTIONS,
     GAP_DAYS,
@@ -23,6 +32,8 @@ from fitness_assets.silver.tables import QUALITIES, WEEKDAYS
 from fitness_assets.silver.transforms import with_empty_days
 
 KEYS = ("user_id", "date_key")
+LOOK_BACK_DAYS = 30
+"""So many days before a day have a part in its features, beside the means of all days so far."""
 DAY = "_day"
 """Days since 1970-01-01."""
 
@@ -51,6 +62,7 @@ _LEVELS = (
 )
 _MEANS = ("sleep_hours", "weight_kg", "heart_rate_avg", "caloric_balance")
 _SPREADS = ("stress_level", "sleep_hours", "weight_kg", "steps")
+_SO_FAR = ("stress_level", "sleep_hours", "weight_kg")
 _USUAL = ("stress_to_usual", "usual_sleep_hours", "weight_to_usual")
 
 FEATURES = (
@@ -73,11 +85,12 @@ SAMPLED_PEOPLE = 50
 ACTUALS = tuple(target.actual for target in TARGETS)
 
 
-def features(fact_daily: DataFrame) -> DataFrame:
+def features(fact_daily: DataFrame, earlier: DataFrame | None = None) -> DataFrame:
     """Features and targets of every day.
 
     Args:
-        fact_daily: ``gold/fact_daily``.
+        fact_daily: ``gold/fact_daily``, or all of its days from some month on.
+        earlier: rows of ``gold/monthly_sums``: the months before the first of these days. None: there are none.
 
     Returns:
         The same days: keys, ``_day``, `INPUTS` as doubles, `ACTUALS` (empty where there is no such day).
@@ -85,15 +98,24 @@ def features(fact_daily: DataFrame) -> DataFrame:
     by_day = Window.partitionBy("user_id").orderBy(DAY)
     last_30, so_far = by_day.rowsBetween(-29, 0), by_day.rowsBetween(Window.unboundedPreceding, 0)
     stress, weight = F.col("stress_level"), F.col("weight_kg")
+
+    def usual(name: str) -> SparkColumn:
+        """The mean of a person's days so far."""
+        if earlier is None:
+            return mean_over(F.col(name), so_far)
+        known = sum_and_count(F.col(name), so_far)
+        parts = ((sum_of(known), f"_{name}_sum"), (count_of(known), f"_{name}_count"))
+        return mean_of(*(F.coalesce(part, F.lit(0)) + F.coalesce(name, F.lit(0)) for part, name in parts))
+
     stress_change = _days_later(stress, HORIZON_DAYS, by_day) - stress
     weight_change = _days_later(weight, HORIZON_DAYS, by_day) - weight
     made = {
         **{f"mean30_{name}": mean_over(F.col(name), last_30) for name in _MEANS},
         **{f"spread30_{name}": spread_over(F.col(name), last_30) for name in _SPREADS},
         **{f"days30_{name}": F.count(name).over(last_30) for name in _SPREADS},
-        "stress_to_usual": mean_over(stress, so_far) - stress,
-        "usual_sleep_hours": mean_over(F.col("sleep_hours"), so_far),
-        "weight_to_usual": mean_over(weight, so_far) - weight,
+        "stress_to_usual": usual("stress_level") - stress,
+        "usual_sleep_hours": usual("sleep_hours"),
+        "weight_to_usual": usual("weight_kg") - weight,
         "is_male": (F.col("gender") == "M"),
         **{f"is_{weekday.lower()}": F.col("weekday") == weekday for weekday in WEEKDAYS[1:]},
         "sleep_quality_today": F.array_position(F.array(*map(F.lit, QUALITIES)), F.col("sleep_quality")),
@@ -109,6 +131,9 @@ def features(fact_daily: DataFrame) -> DataFrame:
     }
     numbers = (F.col(name).cast("double").alias(name) for name in INPUTS)
     days = fact_daily.withColumn(DAY, F.unix_date(F.make_date("year", "month", "day")))
+    if earlier is not None:
+        sums = (F.sum(f"{name}_{what}").alias(f"_{name}_{what}") for name in _SO_FAR for what in ("sum", "count"))
+        days = days.join(earlier.groupBy("user_id").agg(*sums), "user_id", "left")
     return (
         with_empty_days(days, DAY, HORIZON_DAYS, [*dict.fromkeys((*_MEANS, *_SPREADS)), "sleep_quality"])
         .withColumns(made)

@@ -14,6 +14,8 @@ FALSE_ALARMS = {"identical_stretch": 2}
 """How many of these cohorts a diagnostic was in doubt about (`fitness_assets_tests.tools.false_alarms`); else none."""
 
 INFINITY = float("inf")
+SHARE = "share "
+"""The units of shares begin with it."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,29 @@ class Bound:
             return True
         return False if found.upper < self.low or found.lower > self.high else None
 
-    def __str__(self) -> str:
-        sides = [f"below {self.low:g}"] * (self.low > -INFINITY) + [f"above {self.high:g}"] * (self.high < INFINITY)
-        return " or ".join(sides)
+    def text(self, unit: str) -> str:
+        """Where values are not believable."""
+        sides = (("below", self.low), ("above", self.high))
+        return " or ".join(
+            f"{side} {said(bound, unit) if unit.startswith(SHARE) else f'{bound:g}'}"
+            for side, bound in sides
+            if abs(bound) < INFINITY
+        )
+
+
+def said(value: float, unit: str) -> str:
+    """A number as a person writes it; a share in per cent, and none below 0 (an estimate of a small one may be)."""
+    if unit.startswith(SHARE):
+        percent = max(value, 0) * 100
+        return f"{percent:.0f} %" if percent == round(percent) else f"{percent:.1f} %"
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}".replace("-0.000", "0.000")
+
+
+def unit_of(unit: str) -> str:
+    """The unit that follows such a number."""
+    return unit.removeprefix(SHARE)
 
 
 @dataclass(frozen=True)
@@ -41,17 +63,19 @@ class Diagnostic:
     Attributes:
         name: snake_case.
         title: for the report.
+        fault: what is wrong with data that is outside of the bounds; no sentence of its own.
         unit: of what is measured.
         suspicious: outside of it the verdict is ``suspicious``.
         generated: outside of it the verdict is ``looks generated``.
         either_sign: whether only the size of the measure counts, not its sign.
         why: why it matters, for an analyst.
         source: where the bounds come from.
-        mend: what to do before anybody decides on the data.
+        mend: what to do before anybody decides on the data; ``{what}`` stands for what it concerns.
     """
 
     name: str
     title: str
+    fault: str
     unit: str
     why: str
     source: str
@@ -70,7 +94,7 @@ class Diagnostic:
         """The bounds as text."""
         of = "size " if self.either_sign else ""
         bounds = ((self.suspicious, SUSPICIOUS), (self.generated, LOOKS_GENERATED))
-        return "; ".join(f"{of}{bound}: {verdict}" for bound, verdict in bounds if bound)
+        return "; ".join(f"{of}{bound.text(self.unit)}: {verdict}" for bound, verdict in bounds if bound)
 
     def judge(self, found: Estimate | None) -> str:
         """The verdict on what was measured."""

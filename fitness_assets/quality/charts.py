@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from fitness_assets.quality.measures import Estimate
+from fitness_assets.quality.tables import plain
 
 # Drawn in these, told apart by no other use, and then put in the hands of the page's style sheet.
 _INK, _QUIET, _BEFORE, _AFTER, _REAL, _BAD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
@@ -55,9 +56,6 @@ _STYLE: dict[Any, Any] = {
 _TICK_CHARACTERS = 24
 """A longer name beside an axis would leave no room for the chart."""
 
-_SUFFIX = re.compile(r"_(avg|hours|burned|minutes|level|kg)\b")
-"""What the names of metrics can do without beside an axis."""
-
 Draw = Callable[[Axes], None]
 
 
@@ -92,12 +90,13 @@ def svg(draw: Draw, label: str, identity: str, height: float = 2.1) -> str:
     return f'{head} role="img" aria-label="{escaped}">{rest}'
 
 
-def png(draws: Sequence[Draw]) -> bytes:
-    """Charts in a row as one picture, for places that show no SVG."""
+def png(draws: Sequence[tuple[str, Draw]]) -> bytes:
+    """Charts with their titles in a row as one picture, for places that show no SVG."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.2 * len(draws), 2.9), layout="constrained")
-        for axes, draw in zip(figure.subplots(1, len(draws), squeeze=False)[0], draws, strict=True):
+        for axes, (title, draw) in zip(figure.subplots(1, len(draws), squeeze=False)[0], draws, strict=True):
             draw(axes)
+            axes.set_title(title, fontsize=12, loc="left")
         _recolour(figure)
         file = BytesIO()
         figure.savefig(file, format="png", dpi=90, transparent=True)
@@ -172,7 +171,7 @@ def intervals(
             if name in real:
                 axes.plot(real[name], y, "D", ms=5, markerfacecolor="none", markeredgecolor=_REAL, markeredgewidth=1.4)
         axes.axvline(0, color=_QUIET, lw=0.6)
-        axes.set_yticks(range(len(names)), [_tick(_SUFFIX.sub("", name)) for name in names])
+        axes.set_yticks(range(len(names)), [_tick(plain(name)) for name in names])
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

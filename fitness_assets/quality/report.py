@@ -12,23 +12,13 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from fitness_assets.quality import charts, thresholds
+from fitness_assets.quality.bounds import said, unit_of
 from fitness_assets.quality.diagnostics import Finding
 from fitness_assets.quality.measures import Collected, usual_difference
-from fitness_assets.quality.sections import between, day_to_day, sections, weight, words
-from fitness_assets.quality.tables import FILE, METRICS, SUSPICIOUS
-from fitness_assets.quality.verdicts import Verdict, advice, digits, to_mend, verdicts
+from fitness_assets.quality.sections import between, day_to_day, sections, weight
+from fitness_assets.quality.tables import FILE, METRICS, plain
+from fitness_assets.quality.verdicts import Verdict, actions, advice, verdicts
 from fitness_assets.silver.tables import CLEAN_DAYS
-
-_NAMING = (
-    "implied_height",
-    "scale_jump",
-    "copied_days",
-    "round_people",
-    "identical_stretch",
-    "changing_identity",
-    "longest_gap",
-    "drift",
-)
 
 
 @dataclass(frozen=True)
@@ -37,6 +27,7 @@ class _Compared:
 
     metric: str
     verdict: str
+    faults: str
     yours: str
     real: str
     source: str
@@ -52,7 +43,12 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
         made_from: versions of the tables that were audited, by key.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"slug": lambda text: text.replace(" ", "-"), "words": words, "value": _value}
+    environment.filters |= {
+        "slug": lambda text: text.replace(" ", "-"),
+        "plain": plain,
+        "value": _value,
+        "unit": unit_of,
+    }
     template = environment.from_string((files("fitness_assets.quality") / "report.html.j2").read_text(encoding="utf-8"))
     overall, *metrics = verdicts(findings)
     groups = [(name or FILE, [f for f in findings if f.metric == name]) for name in (None, *METRICS)]
@@ -65,9 +61,8 @@ def report(collected: Collected, findings: Sequence[Finding], version: str, made
         span=_span(collected),
         audited_on=datetime.now(UTC).date(),
         version=version,
-        mend=[(what, [*map(_subject, because)]) for what, because in to_mend(findings)],
-        named=[f for f in findings if f.text and f.verdict == SUSPICIOUS and f.diagnostic.name in _NAMING],
-        sections=[section for section in sections(collected, findings) if section.charts],
+        actions=actions(findings),
+        sections=[section for section in sections(collected, findings) if section.charts or section.left_out],
         groups=[(name, rows) for name, rows in groups if rows],
         diagnostics=list({f.diagnostic.title + f.diagnostic.why: f.diagnostic for f in findings}.values()),
         made_from=", ".join(f"{key} version {of}" for key, of in made_from.items()),
@@ -78,34 +73,30 @@ def summary(collected: Collected, findings: Sequence[Finding]) -> str:
     """The verdicts and the main pictures as Markdown."""
     overall, *metrics = verdicts(findings)
     lines = [f"# {overall.verdict.capitalize()}", "", f"**{advice(findings)}**", "", overall.text, ""]
-    lines += ["| metric | verdict |", "|---|---|"]
-    lines += [f"| {one.scope} | {one.verdict} |" for one in metrics]
-    draws = [draw for draw in (between(findings), day_to_day(findings)) if draw]
+    lines += ["| metric | verdict | why |", "|---|---|---|"]
+    lines += [f"| {plain(one.scope)} | {one.verdict} | {one.faults} |" for one in metrics]
+    titled = {"Do people differ?": between(findings), "Does a day know the day before?": day_to_day(findings)}
+    draws = [(title, draw) for title, draw in titled.items() if draw]
     if collected.person:
-        draws.append(weight(collected))
+        draws.append(("The weight of one person", weight(collected)))
     if draws:
         picture = base64.b64encode(charts.png(draws)).decode()
         lines += ["", f"![The main pictures of the report](data:image/png;base64,{picture})"]
     lines += ["", "## Before anybody decides on it", ""]
-    lines += [f"- {what} ({words(', '.join(f.scope for f in because))})" for what, because in to_mend(findings)] or [
-        "- Nothing was found that has to be corrected."
-    ]
-    return "\n".join([*lines, "", "The whole report is `report.html` beside the version."]) + "\n"
-
-
-def _subject(finding: Finding) -> str:
-    """What an advice is about: a metric, a link, or the people and days of the file that were found."""
-    return finding.text.rstrip(".") if finding.scope == FILE else words(finding.scope)
+    lines += [f"- {action}" for action in actions(findings, named=False)] or ["- Nothing has to be corrected."]
+    return "\n".join([*lines, "", "The whole report is `report.html` beside the table."]) + "\n"
 
 
 def _compared(c: Collected, one: Verdict) -> _Compared:
     unit = CLEAN_DAYS[one.scope].unit or ("points" if one.scope == "stress_level" else "")
     yours, (real, source) = usual_difference(c.items.get(one.scope)), thresholds.REAL_DIFFERENCES[one.scope]
 
-    def said(value: float | None, otherwise: str) -> str:
+    def apart(value: float | None, otherwise: str) -> str:
         return otherwise if value is None else f"{value:,.{0 if value >= 20 else 1}f} {unit}"
 
-    return _Compared(one.scope, one.verdict, said(yours, "not enough data"), said(real, "no reference"), source)
+    return _Compared(
+        one.scope, one.verdict, one.faults, apart(yours, "not enough data"), apart(real, "no reference"), source
+    )
 
 
 def _span(c: Collected) -> str:
@@ -117,5 +108,5 @@ def _span(c: Collected) -> str:
 def _value(finding: Finding) -> str:
     if finding.found is None:
         return "–"
-    value, lower, upper = finding.found
-    return digits(value) if lower == upper else f"{digits(value)} ({digits(lower)} to {digits(upper)})"
+    value, lower, upper = (said(number, finding.diagnostic.unit) for number in finding.found)
+    return value if lower == upper else f"{value} ({lower} to {upper})"

@@ -12,9 +12,14 @@ from fitness_assets.quality import charts, thresholds
 from fitness_assets.quality.diagnostics import Finding
 from fitness_assets.quality.measures import Collected, Estimate, histogram, is_beyond, moments
 from fitness_assets.quality.sums import DAY
-from fitness_assets.quality.tables import METRICS, NOT_ENOUGH_DATA, PLAUSIBLE
+from fitness_assets.quality.tables import METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, plain
 from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS, WEEKDAYS
+
+LEAST_OF_WEEK, LEAST_OF_MONTHS = 2.0, 3.0
+"""In percent: chance moves the means of many days by less, and a chart of it would show what is not there."""
+
+_CATEGORIES = {"gender": "gender", "steps": "activity level", "sleep_hours": "sleep quality", "bmi": "BMI category"}
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,21 @@ class Chart:
 
 @dataclass(frozen=True)
 class Section:
-    """Pictures under one heading; ``real`` if what real people give is drawn in them."""
+    """Pictures under one heading.
+
+    Attributes:
+        title: the heading.
+        text: how to read the charts.
+        charts: the pictures.
+        real: whether what real people give is drawn in them.
+        left_out: which pictures would show nothing.
+    """
 
     title: str
     text: str
     charts: list[Chart]
     real: bool = False
+    left_out: str = ""
 
 
 def sections(c: Collected, findings: Sequence[Finding]) -> list[Section]:
@@ -44,17 +58,28 @@ def sections(c: Collected, findings: Sequence[Finding]) -> list[Section]:
             "Measured on people, each metric differs between persons and knows something of the day before. Dots are "
             "what this data gives, with 99 % intervals.",
             [
-                *_maybe("Do people differ?", "share of variance between people", between(findings), "between"),
+                *_maybe(
+                    "Do people differ?",
+                    "Share of variance between people. 0: nobody differs; 1: only people differ.",
+                    between(findings),
+                    "between",
+                ),
                 *_maybe(
                     "Does a day know the day before?",
-                    "correlation with the day before, within people",
+                    "Correlation with the day before, within people. 0: no day is like the one before.",
                     day_to_day(findings),
                     "lag",
                 ),
                 *_maybe(
-                    "Do metrics go together?", "correlation within people, same day", _links(findings), "links", 2.9
+                    "Do metrics go together?",
+                    "Correlation of a person's metrics of one day. 0: they do not.",
+                    _links(findings),
+                    "links",
+                    2.9,
                 ),
-                *_maybe("Do weekends differ?", "weekend less other days", _weekends(findings), "weekend"),
+                *_maybe(
+                    "Do weekends differ?", "Weekend less other days. 0: they do not.", _weekends(findings), "weekend"
+                ),
             ],
             real=True,
         ),
@@ -62,20 +87,22 @@ def sections(c: Collected, findings: Sequence[Finding]) -> list[Section]:
             "One person",
             "The person with most weights. The weight of a body drifts slowly; random numbers jump.",
             [
-                _chart("Weight", weight(c), "person-weight", f"User {c.person['user_id']}, kg, as far as a year."),
-                _chart("Steps", charts.line(*_course(c, "steps"), ""), "person-steps"),
-                _chart("Stress", charts.line(*_course(c, "stress_level"), ""), "person-stress"),
+                _chart("Weight", weight(c), "person-weight", f"User {c.person['user_id']}, at most a year."),
+                _chart("Steps", charts.line(*_course(c, "steps"), "steps"), "person-steps", "The same person."),
+                _chart(
+                    "Stress", charts.line(*_course(c, "stress_level"), "rating"), "person-stress", "The same person."
+                ),
             ]
             if c.person
             else [],
         ),
         Section(
             "Before and after cleaning",
-            "Days as they were logged (grey) and as they are kept (blue). What is only grey was left out, or lies "
-            "outside the picture.",
+            "Days as they were logged (grey) and as they are kept (blue); what is only grey was left out. The numbers "
+            "are mean ± standard deviation of the days within the ranges of the cleaning rules.",
             [
                 _chart(
-                    words(name),
+                    plain(name),
                     charts.histogram(before, after, BIN_WIDTH[name], _unit(name), name == "stress_level"),
                     f"hist-{name}",
                     _numbers(c, name),
@@ -84,30 +111,32 @@ def sections(c: Collected, findings: Sequence[Finding]) -> list[Section]:
                 if (before := histogram(c.before, name)) and (after := histogram(c.after, name))
             ]
             + [
-                _chart(f"{words(name)}: {', '.join(found)}", charts.bars(found, "share of clean days"), f"cat-{name}")
+                _chart(_CATEGORIES[name], charts.bars(found, "share of clean days"), f"cat-{name}")
                 for name in ("gender", *CATEGORIES_FROM)
                 if (found := _categories(c, name))
             ],
         ),
-        Section(
+        _section_of_metrics(
             "The week",
             "Means of the weekdays, in percent of the mean of all days. People have weekends.",
-            [
-                _chart(words(name), charts.columns(week, "%", zero=False), f"week-{name}")
+            {
+                name: (max(abs(value) for value in week.values()), charts.columns(week, "%", zero=False))
                 for name in METRICS
                 if name != "bmi" and (week := _week(c, name))
-            ],
+            },
+            "week",
+            LEAST_OF_WEEK,
         ),
-        Section(
+        _section_of_metrics(
             "The months",
             "Averages over people from gold/monthly_summary: trust these more than single days.",
-            [
-                _chart(
-                    words(name), charts.line([_month(row) for row in c.months], values, _unit(name)), f"month-{name}"
-                )
+            {
+                name: (_spread(values), charts.line([_month(row) for row in c.months], values, _unit(name)))
                 for name in ("share_logged", *METRICS)
-                if len(c.months) > 1 and set(values := _monthly(c, name)) != {None}
-            ],
+                if len(c.months) > 1 and set(values := [row[name] for row in c.months]) != {None}
+            },
+            "month",
+            LEAST_OF_MONTHS,
         ),
         Section(
             "What is missing",
@@ -143,7 +172,13 @@ def sections(c: Collected, findings: Sequence[Finding]) -> list[Section]:
                     else []
                 ),
                 *(
-                    [_chart("Cells quarantined by column", charts.bars(dict(c.misfits), "cells", False), "misfits")]
+                    [
+                        _chart(
+                            "Cells quarantined by column",
+                            charts.bars({plain(name): n for name, n in c.misfits.items()}, "cells", False),
+                            "misfits",
+                        )
+                    ]
                     if len(c.misfits) > 1
                     else []
                 ),
@@ -205,11 +240,13 @@ def _numbers(c: Collected, name: str) -> str:
         if not n:
             return "none"
         mean = sum(m * x for m, x, _ in parts) / n
-        return f"{mean:,.1f} ± {sqrt(sum(m * (v + (x - mean) ** 2) for m, x, v in parts) / n):,.1f}"
+        deviation = sqrt(sum(m * (v + (x - mean) ** 2) for m, x, v in parts) / n)
+        decimals = 0 if abs(mean) >= 100 else 1
+        return f"{mean:,.{decimals}f} ± {deviation:,.{decimals}f}"
 
     beyond = sum(row["n"] for row in c.before if row["item"] == name and is_beyond(row))
-    left_out = f" ({beyond:,} beyond the range of the cleaning rules left out)" if beyond else ""
-    return f"Mean ± standard deviation: {one(c.before)} as logged{left_out}, {one(c.after)} clean."
+    out_of_range = f", {beyond:,} days out of range" if beyond else ""
+    return f"Logged: {one(c.before)}{out_of_range}. Clean: {one(c.after)}."
 
 
 def _categories(c: Collected, name: str) -> dict[str, float]:
@@ -233,12 +270,25 @@ def _week(c: Collected, name: str) -> dict[str, float]:
     return {WEEKDAYS[int(day)][:2]: (of[day][1] / mean - 1) * 100 for day in sorted(filter(None, of))} if mean else {}
 
 
-def _completeness(c: Collected) -> dict[str, float]:
-    return {f"{row['share']:.0%}": row["people"] for row in sorted(c.completeness, key=lambda row: row["share"])}
+def _spread(values: Sequence[float | None]) -> float:
+    """How far the furthest value is from the mean, in percent of it."""
+    there = [value for value in values if value is not None]
+    mean = sum(there) / len(there)
+    return max(abs(value / mean - 1) for value in there) * 100 if mean else 0.0
 
 
-def _monthly(c: Collected, name: str) -> list[float | None]:
-    return [row[name] for row in c.months]
+def _section_of_metrics(
+    title: str, text: str, metrics: dict[str, tuple[float, charts.Draw]], identity: str, least: float
+) -> Section:
+    """A chart for each metric that is somewhere further from its mean than ``least`` percent; the others are named."""
+    even = [plain(name) for name, (furthest, _) in metrics.items() if furthest < least]
+    left_out = f"Within {least:g} % of their mean, so without a chart: {', '.join(even)}." if even else ""
+    drawn = [
+        _chart(plain(name), draw, f"{identity}-{name}")
+        for name, (furthest, draw) in metrics.items()
+        if furthest >= least
+    ]
+    return Section(title, text, drawn, left_out=left_out)
 
 
 def _month(row: dict[str, Any]) -> str:
@@ -247,8 +297,3 @@ def _month(row: dict[str, Any]) -> str:
 
 def _unit(name: str) -> str:
     return "share of days" if name == "share_logged" else CLEAN_DAYS[name].unit or ""
-
-
-def words(text: str) -> str:
-    """A name as words."""
-    return text.replace("_", " ")

@@ -26,6 +26,22 @@ METRICS = (
 )
 """What is measured of a day; each gets a verdict."""
 
+_PLAIN = {
+    "heart_rate_avg": "heart rate",
+    "sleep_hours": "sleep",
+    "calories_burned": "calories",
+    "exercise_minutes": "exercise",
+    "stress_level": "stress",
+    "weight_kg": "weight",
+    "bmi": "BMI",
+}
+
+
+def plain(scope: str) -> str:
+    """The words for a metric, for a link of two metrics (``a ~ b``), or for another name of a table."""
+    return " and ".join(_PLAIN.get(name, name.replace("_", " ")) for name in scope.split(" ~ "))
+
+
 FILE, VERDICT = "file", "verdict"
 """The scope of what is said of all data together, and the name of the diagnostic that sums up the others."""
 

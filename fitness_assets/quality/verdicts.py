@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fitness_assets.quality.bounds import said, unit_of
 from fitness_assets.quality.diagnostics import Finding
 from fitness_assets.quality.tables import (
     FILE,
@@ -16,16 +17,30 @@ from fitness_assets.quality.tables import (
     PLAUSIBLE,
     SUSPICIOUS,
     VERDICT,
+    plain,
 )
+
+_NAMING = (
+    "implied_height",
+    "scale_jump",
+    "copied_days",
+    "round_people",
+    "identical_stretch",
+    "changing_identity",
+    "longest_gap",
+    "drift",
+)
+"""Diagnostics whose findings name people, uploads or days."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What all diagnostics of a metric, or of the file, come to."""
+    """What all diagnostics of a metric, or of the file, come to: with the measures, and in words."""
 
     scope: str
     verdict: str
     text: str
+    faults: str = ""
 
 
 def verdicts(findings: Sequence[Finding]) -> list[Verdict]:
@@ -57,7 +72,7 @@ def advice(findings: Sequence[Finding]) -> str:
     overall, *metrics = verdicts(findings)
     judged = [v for v in metrics if v.verdict != NOT_ENOUGH_DATA]
     generated = sum(v.verdict == LOOKS_GENERATED for v in judged)
-    doubtful = [v.scope.replace("_", " ") for v in judged if v.verdict == SUSPICIOUS]
+    doubtful = [plain(v.scope) for v in judged if v.verdict == SUSPICIOUS]
     match overall.verdict:
         case "looks generated":
             return (
@@ -87,7 +102,7 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             "unit": "verdict",
             "threshold": "by the diagnostics of the same scope",
             "verdict": verdict.verdict,
-            "finding": verdict.text,
+            "finding": advice(findings) if verdict.scope == FILE else verdict.text,
             "why_it_matters": "Whether to believe it at all.",
             "source": "The rules in the README and in the report.",
         }
@@ -111,13 +126,26 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     ]
 
 
-def to_mend(findings: Sequence[Finding]) -> list[tuple[str, list[Finding]]]:
-    """What to do before anybody decides on the data, and because of which findings; the gravest first."""
-    found: dict[str, list[Finding]] = {}
+def actions(findings: Sequence[Finding], named: bool = True) -> list[str]:
+    """What to do before anybody decides on the data, with what it concerns; the gravest first.
+
+    Args:
+        findings: what was found.
+        named: whether people, uploads and days may be named; they are text from outside.
+    """
+    found: dict[str, dict[str, None]] = {}
     order = (LOOKS_GENERATED, SUSPICIOUS)
     for finding in sorted((f for f in findings if f.verdict in order), key=lambda f: order.index(f.verdict)):
-        found.setdefault(finding.diagnostic.mend, []).append(finding)
-    return [*found.items()]
+        is_named = finding.diagnostic.name in _NAMING or finding.scope == FILE
+        text = finding.text.rstrip(".") if named else "see the report"
+        found.setdefault(finding.diagnostic.mend, {})[text if is_named else plain(finding.scope)] = None
+    return [mend.format(what=_listed([*what])) for mend, what in found.items()]
+
+
+def _listed(items: Sequence[str]) -> str:
+    if any(mark in item for item in items for mark in (" and ", ",", ";")):
+        return "; ".join(items)
+    return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
 def _is_estimate(finding: Finding) -> bool:
@@ -127,7 +155,8 @@ def _is_estimate(finding: Finding) -> bool:
 def _verdict_on(metric: str, findings: Sequence[Finding]) -> Verdict:
     for verdict in (LOOKS_GENERATED, SUSPICIOUS):
         if reasons := [f for f in findings if f.verdict == verdict]:
-            return Verdict(metric, verdict, "; ".join(map(_reason, reasons)) + ".")
+            faults = "; ".join(dict.fromkeys(f.diagnostic.fault for f in reasons))
+            return Verdict(metric, verdict, "; ".join(map(_reason, reasons)) + ".", faults)
     decisive = [f for f in findings if f.diagnostic.generated]
     if any(f.verdict == PLAUSIBLE for f in decisive):
         passed = [f for f in decisive if f.verdict == PLAUSIBLE]
@@ -138,12 +167,6 @@ def _verdict_on(metric: str, findings: Sequence[Finding]) -> Verdict:
 def _reason(finding: Finding) -> str:
     found = finding.found
     assert found is not None  # noqa: S101, only judged findings come here
-    scope = "" if finding.scope == finding.metric else f" ({finding.scope})"
-    return f"{finding.diagnostic.title}{scope} {digits(found.value)} {finding.diagnostic.unit}"
-
-
-def digits(value: float) -> str:
-    """A number as a person writes it: three decimals below 1, two below 100, none from there on."""
-    if abs(value) >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3f}".replace("-0.000", "0.000")
+    scope = "" if finding.scope == finding.metric else f" ({plain(finding.scope)})"
+    unit, threshold = finding.diagnostic.unit, finding.diagnostic.threshold
+    return f"{finding.diagnostic.title}{scope} {said(found.value, unit)} {unit_of(unit)} ({threshold})"

@@ -1,4 +1,6 @@
-"""Generate a file like the public one, and as flawed: `python -m fitness_assets.sample --users 50 --days 365 --seed 1`.
+"""Generate a file like the public one, and as flawed.
+
+Example: fitness sample --users 50 --days 365 --seed 1 --out data/raw/mine.csv
 
 With `--export garmin`, and other kinds, it generates an archive of one person's devices, like the vendor's own.
 
@@ -124,6 +126,8 @@ def _flaw(values: dict[str, str], random: Random) -> None:
 def main(users: int, days: int, seed: int, export: str | None, out: Path | None) -> None:
     """Write the file and show a progress bar."""
     out = out or Path("data/raw/sample.csv" if export is None else f"data/raw/people/{export}/export.zip")
+    if out.exists():
+        raise click.ClickException(f"{out} exists already: name another file with --out, or remove it first.")
     out.parent.mkdir(parents=True, exist_ok=True)
     if export:
         draft = out.with_name(f".{out.name}.part")

@@ -84,6 +84,7 @@ def key_rule(
     violated: str,
     sums: Sequence[str] = (),
     check: str | None = None,
+    except_for: str | None = None,
 ) -> SetRule:
     """Make a rule about how many rows each table has for one key. A violation is a key with these numbers of rows.
 
@@ -95,6 +96,7 @@ def key_rule(
         violated: an SQL condition on the numbers of rows with one key; each number has the name of its table.
         sums: columns of the first table whose sums for the key the condition may use, too.
         check: as of a `SetRule`.
+        except_for: key of a table of keys that are not looked at; None: every key is.
     """
     first, *others = names = [table_name(key) for key in tables]
     key = ", ".join(columns)
@@ -102,7 +104,10 @@ def key_rule(
     rows += [f"SELECT {key}, 1 AS {other} FROM {other}" for other in others]
     totals = [f"count({counted}) AS {counted}" for counted in names]
     totals += [f"CAST(coalesce(sum({column}), 0) AS BIGINT) AS {column}" for column in sums]
-    by_key = f"SELECT {key}, {', '.join(totals)} FROM ({' UNION ALL BY NAME '.join(rows)}) GROUP BY {key}"
+    every = f"({' UNION ALL BY NAME '.join(rows)})"
+    looked_at = f"{every} ANTI JOIN {table_name(except_for)} USING ({key})" if except_for else every
+    by_key = f"SELECT {key}, {', '.join(totals)} FROM {looked_at} GROUP BY {key}"
+    tables = (*tables, except_for) if except_for else tables
     return SetRule(name, description, tables, f"SELECT * FROM ({by_key}) WHERE {violated}", check=check)
 
 

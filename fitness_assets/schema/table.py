@@ -20,6 +20,7 @@ from fitness_assets.schema.rules import (
     key_rule,
     table_name,
 )
+from fitness_assets.schema.standards import Standard, labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,8 @@ class Column:
         allowed: the only possible values, if they are few.
         nullable: whether the value may be missing.
         sources: the columns that it is made from, as ``layer/table.column``; none for data that enters from outside.
+        standard: the codes of its quantity in published standards, if it has any.
+        is_free_text: whether it holds text of uploads as it was, which may name a person. Samples do not show it.
     """
 
     name: str
@@ -70,6 +73,13 @@ class Column:
     allowed: tuple[str, ...] = ()
     nullable: bool = True
     sources: tuple[str, ...] = ()
+    standard: Standard | None = None
+    is_free_text: bool = False
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Its LOINC code, UCUM unit and schema by name: ``loinc``, ``ucum``, ``schema``; only those that it has."""
+        return labels(self.standard, self.unit)
 
     def from_table(self, key: str, **changes: Any) -> "Column":
         """The same column in another table, copied from the table ``key``, except for ``changes``."""
@@ -89,8 +99,9 @@ class Table:
         foreign_keys: references to other tables.
         own_rules: rules beyond those that follow from columns and keys.
         range_severity: what a value outside its column's range means in this table.
+        by_month: whether each file holds rows of one calendar month; the rows have a ``date`` or a ``date_key``.
         artifacts: names of sidecar files that are published beside the table, for people to open.
-        stale_after_days: the Dagster UI calls the table stale after so many days without a new version; None: never.
+        is_daily: whether new rows are expected every day; else the Dagster UI never calls the table stale.
         kinds: the tools that make and store it, for the Dagster UI.
     """
 
@@ -102,8 +113,9 @@ class Table:
     foreign_keys: tuple[ForeignKey, ...] = ()
     own_rules: tuple[Rule | SetRule, ...] = ()
     range_severity: Severity = "blocking"
+    by_month: bool = False
     artifacts: tuple[str, ...] = ()
-    stale_after_days: int | None = None
+    is_daily: bool = False
     kinds: tuple[str, ...] = ("pyspark", "parquet")
 
     @property
@@ -118,6 +130,11 @@ class Table:
 
     def __getitem__(self, column: str) -> Column:
         return next(c for c in self.columns if c.name == column)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns that samples and previews show: those without free text."""
+        return tuple(column.name for column in self.columns if not column.is_free_text)
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:

@@ -8,6 +8,7 @@ from datetime import date
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.schema.rules import Rule, key_rule
+from fitness_assets.schema.standards import HEIGHT
 from fitness_assets.schema.table import Column, Table, range_rule
 from fitness_assets.silver.device_tables import DEVICE_DAYS
 
@@ -113,6 +114,7 @@ BODY = (
         "weight_kg",
         "bmi",
         unit="cm",
+        standard=HEIGHT,
     ),
     _derived(
         "bmr",
@@ -230,6 +232,7 @@ CLEAN_DAYS = Table(
     ),
     ("user_id", "date"),
     own_rules=(ZERO_STEPS,),
+    by_month=True,
 )
 
 
@@ -272,6 +275,7 @@ REJECTED_DAYS = Table(
             "logged_days + device_days != clean_days + rejected_days",
         ),
     ),
+    by_month=True,
 )
 
 TABLES = (DEVICE_DAYS, CLEAN_DAYS, REJECTED_DAYS)

@@ -37,6 +37,8 @@ _REASON_BITS = {name: 1 << bit for bit, name in enumerate(REASONS)}
 _KEY = ["user_id", _DAY]
 _ROW = ["upload_id", "row_number"]
 _WINDOW_DAYS = 30
+LOOK_BACK_DAYS = 30
+"""So many days before a day have a part in its features."""
 
 
 def judge(logged_days: DataFrame, withdrawn: Sequence[str] = ()) -> DataFrame:

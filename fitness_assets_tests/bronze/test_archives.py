@@ -51,7 +51,7 @@ def test_an_archive_of_nobody_is_refused(tmp_path):
     EXPORTS["garmin"](tmp_path / "g.zip", DAYS)
     (found,) = Folder(tmp_path).find()
     with pytest.raises(RefusedError, match="nobody's: move it to people/<user_id>/ below raw/"):
-        list(ReadArchive(found).tables(tmp_path / "g.zip", tmp_path))
+        list(ReadArchive(found, found.person).tables(tmp_path / "g.zip", tmp_path))
 
 
 @pytest.mark.parametrize("name", ["../evil.json", "a/../../b", "/etc/passwd", "C:\\x", "a\\..\\..\\b"])

@@ -51,7 +51,7 @@ def run_at(spark: SparkSession) -> Iterator[Callable[[Path], Ran]]:
     def run(root: Path) -> Ran:
         lake = Lake(LocalStore(root), lambda: spark)
         resources = {"lake": lake, IO_MANAGER_KEY: SparkIOManager(lake)}
-        step = step_assets(bronze_step(str(root / "raw")))
+        step = step_assets(bronze_step(str(root / "raw")), 2)
         result = dg.materialize([step], resources=resources, instance=instance, raise_on_error=False)
         logged, quarantined, _, ledger = (dataset(path_of(lake, table)).to_table().to_pylist() for table in TABLES)
         ledger = {row["upload_id"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from fitness_assets.bronze.assets import bronze_step
 from fitness_assets.bronze.readers.numbers import THOUSANDS
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
-from fitness_assets.engine.layer_step import StepRun
+from fitness_assets.engine.layer_step import StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 
@@ -57,7 +57,7 @@ def hunt(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Hunt:
     root = tmp_path_factory.mktemp("hunt")
     put_hunt(root / "raw")
     lake = Lake(LocalStore(root / "lake"), lambda: spark)
-    staging = bronze_step(str(root / "raw")).make(StepRun(lake, "run", getLogger(__name__)), {})
+    staging = run_step(bronze_step(str(root / "raw")), StepRun(lake, "run", getLogger(__name__)), [])
     lake.publish(staging)
     files = {row["upload_id"]: Read(row) for row in lake.rows(UPLOADS)}
     for row in sorted(lake.rows(LOGGED_DAYS), key=lambda row: row["row_number"]):

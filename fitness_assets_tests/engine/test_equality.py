@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.gold import transforms as gold
-from fitness_assets.gold.tables import FACT_DAILY
+from fitness_assets.gold.tables import FACT_DAILY, MONTHLY_SUMS
 from fitness_assets.predictions import transforms as predictions
 from fitness_assets.schema.table import Table
 from fitness_assets.silver import transforms as silver
@@ -129,8 +129,10 @@ def assert_same_tables(spark: SparkSession, jvm: SparkSession, rows: list[dict[s
     """Every table of silver and gold, and what models learn from."""
     clean = same(spark, jvm, LOGGED_DAYS, rows, lambda logged: silver.clean_days(silver.judge(logged)))
     same(spark, jvm, LOGGED_DAYS, rows, lambda logged: silver.rejected_days(silver.judge(logged)))
-    for make in (gold.dim_user, gold.dim_date, gold.dim_activity, gold.monthly_summary):
-        same(spark, jvm, CLEAN_DAYS, clean, make)
+    same(spark, jvm, CLEAN_DAYS, clean, gold.dim_activity)
+    sums = same(spark, jvm, CLEAN_DAYS, clean, gold.monthly_sums)
+    for make in (gold.dim_user, gold.dim_date, gold.monthly_summary):
+        same(spark, jvm, MONTHLY_SUMS, sums, make)
     fact = same(spark, jvm, CLEAN_DAYS, clean, gold.fact_daily)
     same(spark, jvm, FACT_DAILY, fact, predictions.features)
     same(spark, jvm, FACT_DAILY, fact, lambda days: predictions.sampled_features(days, 10_000, 100, 5_000))

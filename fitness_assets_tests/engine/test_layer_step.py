@@ -1,16 +1,20 @@
 """What every layer step does."""
 
+import json
 import logging
 import threading
 import time
 
+import pyarrow.parquet as pq
 import pytest
 
 from fitness_assets.engine import layer_step as steps
-from fitness_assets.engine.layer_step import StepRun, stage, write
+from fitness_assets.engine.changes import Changes
+from fitness_assets.engine.layer_step import LayerStep, StepRun, run_step, stage, write
 from fitness_assets.gold.tables import DIM_DATE, DIM_USER, FACT_DAILY
 from fitness_assets.lake.version import VersionConflictError
-from fitness_assets_tests.conftest import frame_of
+from fitness_assets.silver.tables import CLEAN_DAYS
+from fitness_assets_tests.conftest import frame_of, path_of
 
 
 @pytest.fixture
@@ -32,8 +36,13 @@ def is_logging() -> bool:
     return any(thread.name == "progress" for thread in threading.enumerate())
 
 
-def work(lake) -> StepRun:
-    return StepRun(lake, "run", logging.getLogger("step"))
+def step_of(*tables, reads=()) -> LayerStep:
+    return LayerStep(tables, reads, lambda *_: pytest.fail("it is not asked to make anything"), "code")
+
+
+def staged(lake, step, write_all, **more):
+    step_run = StepRun(lake, "run", logging.getLogger("step"))
+    return stage(step_run, step, more.pop("inputs", {}), Changes("a test"), write_all, **more)
 
 
 def test_a_version_that_takes_minutes_says_how_far_it_is(lake, said):
@@ -43,7 +52,7 @@ def test_a_version_that_takes_minutes_says_how_far_it_is(lake, said):
         write(staging, DIM_DATE, frame_of(lake.spark, DIM_DATE, [{}]))
         assert said("written so far gold/dim_date (1 rows)")
 
-    stage(work(lake), [DIM_DATE], {}, write_all)
+    staged(lake, step_of(DIM_DATE), write_all)
     assert not is_logging(), "nothing is logged after the version is written"
 
 
@@ -53,25 +62,45 @@ def test_a_step_that_fails_says_no_more(lake, said):
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
-        stage(work(lake), [DIM_DATE], {}, write_all)
+        staged(lake, step_of(DIM_DATE), write_all)
     assert not is_logging()
 
 
-def test_a_step_whose_inputs_mix_versions_of_one_publish_group_is_tried_again(lake):
-    """Another run publishes between the reading of two tables of one group."""
+def test_a_step_reads_one_version_of_all_tables_of_a_publish_group(lake):
+    """A killed process published one table of a group and not the other."""
     tables = [DIM_DATE, DIM_USER]
 
-    def publish():
-        def write_all(staging):
-            for table in tables:
-                write(staging, table, frame_of(lake.spark, table, [{}]))
+    def write_all(staging):
+        for table in tables:
+            write(staging, table, frame_of(lake.spark, table, [{}]))
 
-        lake.publish(stage(work(lake), tables, {}, write_all))
+    versions = [staged(lake, step_of(*tables), write_all) for _ in range(2)]
+    lake.publish(versions[0])
+    with lake.store.publishing(tables) as point:
+        point(DIM_DATE, "000002")
+    seen = []
+    reading = LayerStep([FACT_DAILY], tables, lambda step_run, inputs, changes: seen.append(inputs), "code")  # type: ignore[arg-type]
+    run_step(reading, StepRun(lake, "run", logging.getLogger("step")), [tables])
+    assert seen == [{DIM_DATE.key: "000001", DIM_USER.key: "000001"}]
 
-    publish()
-    first = lake.read(DIM_DATE)
-    publish()
-    mixed = {DIM_DATE.key: first, DIM_USER.key: lake.read(DIM_USER)}
-    with pytest.raises(VersionConflictError, match=r"versions: gold \(000001, 000002\)\.$"):
-        stage(work(lake), [FACT_DAILY], mixed, lambda staging: None)
-    assert lake.versions(FACT_DAILY) == []
+
+def test_the_codes_of_columns_are_in_the_parquet_files(lake):
+    staged(
+        lake, step_of(CLEAN_DAYS), lambda staging: write(staging, CLEAN_DAYS, frame_of(lake.spark, CLEAN_DAYS, [{}]))
+    )
+    (file,) = path_of(lake, CLEAN_DAYS, "000001").glob("*.parquet")
+    stored = {field.name: (field.metadata or {}).get(b"SPARK::metadata::json", b"{}") for field in pq.read_schema(file)}
+    assert {name: json.loads(text) for name, text in stored.items()} == {c.name: c.codes for c in CLEAN_DAYS.columns}
+
+
+def test_a_version_that_builds_on_another_one_than_the_current_is_a_conflict(lake):
+    def write_all(staging):
+        write(staging, DIM_USER, frame_of(lake.spark, DIM_USER, [{}]))
+
+    step = step_of(DIM_USER)
+    for _ in range(2):
+        lake.publish(staged(lake, step, write_all))
+    changes = Changes("a test", lake.metadata(DIM_USER, "000001"))
+    with pytest.raises(VersionConflictError, match="another run published gold/dim_user meanwhile"):
+        stage(StepRun(lake, "run", logging.getLogger("step")), step, {}, changes, write_all)
+    assert lake.versions(DIM_USER) == ["000001", "000002"]

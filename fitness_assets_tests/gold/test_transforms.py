@@ -10,17 +10,26 @@ import pytest
 
 from fitness_assets.bronze.tables import LOGGED_DAYS
 from fitness_assets.gold import transforms
-from fitness_assets.gold.tables import DIM_ACTIVITY, DIM_DATE, DIM_USER, FACT_DAILY, MONTHLY_SUMMARY, TABLES
+from fitness_assets.gold.tables import (
+    DIM_ACTIVITY,
+    DIM_DATE,
+    DIM_USER,
+    FACT_DAILY,
+    MONTHLY_SUMMARY,
+    MONTHLY_SUMS,
+    TABLES,
+)
 from fitness_assets.silver import transforms as silver
 from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets_tests.conftest import frame_of, violations
 from fitness_assets_tests.oracle import OVER_TIME, good_days, over_time, row_windows
 
 MAKE = {
-    DIM_USER.key: transforms.dim_user,
-    DIM_DATE.key: transforms.dim_date,
+    DIM_USER.key: lambda clean: transforms.dim_user(transforms.monthly_sums(clean)),
+    DIM_DATE.key: lambda clean: transforms.dim_date(transforms.monthly_sums(clean)),
     DIM_ACTIVITY.key: transforms.dim_activity,
-    MONTHLY_SUMMARY.key: transforms.monthly_summary,
+    MONTHLY_SUMS.key: transforms.monthly_sums,
+    MONTHLY_SUMMARY.key: lambda clean: transforms.monthly_summary(transforms.monthly_sums(clean)),
     FACT_DAILY.key: transforms.fact_daily,
 }
 COLUMNS = {
@@ -61,7 +70,7 @@ LOGGED = [*EVEN, *GAPPY, *({"user_id": "birthday"} | row for row in BIRTHDAY), N
 
 
 class Gold(NamedTuple):
-    """All five tables made from one clean frame, the rows of each by its key, and the clean days themselves."""
+    """All tables made from one clean frame, the rows of each by its key, and the clean days themselves."""
 
     clean: list[dict[str, Any]]
     rows: dict[str, list[dict[str, Any]]]
@@ -240,6 +249,7 @@ def test_honest_tables_keep_every_key_and_reference(gold):
         DIM_USER.key: {"primary_key"},
         DIM_DATE.key: {"primary_key"},
         DIM_ACTIVITY.key: {"primary_key"},
+        MONTHLY_SUMS.key: {"primary_key", "dim_user_exists", "days_reconcile"},
         MONTHLY_SUMMARY.key: {"primary_key", "dim_user_exists"},
         FACT_DAILY.key: {"primary_key", "dim_user_exists", "dim_date_exists", "dim_activity_exists"},
     }
@@ -262,7 +272,7 @@ DISHONEST = {
         {(FACT_DAILY.key, "dim_activity_exists")},
     ),
     "every key is repeated": (
-        {table.key: [{}, {}] for table in TABLES},
+        {table.key: [{}, {}] for table in TABLES} | {MONTHLY_SUMS.key: [{"days_logged": 1}] * 2},
         {(table.key, "primary_key") for table in TABLES},
     ),
 }
@@ -271,4 +281,13 @@ DISHONEST = {
 @pytest.mark.parametrize("case", DISHONEST)
 def test_missing_references_and_repeated_keys_are_violations(case):
     rows, violated = DISHONEST[case]
-    assert broken({table.key: rows.get(table.key, [{}]) for table in TABLES}) == violated
+    days = len(rows.get(FACT_DAILY.key, [{}]))
+    honest = {table.key: [{}] for table in TABLES} | {MONTHLY_SUMS.key: [{"days_logged": days}]}
+    assert broken(honest | rows) == violated
+
+
+@pytest.mark.parametrize(("sums", "offenders"), [([{}], [(29, 2)]), ([], [(None, 2)]), ([{"days_logged": 2}], [])])
+def test_a_month_of_the_fact_that_has_other_days_than_the_sums_say_is_a_violation(sums, offenders):
+    (rule,) = [rule for rule in MONTHLY_SUMS.set_rules if rule.name == "days_reconcile"]
+    found = violations(rule, {MONTHLY_SUMS.key: sums, FACT_DAILY.key: [{}, {"user_id": "b"}]})
+    assert [(row["summed"], row["days"]) for row in found] == offenders

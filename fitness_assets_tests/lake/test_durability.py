@@ -50,7 +50,7 @@ class Disk:
 def test_all_of_a_version_is_on_the_disk_before_its_pointer_is_switched(lake, monkeypatch):
     disk = Disk(monkeypatch, root_of(lake))
     for number in range(3):
-        lake.publish(stage(lake, str(number), table=LOGGED, append=True))
+        lake.publish(stage(lake, str(number), table=LOGGED, replaced=()))
     tables = [DIM_DATE, DIM_USER]
     staging = lake.stage(tables, {}, "run")
     for table in tables:

@@ -10,7 +10,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from fitness_assets.lake.garbage import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS
+from fitness_assets.lake.garbage import KEEP_SECONDS, KEEP_UNFINISHED_SECONDS, KEEP_VERSIONS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.version import CheckResult, LakeError, TableMissingError
@@ -23,9 +23,9 @@ DIM_USER, DIM_DATE = table_of("gold/dim_user"), table_of("gold/dim_date")
 AUDIT = table_of("quality/audit")
 
 
-def stage(lake, *user_ids, table=DIM_USER, inputs=None, append=False, run_id="run"):
+def stage(lake, *user_ids, table=DIM_USER, inputs=None, replaced=None, run_id="run"):
     staging = lake.stage([table], inputs or {}, run_id)
-    staging.write(table, frame_of(lake.spark, table, [{"user_id": user_id} for user_id in user_ids]), append=append)
+    staging.write(table, frame_of(lake.spark, table, [{"user_id": user_id} for user_id in user_ids]), replaced=replaced)
     staging.commit()
     staging.clean_up()
     return staging
@@ -97,7 +97,7 @@ def test_a_frame_stays_bound_to_the_version_that_it_was_read_from(lake):
     frame = lake.read(DIM_USER)
     publish(lake, "new")
     assert [row["user_id"] for row in frame.collect()] == ["old"]
-    assert lake.versions_of([frame]) == {DIM_USER.key: first}
+    assert [row["user_id"] for row in lake.read(DIM_USER, first).collect()] == ["old"]
 
 
 @EVERYWHERE
@@ -163,7 +163,7 @@ def test_after_a_rollback_of_the_input_a_version_can_be_made_from_it(lake):
 def test_appending_takes_over_the_files_as_they_are_and_adds_up_the_counts(lake):
     first = publish(lake, "a", table=LOGGED)
     before = {path.name: path.stat().st_ino for path in path_of(lake, LOGGED, first).iterdir()}
-    second = publish(lake, "b", "c", table=LOGGED, append=True)
+    second = publish(lake, "b", "c", table=LOGGED, replaced=())
     after = {path.name: path.stat().st_ino for path in path_of(lake, LOGGED, second).iterdir()}
     assert before.items() < after.items()
     assert users(lake, LOGGED) == ["a", "b", "c"]
@@ -189,8 +189,8 @@ def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mend
 
     def take_in(user_id):
         staging = lake.stage(tables, {}, "run")
-        staging.write(LOGGED, frame_of(lake.spark, LOGGED, [{"user_id": user_id}]), append=True)
-        staging.write(UPLOADS, frame_of(lake.spark, UPLOADS, [{"uri": user_id}]), append=True)
+        staging.write(LOGGED, frame_of(lake.spark, LOGGED, [{"user_id": user_id}]), replaced=())
+        staging.write(UPLOADS, frame_of(lake.spark, UPLOADS, [{"uri": user_id}]), replaced=())
         staging.commit()
         return staging
 
@@ -307,6 +307,17 @@ def test_only_versions_that_are_beyond_the_last_few_are_removed_an_hour_after_th
     assert set(lake.collect_garbage([DIM_USER])) == {*versions[:2]}
     assert lake.versions(DIM_USER) == versions[2:]
     assert {name.split(".")[0] for name in lake.store.names(DIM_USER)} == {*versions[2:]}
+
+
+@EVERYWHERE
+def test_a_version_that_expired_before_it_was_published_is_not_published(lake):
+    late = stage(lake, "late")
+    for _ in range(KEEP_VERSIONS):
+        stage(lake, "other")
+    lake.collect_garbage([DIM_USER])
+    with pytest.raises(LakeError, match="gold/dim_user has no version 000001; it has 000002, 000003"):
+        lake.publish(late)
+    assert lake.current(DIM_USER) is None
 
 
 @EVERYWHERE

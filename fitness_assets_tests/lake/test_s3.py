@@ -42,7 +42,7 @@ def stage(lake: Lake, tables=TABLES) -> Staging:
     """A version without rows, which needs no Spark."""
     staging = lake.stage(tables, {}, "run")
     for table in tables:
-        lake.store.finish(table, staging.version, None, None)
+        lake.store.finish(table, staging.version, None)
     staging.commit()
     staging.clean_up()
     return staging
@@ -142,7 +142,7 @@ def test_a_slow_publisher_does_not_show_its_report_over_a_newer_one(lake, cloud)
     def reported(content):
         staging = lake.stage([AUDIT], {}, "run")
         staging.attach(AUDIT, "report.html", content)
-        lake.store.finish(AUDIT, staging.version, None, None)
+        lake.store.finish(AUDIT, staging.version, None)
         staging.commit()
         return staging
 
@@ -243,7 +243,7 @@ def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_th
 def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_goes(spark_lake, monkeypatch):
     def take_in(user_id):
         staging = spark_lake.stage([LOGGED], {}, "run")
-        staging.write(LOGGED, frame_of(spark_lake.spark, LOGGED, [{"user_id": user_id}]), append=True)
+        staging.write(LOGGED, frame_of(spark_lake.spark, LOGGED, [{"user_id": user_id}]), replaced=())
         staging.commit()
         staging.clean_up()
         spark_lake.publish(staging)
@@ -277,7 +277,7 @@ def test_old_versions_go_with_all_that_belongs_to_them(lake, monkeypatch):
         staging = lake.stage(TABLES, {}, "run")
         for table in TABLES:
             staging.attach(table, "card.md", b"# Card")
-            lake.store.finish(table, staging.version, None, None)
+            lake.store.finish(table, staging.version, None)
         staging.commit()
         lake.publish(staging)
     later = lake.store.names(DIM_USER)["000007"] + KEEP_SECONDS + 60
@@ -295,7 +295,7 @@ def test_what_a_killed_run_left_in_the_bucket_is_removed_after_a_day(lake, monke
     (killed.scratch / "rows").write_text("on their way")
     uri = killed.share(killed.scratch / "rows")
     assert bucket_of(lake).get(bucket_of(lake).key(uri)) == b"on their way"
-    lake.store.finish(DIM_USER, killed.version, None, None)
+    lake.store.finish(DIM_USER, killed.version, None)
     assert lake.collect_garbage(TABLES) == []
     later = lake.store.names(DIM_USER)[killed.version] + KEEP_UNFINISHED_SECONDS + 60
     monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: later)
@@ -333,7 +333,7 @@ def test_a_late_file_of_one_writer_is_in_no_version_of_another_writer(lake):
     failed.clean_up()
     late_file(lake, DIM_USER, target)
     other = lake.stage([DIM_USER], {}, "next")
-    lake.store.finish(DIM_USER, other.version, lake.store.target(DIM_USER, other.version, other.scratch), None)
+    lake.store.finish(DIM_USER, other.version, lake.store.target(DIM_USER, other.version, other.scratch))
     assert not [path for path in lake.store.paths(DIM_USER, other.version) if "late" in path]
 
 
@@ -341,7 +341,7 @@ def test_a_version_lists_nothing_that_its_writer_did_not_write(lake):
     staging = lake.stage([DIM_USER], {}, "run")
     mine, other = (lake.store.target(DIM_USER, staging.version, staging.scratch) for _ in range(2))
     late_file(lake, DIM_USER, other)
-    lake.store.finish(DIM_USER, staging.version, mine, None)
+    lake.store.finish(DIM_USER, staging.version, mine)
     (path,) = lake.store.paths(DIM_USER, staging.version)
     assert "late" not in path
 

@@ -155,7 +155,7 @@ def test_rows_made_in_python_are_added_to_those_of_the_parent(lake):
     example = {column.name: column.example for column in UPLOADS.columns}
     for rows in ([example], [], [example | {"upload_id": "another"}]):
         staging = lake.stage([UPLOADS], {}, "run")
-        staging.write_rows(UPLOADS, rows, append=True)
+        staging.write_rows(UPLOADS, rows, replaced=())
         staging.commit()
         lake.publish(staging)
     assert {row["upload_id"] for row in lake.rows(UPLOADS)} == {example["upload_id"], "another"}
@@ -193,6 +193,6 @@ def test_no_rows_made_in_python_are_a_table_too(lake):
 
 
 def test_an_audit_of_an_older_version_is_still_read():
-    metadata = VersionMetadata("gold/dim_user", "000001", None, {}, "run", "2026-01-01", 3, 99)
+    metadata = VersionMetadata("gold/dim_user", "000001", None, {}, "run", "2026-01-01", rows=3, size_bytes=99)
     older = json.dumps(json.loads(metadata.to_json()) | {"failed_rows": {"required_values": 0}})
     assert VersionMetadata.from_json(older) == metadata

@@ -61,7 +61,7 @@ def test_a_failed_check_says_which_rules_fail_how_often_and_shows_rows_of_each()
 
 def test_a_check_with_one_failing_rule_says_what_should_hold():
     said = shown({"steps_range": 2})["columns"].description
-    assert said == "steps_range: 2 failures in 100 rows. steps is between 0 and 50000 steps, both included."
+    assert said == "steps_range: 2 failures in 100 rows. It demands: steps is between 0 and 50000 steps, both included."
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from fitness_assets.orchestration import pipes_job as job
 from fitness_assets.orchestration import pipes_launcher as jobs
-from fitness_assets_tests.test_deploy import Stack, _no_value_is_none, deploy  # noqa: F401
+from fitness_assets_tests.test_deploy import Stack, deploy, no_value_is_none  # noqa: F401
 
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 

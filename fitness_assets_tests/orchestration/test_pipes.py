@@ -5,14 +5,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pyspark
 import pytest
-from dagster._core.pipes import utils
 from moto import settings
 
 from fitness_assets.aws.s3 import Bucket, client
@@ -86,10 +86,26 @@ class Service:
         return self._real.cancel_job_run(**params)
 
 
+class NothingFollows(jobs._Messages):
+    """Says that a job closed its messages when it ended: Dagster waits ten seconds for those of a job that died."""
+
+    @contextmanager
+    def read_messages(self, handler: dg.PipesMessageHandler) -> Iterator[Any]:
+        with super().read_messages(handler) as params:
+            try:
+                yield params
+            finally:
+                handler.handle_message({"__dagster_pipes_version": "0.1", "method": "closed", "params": {}})
+
+
+@pytest.fixture
+def dies(monkeypatch) -> None:
+    """The job of this test ends before it can say anything."""
+    monkeypatch.setattr(jobs, "_Messages", NothingFollows)
+
+
 @pytest.fixture(autouse=True)
-def _no_waiting_for_the_dead(monkeypatch) -> None:
-    """Dagster would wait for what a job has to say that died before it spoke."""
-    monkeypatch.setattr(utils, "WAIT_FOR_LOGS_AFTER_EXECUTION_INTERVAL", 0)
+def _no_pause(monkeypatch) -> None:
     monkeypatch.setattr(jobs, "_SECONDS", 0)
 
 
@@ -184,18 +200,18 @@ def test_a_job_that_met_another_run_is_asked_again():
         jobs._version_of(Lake(LocalStore(Path()), pytest.fail), step, [])
 
 
-def test_a_job_that_dies_is_a_sentence_that_names_it(service, bucket):
+def test_a_job_that_dies_is_a_sentence_that_names_it(service, bucket, dies):
     service_name, _ = service(lambda params: subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]))
     _, result = run_bronze(bucket, service_name)
     assert f"The job that makes bronze on {service_name} failed" in failure_of(result)
 
 
-def test_a_job_that_does_not_exist_is_a_sentence_that_names_it(cloud, bucket):
+def test_a_job_that_does_not_exist_is_a_sentence_that_names_it(cloud, bucket, dies):
     _, result = run_bronze(bucket, "glue:nobody")
     assert "The job that makes bronze on glue:nobody failed" in failure_of(result)
 
 
-def test_cancelling_a_run_cancels_its_job(service, bucket, monkeypatch):
+def test_cancelling_a_run_cancels_its_job(service, bucket, dies, monkeypatch):
     service_name, asked = service(lambda params: None)
 
     # The client for Glue looks once before it waits.

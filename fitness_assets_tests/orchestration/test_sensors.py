@@ -6,14 +6,10 @@ import shutil
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import boto3
 import dagster as dg
 import pytest
-import yaml
-from dagster._daemon.monitoring import run_monitoring
 
 from fitness_assets.aws.glue import register
 from fitness_assets.aws.s3 import client
@@ -69,14 +65,14 @@ def test_files_that_arrive_together_share_a_run_and_enter_once(look, raw, graph,
     ]
     assert run(graph, instance, request).success
     assert {row["status"] for row in rows("bronze/uploads")} == {"ingested", "refused"}
-    assert "all uploads ingested: 2." in skipped(look())
+    assert "uploads ingested: 1, refused: 1" in skipped(look())
 
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('8120', '9120')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "a.csv")]
     assert run(graph, instance, again).success
     assert len(rows("bronze/uploads")) == 3
-    assert "all uploads ingested" in skipped(look())
+    assert "uploads ingested: 1, refused: 1" in skipped(look())
 
 
 def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
@@ -87,22 +83,6 @@ def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
     assert "under way" in skipped(look())
     instance.report_run_failed(lost)
     assert "next try is in 60 s" in skipped(look())
-
-
-def test_a_run_that_died_with_the_machine_holds_the_next_one_up_for_hours_and_not_for_ever(
-    root, tmp_path, graph, monkeypatch
-):
-    config = yaml.safe_load((root / "dagster.yaml").read_text())
-    with dg.DagsterInstance.local_temp(str(tmp_path), overrides=config) as instance:
-        assert instance.run_monitoring_enabled
-        workspace: Any = SimpleNamespace(instance=instance, create_request_context=lambda: None)
-        dead = instance.create_run_for_job(graph.resolve_job_def(JOB.name), status=dg.DagsterRunStatus.STARTING)
-        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", JOB.name), dead.run_id)
-        for hours, status in ((3, dg.DagsterRunStatus.STARTED), (5, dg.DagsterRunStatus.FAILURE)):
-            later = datetime.now(UTC).timestamp() + hours * 3_600
-            monkeypatch.setattr(run_monitoring, "get_current_timestamp", lambda later=later: later)
-            assert not any(run_monitoring.execute_run_monitoring_iteration(workspace, logging.getLogger("x")))
-            assert instance.get_runs()[0].status == status
 
 
 def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance, rows, monkeypatch):
@@ -130,6 +110,16 @@ def test_what_a_run_left_out_is_asked_for_again_later(look, raw, graph, instance
     assert "all uploads ingested: 2." in skipped(look())
 
 
+def test_the_layers_number_their_versions_each_by_itself(look, raw, materialize):
+    (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    assert materialize().success
+    assert materialize("key:gold/fact_predictions or key:quality/audit").success, "predictions, but not gold"
+    assert "all uploads ingested: 1." in skipped(look())
+    (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
+    (request,) = look().run_requests
+    assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
+
+
 def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, graph, instance, rows):
     for name in (b"M\xfcller.csv", b"M\xfcller.txt"):
         Path(os.fsdecode(os.fsencode(raw) + b"/" + name)).write_text(f"{HEADER}\n{GOOD_ROW}\n")
@@ -140,7 +130,7 @@ def test_a_file_whose_name_is_no_utf_8_is_asked_for_and_enters_once(look, raw, g
         ("M\\xfcller.csv", "ingested"),
         ("M\\xfcller.txt", "refused"),
     }
-    assert "all uploads ingested: 2." in skipped(look())
+    assert "uploads ingested: 1, refused: 1" in skipped(look())
     (raw / "b.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17', '18')}\n")
     (again,) = look().run_requests
     assert again.run_config["ops"]["bronze"]["config"]["uploads"] == [str(raw / "b.csv")]
@@ -308,7 +298,7 @@ class TestInABucket:
         for _ in range(2):
             staging = lake.stage(tables, {}, "run")
             for table in tables:
-                lake.store.finish(table, staging.version, None, None)
+                lake.store.finish(table, staging.version, None)
             staging.commit()
             if lake.current(tables[-1]) is None:
                 lake.publish(staging)
@@ -361,7 +351,7 @@ def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, tell
     assert message["Subject"] == "fitness-assets: uploads ingested: 1, refused: 1, checks to look at: 1"
     assert "a.csv: 2 rows read, 1 quarantined" in message["Message"]
     assert "line?break.csv: refused, because no header was found" in message["Message"]
-    assert "bronze/uploads no_refused_uploads, failures: 1" in message["Message"]
+    assert "Check that fails: bronze/uploads no_refused_uploads: 1 failure in 2 rows." in message["Message"]
     assert "Of 1 logged days in all, 1 are clean and 0 rejected." in message["Message"]
 
 

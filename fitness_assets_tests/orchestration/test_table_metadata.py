@@ -12,6 +12,10 @@ def test_columns_have_units_and_constraints():
     assert columns["weight_kg"].constraints.other == ["30 to 200"]
     assert columns["gender"].constraints.other == ["one of M, F"]
     assert not columns["user_id"].constraints.nullable
+    assert columns["weight_kg"].tags == {"loinc": "29463-7", "ucum": "kg", "schema": "omh:body-weight:3.0"}
+    assert columns["stress_level"].tags == {"loinc": "93038-8", "ucum": "{score}"}
+    assert columns["ra30_calories"].tags == {"ucum": "kcal"}
+    assert not columns["user_id"].tags
 
 
 def test_lineage_names_the_columns_of_other_tables():

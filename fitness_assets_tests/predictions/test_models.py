@@ -143,6 +143,8 @@ def test_in_every_round_nobody_is_learned_from_and_tested(logs):
         assert all(part[DAY].min() - EMBARGO_DAYS > until + HORIZON_DAYS for part in (calibrating, tested) if len(part))
     for at in (1, 2):  # everybody with later days calibrates once and is tested once
         assert pd.concat([of[at] for of in rounds]).sort_index().equals(future.sort_index())
+    without_later_days = {*past["user_id"]} - {*future["user_id"]}
+    assert all(without_later_days <= {*of.learned["user_id"]} for of in rounds)
     sizes = [of.tested["user_id"].nunique() for of in rounds]
     assert max(sizes) - min(sizes) <= 1
 
@@ -340,7 +342,7 @@ def test_a_baseline_that_is_never_wrong_leaves_no_skill_and_no_made_up_number():
     skill = found.measure("skill")
     assert (found.verdict, found.rule, found.predictor) == ("no_skill", "persistence", "persistence")
     assert (skill["value"], skill["lower"], skill["upper"]) == (None, None, None)
-    assert "never wrong" in card(found, "000001", {})
+    assert "never wrong" in card(found, "000001", {}, "")
 
 
 def _heavier(days: pd.DataFrame) -> None:
@@ -424,7 +426,7 @@ def test_too_little_data_is_said_and_nothing_is_made_up(case):
         assert (skill["measure"], skill["value"], skill["lower"], skill["upper"]) == ("skill", None, None, None)
         assert (skill["test_rows"], skill["test_users"]) == (0, 0)
         assert found.conclusion.startswith(f"Nothing can be predicted about {target.short}: ")
-        shown = card(found, "000001", {"gold/fact_daily": "000002"})
+        shown = card(found, "000001", {"gold/fact_daily": "000002"}, "")
         assert "not_enough_data" in shown
         assert "How it was tested" not in shown
 

@@ -10,7 +10,7 @@ import pytest
 from fitness_assets.predictions import measures, models
 from fitness_assets.predictions.evaluation import Evaluation
 from fitness_assets.predictions.models import answer
-from fitness_assets.predictions.scoring import score
+from fitness_assets.predictions.scoring import scoring
 from fitness_assets.predictions.tables import PREDICTORS, TARGETS, Target, probability_of
 from fitness_assets.predictions.transforms import FEATURES, INPUTS
 from fitness_assets_tests.predictions.test_models import made_days
@@ -41,7 +41,7 @@ def asked() -> pd.DataFrame:
 def said(spark: Any, days: pd.DataFrame, found: list[Evaluation]) -> pd.DataFrame:
     """What Spark says of some days, in their order."""
     frame = pa.Table.from_pandas(days[list(INPUTS)].assign(at=range(len(days))), preserve_index=False)
-    return score(spark.createDataFrame(frame), found, "000007").toArrow().to_pandas().sort_values("at")
+    return scoring(found, "000007").score(spark.createDataFrame(frame)).toArrow().to_pandas().sort_values("at")
 
 
 def fitted(target: Target, who: str, days: pd.DataFrame) -> Evaluation:

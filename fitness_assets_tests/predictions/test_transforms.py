@@ -20,7 +20,7 @@ from fitness_assets.predictions import models, transforms
 from fitness_assets.predictions.evaluation import Evaluation
 from fitness_assets.predictions.models import answer, evaluate
 from fitness_assets.predictions.rounds import last_training_day
-from fitness_assets.predictions.scoring import score
+from fitness_assets.predictions.scoring import scoring
 from fitness_assets.predictions.tables import BASELINES, FACT_PREDICTIONS, TARGETS, probability_of
 from fitness_assets.predictions.transforms import ACTUALS, DAY, FEATURES, INPUTS, KEYS
 from fitness_assets.silver import transforms as silver
@@ -164,7 +164,7 @@ def test_no_input_knows_of_a_later_day(gappy, cut):
 def test_features_that_no_model_uses_are_not_computed(spark, capsys):
     days = transforms.features(frame_of(spark, FACT_DAILY, [{}]))
     nobody = [Evaluation(target) for target in TARGETS]
-    transforms.fact_predictions(score(days, nobody, "000007"), None).explain()
+    transforms.fact_predictions(scoring(nobody, "000007").score(days), None).explain()
     plan = capsys.readouterr().out
     assert "lead(" in plan
     assert not {"sum(", "avg(", "count("} & {*re.findall(r"\w+\(", plan)}
@@ -228,7 +228,7 @@ def scored(spark, tmp_path_factory) -> dict[str, Scored]:
             judged = {target.name: evaluate(target, days, until) for target in TARGETS}
         who = [*judged.values()]
         asked = transforms.features(fact.where(fact["user_id"].startswith(f"{name}/")))
-        rows = transforms.fact_predictions(score(asked, who, "000007"), until).toArrow().to_pandas()
+        rows = transforms.fact_predictions(scoring(who, "000007").score(asked), until).toArrow().to_pandas()
         done[name] = Scored(len(days), judged, until, rows)
     return done
 

@@ -13,7 +13,7 @@ from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected, Estimate, collect
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import tally
-from fitness_assets.quality.verdicts import rows, to_mend, verdicts
+from fitness_assets.quality.verdicts import actions, rows, verdicts
 from fitness_assets_tests import devices, people
 
 ALL = {id(found): found for found in vars(thresholds).values() if isinstance(found, Diagnostic)}.values()
@@ -167,7 +167,7 @@ def test_people_as_they_are_trip_nothing(plausible):
         (f.diagnostic.name, f.scope): f.verdict for f in plausible if f.verdict in (SUSPICIOUS, LOOKS_GENERATED)
     } == {}
     assert set(verdict_of(plausible).values()) == {PLAUSIBLE}
-    assert to_mend(plausible) == []
+    assert actions(plausible) == []
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_nothing_is_said_of_nothing():
     ],
 )
 def test_an_estimate_is_judged_by_its_whole_interval(found, verdict):
-    asked = Diagnostic("n", "t", "u", "w", "s", "m", suspicious=Bound(low=0.3), generated=Bound(low=0.1))
+    asked = Diagnostic("n", "t", "", "u", "w", "s", "m", suspicious=Bound(low=0.3), generated=Bound(low=0.1))
     assert asked.judge(found) == verdict
 
 

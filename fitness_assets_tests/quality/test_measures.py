@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from fitness_assets.quality import transforms
+from fitness_assets.quality.bounds import said
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import (
     Collected,
@@ -26,7 +27,6 @@ from fitness_assets.quality.sums import ENERGY, HEIGHT, INPUTS, WEEK_CHANGE
 from fitness_assets.quality.tables import METRICS, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.tallies import Tally, tally_people
 from fitness_assets.quality.transforms import BIN_WIDTH
-from fitness_assets.quality.verdicts import digits
 
 FRIDAY = 19_971  # 2024-09-06
 
@@ -240,4 +240,4 @@ def test_people_and_days_of_each_upload_are_counted(logged):
     [(0.0357, "0.036"), (0.9962, "0.996"), (-0.0001, "0.000"), (1.4, "1.40"), (12.34, "12.34"), (1234.5, "1,234")],
 )
 def test_a_number_is_written_so_that_it_can_be_held_against_its_threshold(value, text):
-    assert digits(value) == text
+    assert said(value, "correlation") == text

@@ -3,16 +3,19 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fitness_assets.quality.bounds import Bound, Diagnostic
+from fitness_assets.quality.bounds import Bound, Diagnostic, said
 from fitness_assets.quality.charts import bars, svg
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import Collected, Estimate
@@ -20,7 +23,7 @@ from fitness_assets.quality.report import report, summary
 from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import BIN_WIDTH
-from fitness_assets.quality.verdicts import advice
+from fitness_assets.quality.verdicts import actions, advice, verdicts
 
 EVIL = "<script>alert('x')</script>&\"17"
 
@@ -128,7 +131,8 @@ def test_the_page_says_the_verdict_first_and_names_people_and_days(page):
 
 
 def test_every_metric_stands_beside_real_people_in_one_unit(page):
-    found = re.findall(r'<td class="number">(.*?)</td><td class="number">(.*?)</td><td class="quiet">(.*?)</td>', page)
+    number, other = r'<td class="number">(.*?)</td>', r'<td class="because">.*?</td><td class="quiet">(.*?)</td>'
+    found = re.findall(number + number + other, page)
     assert len(found) == len(METRICS)
     for yours, real, source in found:
         assert yours == "not enough data" or not yours.startswith("-")
@@ -136,6 +140,30 @@ def test_every_metric_stands_beside_real_people_in_one_unit(page):
             yours.split()[1] if yours[0].isdigit() else real.split()[1]
         )
         assert source
+
+
+def test_an_action_names_what_it_concerns(collected, page):
+    findings = diagnose(collected)
+    for action in actions(findings):
+        assert "{" not in action
+        assert not re.search(r"th(is|ese two) metric", action)
+    assert "Draw no trends and no forecasts from steps, heart rate, calories" in page
+    assert "from that day on: user &lt;script&gt;" in page
+    assert not any(EVIL in action for action in actions(findings, named=False))
+
+
+def test_a_chart_that_would_show_nothing_is_left_out_and_a_sentence_says_so(collected, page):
+    assert "Within 3 % of their mean, so without a chart: share logged, steps, heart rate" in page
+    assert 'id="month-' not in page
+    months = [row | {"steps": 100.0 * row["month"]} for row in collected.months]
+    moving = replace(collected, months=months)
+    assert 'id="month-steps-' in report(moving, diagnose(moving), "000001", {})
+
+
+def test_no_share_is_negative_or_without_its_threshold(collected):
+    shares = [f for f in diagnose(collected) if f.diagnostic.unit.startswith("share") and f.found]
+    assert said(-0.001, shares[0].diagnostic.unit) == "0 %"
+    assert any("% of variance (below 3.6 %: looks generated)" in v.text for v in verdicts(shares))
 
 
 def test_the_contents_lead_to_what_is_there(page):
@@ -154,7 +182,7 @@ def test_the_contents_lead_to_what_is_there(page):
 )
 def test_one_sentence_says_whether_to_use_the_data(verdict, sentence):
     value = {LOOKS_GENERATED: 0.0, SUSPICIOUS: 0.5, PLAUSIBLE: 0.9}.get(verdict)
-    asked = Diagnostic("n", "t", "u", "w", "s", "m", suspicious=Bound(low=0.6), generated=Bound(low=0.1))
+    asked = Diagnostic("n", "t", "f", "u", "w", "s", "m", suspicious=Bound(low=0.6), generated=Bound(low=0.1))
     found = Finding(asked, "steps", "steps", None if value is None else Estimate(value, value, value))
     assert advice([found]).startswith(sentence)
 
@@ -173,6 +201,63 @@ def test_parts_of_charts_have_names_of_their_own(page):
 def test_a_name_from_outside_can_be_drawn_whatever_it_is(values):
     drawn = svg(bars(values, "rows", percent=False), "rows", "rows")
     ElementTree.fromstring(drawn.replace("xlink:", ""))
+
+
+class Skeleton(HTMLParser):
+    """The tags of a page with the names of their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(" ".join([tag, *(name for name, _ in attrs)]))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def told_of(name: str) -> Collected:
+    """Everything that the data of people names, without pictures, which take long."""
+    nobody = {"uri": name, "rows_read": 9, "rows_quarantined": 9, "people": 1, "first": None, "last": None}
+    return Collected(
+        items={name: item(20, 5_000) for name in (*METRICS, DAY_CHANGE, LOG)},
+        named=[{"item": DAY_CHANGE, "list": "peak", "user_id": name, "value": 9.0, "day": 19_800, "n": 9}],
+        completeness=[],
+        before=[],
+        after=[],
+        uploads=[{"upload_id": "u", **nobody}],
+        copies=[{"user_id": name, "other_id": name, "days": 7, "first": date(2024, 1, 1)}],
+        changing=0,
+        months=[],
+        rejected={},
+        misfits={name: 9, "steps": 1},
+        conclusions=[name],
+    )
+
+
+NO_PICTURES = {
+    "sections": lambda c, findings: [],
+    "between": lambda findings: None,
+    "day_to_day": lambda findings: None,
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(min_size=1, max_size=300))
+@example(EVIL)
+@example("{{ 1 }}{% endif %}</title><style>*{display:none}")
+@example("`|\n\n# a\n[x](javascript:alert(1))<!--")
+def test_text_of_the_data_is_text_on_the_page_and_is_not_in_the_summary(name):
+    with patch.multiple("fitness_assets.quality.report", **dict[str, Any](NO_PICTURES)):
+        plain, hostile = told_of("x"), told_of(name)
+        page = Skeleton(report(hostile, diagnose(hostile), "000001", {}))
+        assert page.tags == Skeleton(report(plain, diagnose(plain), "000001", {})).tags
+        assert name.split("/")[-1].replace("\r\n", "\n").replace("\r", "\n") in page.text.replace("\r", "\n")
+        assert summary(hostile, diagnose(hostile)) == summary(plain, diagnose(plain))
 
 
 def test_the_summary_shows_the_verdicts_and_a_picture(collected):

@@ -26,7 +26,7 @@ from pyspark.sql import SparkSession
 from fitness_assets.bronze.assets import bronze_step
 from fitness_assets.bronze.readers.cells import BLANKS
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS, UPLOADS
-from fitness_assets.engine.layer_step import StepRun
+from fitness_assets.engine.layer_step import StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 
@@ -181,7 +181,7 @@ def faults(spark: SparkSession, folder: Path, files: list[Mutant]) -> list[str]:
     for name, file in by_name.items():
         (raw / name).write_bytes(file.content)
     lake = Lake(LocalStore(folder / "lake"), lambda: spark)
-    staging = bronze_step(str(raw)).make(StepRun(lake, "fuzz", getLogger(__name__)), {})
+    staging = run_step(bronze_step(str(raw)), StepRun(lake, "fuzz", getLogger(__name__)), [])
     lake.publish(staging)
     ledger, days, malformed = (lake.rows(table) for table in (UPLOADS, LOGGED_DAYS, QUARANTINE))
     found: list[str] = []

@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from fitness_assets.engine.session import store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.registry import TABLES
+from fitness_assets.sample import FIRST_DAY
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings
@@ -43,7 +45,11 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 def upload(settings: Settings, seed: int) -> int:
     """Put a new file into raw/; returns its rows."""
-    lines = [",".join(cells) for user in sample_rows(5, 40, seed) for cells in user]
+    last = 3 * seed % 300  # every other file is a single day, early or late, so that runs replace some months of many
+    days = [cells for user in sample_rows(5, 330, seed) for cells in user]
+    first = FIRST_DAY + timedelta(last)
+    until = first + timedelta(1 if seed % 2 else 40)
+    lines = [",".join(cells) for cells in days if str(first) <= cells[3] < str(until)]
     name, text = f"{seed:03}.csv", "\n".join([HEADER, *lines]) + "\n"
     if settings.lake_bucket:
         Bucket(settings.lake_bucket).put(f"raw/{name}", text.encode())

@@ -42,7 +42,7 @@ def main(root: Path, times: int) -> None:
         queries = {
             "silver: judge and enrich": silver.clean_days(silver.judge(logged)),
             "gold: fact_daily": gold.fact_daily(clean),
-            "gold: monthly_summary": gold.monthly_summary(clean),
+            "gold: monthly_summary": gold.monthly_summary(gold.monthly_sums(clean)),
             "predictions: features": predictions.features(fact),
         }
         click.echo("| query | tasks that read | exchanges | tasks after one | bytes read |\n|---|---|---|---|---|")
@@ -60,10 +60,9 @@ def many(lake: Lake, table: Table, times: int, folder: Path) -> DataFrame:
     """A frame of a table in which each file exists many times."""
     copies = folder / table.name
     copies.mkdir()
-    for number, path in enumerate(lake.store.paths(table, lake.current(table) or "")):
-        for source in sorted(Path(path).glob("*.parquet")):
-            for copy in range(times):
-                os.link(source, copies / f"{number}-{copy}-{source.name}")
+    for source in map(Path, lake.store.files(table, lake.current(table) or "")):
+        for copy in range(times):
+            os.link(source, copies / f"{copy}-{source.name}")
     return lake.spark.read.schema(table.spark_schema).parquet(str(copies))
 
 

@@ -12,6 +12,7 @@ from fitness_assets.bronze.tables import RAW_COLUMNS
 RAW_NAMES = tuple(column.name for column in RAW_COLUMNS)
 REQUIRED_NAMES = tuple(column.name for column in RAW_COLUMNS if not column.nullable)
 MOST_COLUMNS = 500
+_NO_HEADER = f"no header was found: the first two rows have to name {', '.join(REQUIRED_NAMES)}"
 
 _ALIASES = {
     "user_id": "id user userid userno participant participantid subject subjectid person personid member memberid "
@@ -69,7 +70,15 @@ _EXPORTS = (
 
 
 class RefusedError(Exception):
-    """The upload as a whole cannot be ingested; the message says why in one sentence."""
+    """The upload as a whole cannot be ingested; the message says why in one sentence.
+
+    Attributes:
+        without_cells: the message without text that may be a cell of a row.
+    """
+
+    def __init__(self, message: str, without_cells: str | None = None) -> None:
+        super().__init__(message)
+        self.without_cells = without_cells or message
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,7 @@ def header_of(candidates: Sequence[tuple[str, Sequence[str]]], text: str, hint: 
     known = [len({*map(_normalised, cells)} & {*RAW_NAMES}) for _, cells in candidates]
     position = max(range(len(candidates)), key=lambda at: (known[at], len(candidates[at][1])), default=-1)
     if position < 0 or not known[position]:
-        raise RefusedError(_no_header(candidates, text, hint))
+        raise RefusedError(_no_header(candidates, text, hint), _NO_HEADER)
     delimiter, cells = candidates[position]
     if len(cells) > MOST_COLUMNS:
         raise RefusedError(f"the header has {len(cells):,} columns, and no more than {MOST_COLUMNS} can be read")
@@ -184,8 +193,7 @@ def _advice(cells: Sequence[str], missing: Sequence[str]) -> str:
 
 def _no_header(candidates: Sequence[tuple[str, Sequence[str]]], text: str, hint: str) -> str:
     """The sentence for a file in whose first rows no raw column is named."""
-    required = ", ".join(REQUIRED_NAMES)
-    lead = f"no header was found: the first two rows have to name {required}"
+    lead = _NO_HEADER
     if "|" in text and {"user_id", "steps"} & {*map(_normalised, text.split("|"))}:
         return f"{lead}, and this one is separated by |: comma, semicolon and tab are read"
     whole = trimmed(text)

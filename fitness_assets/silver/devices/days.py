@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 
 from fitness_assets.bronze.measurements import MEASUREMENTS, STATEMENTS
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
-from fitness_assets.engine.duckdb_reader import reader
+from fitness_assets.engine.duckdb_reader import Opened, reader
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.silver.device_tables import DEVICE_DAYS
@@ -64,7 +64,8 @@ def device_days(lake: Lake, staging: Staging, version: str, ledger: Ledger) -> D
         is_kept = {user_id for user_id, digest in made_from.items() if kept.get(user_id) == digest}
     path = staging.scratch / "device_days.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    tables = [(MEASUREMENTS, version), (LOGGED_DAYS, version), *([(DEVICE_DAYS, before)] if before else [])]
+    tables = [Opened(MEASUREMENTS, version), Opened(LOGGED_DAYS, version)]
+    tables += [Opened(DEVICE_DAYS, before)] if before else []
     withdrawn = [row["upload_id"] for row in ledger if row["status"] == "withdrawn"]
     with reader(lake.store, tables) as connection, pq.ParquetWriter(path, DEVICE_DAYS.arrow_schema) as writer:
         for user_id, rows in sorted(counted.items()):

@@ -1,0 +1,178 @@
+"""Bronze without the rows of a person: one new version, written by the engine as every version is."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fitness_assets.bronze.erasures import People
+from fitness_assets.bronze.pseudonyms import WITHHELD
+from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
+from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
+from fitness_assets.engine.layer_step import write
+from fitness_assets.engine.rule_checks import check_version
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.version import VersionConflictError
+from fitness_assets.privacy.uploads import Rewritten, is_folder_of
+from fitness_assets.schema.table import Table
+
+_TEXTS = ("header", "refusal")  # of the ledger; they may quote a cell
+
+
+def rows_of(lake: Lake, table: Table, version: str, people: People) -> int:
+    """How many rows of a version of a table are of some people; only of tables that say whose a row is."""
+    names = [name for name in ("user_id", "text") if name in {column.name for column in table.columns}]
+    if not names:
+        return 0
+    batches = lake.store.dataset(table, version).to_batches(columns=names)
+    return sum(int(_theirs(pa.table(batch), people).sum()) for batch in batches)
+
+
+def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: str) -> dict[str, int]:
+    """Publish bronze without the rows of some people, if it has any.
+
+    Rows of a rewritten upload get the upload id and the numbers that they would have if the upload had been so from
+    the beginning.
+
+    Args:
+        lake: the lake.
+        people: whose rows go.
+        uploads: the uploads that are rewritten, too.
+        run_id: kept in the version metadata.
+
+    Returns:
+        How many rows were removed, by table key; empty if bronze had nothing of theirs.
+
+    Raises:
+        VersionConflictError: if another run published meanwhile.
+    """
+    lake.recover(TABLES)
+    version = lake.current(UPLOADS)
+    if version is None:
+        return {}
+    ledger = lake.rows(UPLOADS, version)
+    changed = {one.old_sha256: one for one in uploads}
+    rewritten = {row["upload_id"]: changed[row["content_sha256"]] for row in ledger if row["content_sha256"] in changed}
+    new_ids = _new_ids(ledger, rewritten)
+    staging = lake.stage(TABLES, {}, run_id, made_because="a person was erased")
+    try:
+        if staging.parent != version:
+            raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile: try again.")
+        removed: dict[str, Counter[str]] = {}
+        paths: dict[str, Path] = {}
+        for table in TABLES[:-1]:
+            paths[table.key], removed[table.key] = staging.scratch / f"{table.name}.parquet", Counter()
+            kept = _kept(lake, table, version, people, rewritten, removed[table.key])
+            _write(paths[table.key], table, (_renumbered(rows, rewritten, new_ids) for rows in kept))
+        new_ledger = [*_ledger(ledger, rewritten, new_ids, removed, people)]
+        if new_ledger == ledger and not any(removed.values()):
+            return {}
+        for table in TABLES[:-1]:
+            path = staging.share(paths[table.key])
+            write(staging, table, lake.spark.read.schema(table.spark_schema).parquet(path))
+        staging.write_rows(UPLOADS, new_ledger)
+        keep_users(staging, ())
+        staging.run_inputs = run_inputs(
+            known_uploads=[row["upload_id"] for row in new_ledger], known_users=known_users(lake, version)
+        )
+        check_version(staging, [])
+        staging.commit()
+    finally:
+        staging.clean_up()
+    lake.publish(staging)
+    return {key: counts.total() for key, counts in removed.items()}
+
+
+def _theirs(rows: pa.Table, people: People) -> np.ndarray:
+    """Which rows of a table are of some people, by its ids, or by the text of malformed rows."""
+    if "user_id" in rows.schema.names:
+        return people.of_ids(rows["user_id"])
+    return people.of_texts(rows["text"]) if "text" in rows.schema.names else np.zeros(len(rows), bool)
+
+
+def _kept(
+    lake: Lake, table: Table, version: str, people: People, rewritten: Mapping[str, Rewritten], removed: Counter[str]
+) -> Iterator[pa.Table]:
+    """The rows of a table that stay; counts those that go by their upload."""
+    for batch in lake.store.dataset(table, version).to_batches():
+        rows = pa.table(batch)
+        theirs = _theirs(rows, people)
+        for upload_id, at in _by_upload(rows):
+            if upload_id in rewritten and "row_number" in rows.schema.names:
+                # The text of a malformed row may be withheld; the upload tells whose it is.
+                theirs[at] |= np.isin(rows["row_number"].to_numpy()[at], rewritten[upload_id].removed)
+            removed[upload_id] += int(theirs[at].sum())
+        yield rows.filter(pa.array(~theirs)) if theirs.any() else rows
+
+
+def _renumbered(rows: pa.Table, rewritten: Mapping[str, Rewritten], new_ids: Mapping[str, str]) -> pa.Table:
+    """Rows with the ids, row numbers and line numbers that rewritten uploads give them."""
+    columns = {
+        name: rows[name].to_numpy().copy() for name in ("row_number", "line_number") if name in rows.schema.names
+    }
+    for upload_id, at in _by_upload(rows):
+        if one := rewritten.get(upload_id):
+            if "row_number" in columns:
+                columns["row_number"][at] -= np.searchsorted(one.removed, columns["row_number"][at])
+            if "line_number" in columns:
+                columns["line_number"][at] = one.new_lines[np.searchsorted(one.lines, columns["line_number"][at])]
+    arrays: dict[str, Any] = {name: pa.array(values) for name, values in columns.items()}
+    ids = rows["upload_id"].combine_chunks().dictionary_encode()
+    known = [new_ids.get(upload_id, upload_id) for upload_id in ids.dictionary.to_pylist()]
+    arrays["upload_id"] = pa.array(known, pa.string()).take(ids.indices)
+    return pa.table({name: arrays.get(name, rows[name]) for name in rows.schema.names})
+
+
+def _by_upload(rows: pa.Table) -> Iterator[tuple[str, np.ndarray]]:
+    """Each upload of some rows, and the positions of its rows."""
+    ids = rows["upload_id"].combine_chunks().dictionary_encode()
+    indices = ids.indices.to_numpy()
+    for position, upload_id in enumerate(ids.dictionary.to_pylist()):
+        yield upload_id, np.flatnonzero(indices == position)
+
+
+def _write(path: Path, table: Table, parts: Iterator[pa.Table]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with pq.ParquetWriter(path, table.arrow_schema) as writer:
+        for rows in parts:
+            writer.write_table(rows.cast(table.arrow_schema))
+
+
+def _new_ids(ledger: Sequence[Mapping[str, Any]], rewritten: Mapping[str, Rewritten]) -> dict[str, str]:
+    """The new id of each rewritten upload whose id says its content, unless another upload has that id."""
+    taken = {row["upload_id"] for row in ledger}
+    wanted = {
+        upload_id: one.new_sha256[:16] for upload_id, one in rewritten.items() if upload_id == one.old_sha256[:16]
+    }
+    return {upload_id: new for upload_id, new in wanted.items() if new and new not in taken}
+
+
+def _ledger(
+    ledger: Sequence[Mapping[str, Any]],
+    rewritten: Mapping[str, Rewritten],
+    new_ids: Mapping[str, str],
+    removed: Mapping[str, Counter[str]],
+    people: People,
+) -> Iterator[dict[str, Any]]:
+    """The ledger without uploads of which nothing is left, and with the counts and hashes of the others."""
+    for row in ledger:
+        upload_id = row["upload_id"]
+        one = rewritten.get(upload_id)
+        typed, quarantined = (removed[table.key][upload_id] for table in (LOGGED_DAYS, QUARANTINE))
+        is_empty = bool(typed + quarantined) and row["rows_read"] == typed + quarantined
+        if is_empty or is_folder_of(row["uri"], people) or (one and one.draft is None):
+            continue
+        texts = {name: WITHHELD for name in _TEXTS if people.are_in(row[name])}
+        counts = {
+            "rows_read": row["rows_read"] - typed - quarantined,
+            "rows_typed": row["rows_typed"] - typed,
+            "rows_quarantined": row["rows_quarantined"] - quarantined,
+        }
+        content = {}
+        if one:  # without a fingerprint the next run hashes the file, whose content is known
+            content = {"content_sha256": one.new_sha256, "size_bytes": one.size_bytes, "fingerprint": None}
+        yield {**row, **texts, **counts, **content, "upload_id": new_ids.get(upload_id, upload_id)}

@@ -1,0 +1,260 @@
+"""Uploads as they lie in ``raw/``: without the rows of a person, and deleted after their time.
+
+A rewritten upload has the same header and the same other rows, in the encoding that it had. It replaces the old one
+atomically: a file by a rename, an object by one PUT.
+"""
+
+import codecs
+import gzip
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from logging import Logger
+from pathlib import Path
+from typing import IO, Any, cast
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+
+from fitness_assets.aws.s3 import Bucket
+from fitness_assets.bronze.erasures import People
+from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
+from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.numbers import NumberStyles
+from fitness_assets.bronze.sources import Found, Source
+from fitness_assets.lake.version import LakeError
+
+_DRAFT = ".erasing"  # ending of a rewritten file that is not in place yet; sources do not list hidden files
+_OF_PERSON = re.compile(r"(?:^|/)people/([^/]+)/")
+
+
+@dataclass
+class Rewritten:
+    """An upload without the rows of a person.
+
+    Attributes:
+        found: the upload.
+        old_sha256: of its bytes.
+        draft: the file that takes its place; None where nothing but the person's rows is in it, so that it is deleted.
+        new_sha256: of the draft; empty without one.
+        removed: numbers of the rows that were removed; the first row below the header is 1.
+        lines: for each row that stays: the line on which it started.
+        new_lines: the line on which it starts in the draft.
+    """
+
+    found: Found
+    old_sha256: str
+    draft: Path | None
+    new_sha256: str = ""
+    removed: np.ndarray = field(default_factory=lambda: np.array([], np.int64))
+    lines: np.ndarray = field(default_factory=lambda: np.array([], np.int64))
+    new_lines: np.ndarray = field(default_factory=lambda: np.array([], np.int64))
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the draft."""
+        return self.draft.stat().st_size if self.draft else 0
+
+
+@contextmanager
+def rewritten(source: Source, people: People, scratch: Path) -> Iterator[list[Rewritten]]:
+    """Make drafts of the uploads of a source in which some people have rows; remove drafts that were not put in place.
+
+    Args:
+        source: where the uploads are.
+        people: whose rows are removed.
+        scratch: a folder for copies of objects.
+
+    Raises:
+        OSError: if an upload cannot be read or changes meanwhile.
+    """
+    made: list[Rewritten] = []
+    try:
+        there = source.find()
+    except FileNotFoundError:  # the folder was removed; tables may still have rows of theirs
+        there = []
+    try:
+        for found in there:
+            with source.local_copy(found, scratch) as path:
+                draft = _draft_path(found, scratch)
+                made += [one] if (one := _without(found, path, draft, people)) else []
+            if source.stat(found.uri) != found:
+                raise LakeError(f"{found.text} changed while it was read: try again.")
+        yield made
+    finally:
+        for one in made:
+            if one.draft:
+                one.draft.unlink(missing_ok=True)
+
+
+def replace(one: Rewritten, source: Source) -> None:
+    """Put a rewritten upload in place, or delete the upload if nothing is left of it.
+
+    Raises:
+        LakeError: if the upload changed since it was read.
+    """
+    if source.stat(one.found.uri) != one.found:
+        raise LakeError(f"{one.found.text} changed while a person was erased from it: try again.")
+    if one.draft is None:
+        delete(one.found.uri)
+    elif bucket := _bucket(one.found.uri):
+        bucket.upload(one.draft, bucket.key(one.found.uri))
+    else:
+        path = Path(one.found.uri)
+        os.utime(one.draft, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))  # the order of ingestion stays
+        shutil.copymode(path, one.draft)
+        with one.draft.open("rb") as file:
+            os.fsync(file.fileno())
+        one.draft.replace(path)
+
+
+def is_folder_of(uri: str, people: People) -> bool:
+    """Whether an upload lies in the folder of one of some people."""
+    folder = _OF_PERSON.search(uri)
+    return folder is not None and people.have(folder[1])
+
+
+def delete(uri: str) -> None:
+    """Delete an upload."""
+    if bucket := _bucket(uri):
+        bucket.delete([bucket.key(uri)])
+    else:
+        Path(uri).unlink(missing_ok=True)
+
+
+def remove_drafts(raw: str) -> None:
+    """Remove the drafts that a killed process left beside uploads."""
+    if not raw.startswith("s3://"):
+        folder = Path(raw) if Path(raw).is_dir() else Path(raw).parent
+        for draft in folder.rglob(f".*{_DRAFT}"):
+            draft.unlink(missing_ok=True)
+
+
+def delete_old(source: Source, ledger: Iterable[Mapping[str, Any]], days: int, now: datetime, log: Logger) -> None:
+    """Delete uploads that bronze ingested so many days ago, if they are still those that it ingested.
+
+    Args:
+        source: where the uploads are.
+        ledger: rows of ``bronze/uploads``.
+        days: how long uploads stay.
+        now: the current time, UTC.
+        log: gets one line for each.
+    """
+    old = {
+        row["uri"]: row["content_sha256"]
+        for row in sorted(ledger, key=lambda row: row["ingested_at"])
+        if row["status"] == "ingested"
+    }
+    ingested_at = {row["uri"]: row["ingested_at"] for row in ledger}
+    for found in source.find():
+        is_old = found.text in old and ingested_at[found.text] < now - timedelta(days=days)
+        if is_old and source.content_sha256(found) == old[found.text]:
+            delete(found.uri)
+            log.info(f"{found.text} was deleted: it was ingested more than {days} days ago")
+
+
+def _without(found: Found, path: Path, draft: Path, people: People) -> Rewritten | None:
+    """An upload without the rows of some people; None if it has none of theirs."""
+    with path.open("rb") as file:
+        old_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if is_folder_of(found.uri, people):
+        return Rewritten(found, old_sha256, None)
+    one = Rewritten(found, old_sha256, draft)
+    try:
+        require_name(found.uri)
+        is_kept, is_changed = _copy_rows(one, path, tell_dialect(path, found.text), people)
+    except RefusedError:
+        is_kept, is_changed = _copy_lines(path, draft, people)
+    if not is_changed:
+        draft.unlink(missing_ok=True)
+        return None
+    if not is_kept:
+        draft.unlink(missing_ok=True)
+        one.draft = None
+        return one
+    with draft.open("rb") as file:
+        one.new_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return one
+
+
+def _copy_rows(one: Rewritten, path: Path, dialect: Dialect, people: People) -> tuple[bool, bool]:
+    """Write the rows that stay; returns whether there are any, and whether one was removed."""
+    encoder = codecs.getincrementalencoder(dialect.encoding.name)()
+    removed, lines, new_lines, row, line = list[np.ndarray](), list[np.ndarray](), list[np.ndarray](), 1, 1
+    with _writing(cast(Path, one.draft), path) as file:
+        header = dialect.header_text.rstrip("\r\n")
+        file.write(encoder.encode(header))
+        line += _line_ends(header) + 1
+        ends_with_line_feed = True
+        for rows in read_rows(path, dialect, NumberStyles(dialect.header.delimiter)):
+            theirs = people.of_rows(rows)
+            removed.append(np.flatnonzero(theirs) + row)
+            row += len(rows)
+            kept = rows.filter(pa.array(~theirs))
+            texts = [text.rstrip("\r\n") for text in kept["text"].to_pylist()]
+            heights = np.array([_line_ends(text) + 1 for text in texts], np.int64)
+            lines.append(kept["line_number"].to_numpy())
+            new_lines.append(line + np.cumsum(heights) - heights)
+            line += int(heights.sum())
+            file.write(encoder.encode("".join(f"\n{text}" for text in texts)))
+            if len(rows):
+                ends_with_line_feed = bool(theirs[-1]) or rows["text"][-1].as_py().endswith(("\r", "\n"))
+        # A last row without a line end may be cut off; it has to look as it did.
+        file.write(encoder.encode("\n" if ends_with_line_feed else "", final=True))
+    one.removed, one.lines, one.new_lines = (
+        np.concatenate(each) if each else np.array([], np.int64) for each in (removed, lines, new_lines)
+    )
+    return bool(len(one.lines)), bool(len(one.removed))
+
+
+def _line_ends(text: str) -> int:
+    return text.count("\n") + text.count("\r") - text.count("\r\n")
+
+
+def _copy_lines(path: Path, draft: Path, people: People) -> tuple[bool, bool]:
+    """Write the lines that stay of a file that was refused; returns whether there are any, and whether one went."""
+    kept = removed = 0
+    with _writing(draft, path) as target, _reading(path) as file:
+        for text in file:
+            theirs = people.are_in(text.decode("utf-8", "replace"))
+            removed += theirs
+            kept += not theirs
+            target.write(b"" if theirs else text)
+    return bool(kept), bool(removed)
+
+
+@contextmanager
+def _writing(draft: Path, like: Path) -> Iterator[IO[bytes]]:
+    """Open a draft for writing, compressed if the upload is; the same rows give the same bytes."""
+    draft.parent.mkdir(parents=True, exist_ok=True)
+    with draft.open("wb") as file:
+        if not _is_gzip(like):
+            yield file
+            return
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            yield cast(IO[bytes], packed)
+
+
+def _reading(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb")) if _is_gzip(path) else path.open("rb")
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _draft_path(found: Found, scratch: Path) -> Path:
+    """A new name for a draft: beside the file, so that it can be renamed; in the scratch folder for an object."""
+    folder = scratch if _bucket(found.uri) else Path(found.uri).parent
+    return folder / f".{uuid4().hex}{_DRAFT}"
+
+
+def _bucket(uri: str) -> Bucket | None:
+    return Bucket(uri.removeprefix("s3://").partition("/")[0]) if uri.startswith("s3://") else None

@@ -1,0 +1,143 @@
+"""Pseudonyms: no id of an upload is in anything that a run leaves behind, and one key counts for one lake."""
+
+import json
+import logging
+from datetime import UTC, datetime
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, WITHHELD, Pseudonyms
+from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.cli import main
+from fitness_assets.definitions import build_defs
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.lake.version import LakeError
+from fitness_assets.orchestration import messages
+from fitness_assets.registry import TABLES, table_of
+from fitness_assets.settings import Settings
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, failure_of, job_of, root_of
+from fitness_assets_tests.search import holders
+
+KEY = "a key that is long enough"
+HIDDEN = Pseudonyms(KEY)
+IDS = ("ada-planted-1815", "grace-planted-1906", "008150347", "zoë-planted")
+NAME = "Countess of Lovelace"
+
+
+@given(st.text(min_size=1), st.text(min_size=16))
+def test_a_pseudonym_depends_on_id_and_key_and_is_its_own_pseudonym(user_id, key):
+    pseudonyms = Pseudonyms(key)
+    hidden = pseudonyms.of(user_id)
+    assert pseudonyms.of(hidden) == hidden == pseudonyms.of(f" {user_id}\t")
+    assert hidden != Pseudonyms(key + "!").of(user_id)
+    assert AS_UPLOADED.of(user_id) == AS_UPLOADED.of(f"\ufeff{user_id} ")
+
+
+@pytest.mark.parametrize(("key", "of_lake", "says"), [
+    (None, HIDDEN.check, "and FITNESS_PSEUDONYM_KEY is not set: set it to the key of this lake"),
+    (KEY, None, "This lake holds user ids as they were uploaded"),
+    (KEY, Pseudonyms("another key, as long").check, "FITNESS_PSEUDONYM_KEY is not the key of this lake"),
+])  # fmt: skip
+def test_another_key_is_refused_and_uploads_without_rows_do_not_count(key, of_lake, says):
+    with pytest.raises(LakeError, match=says):
+        Pseudonyms(key).require_same_key([{"rows_read": 1, "pseudonym_key": of_lake}])
+    Pseudonyms(key).require_same_key([{"rows_read": 0, "pseudonym_key": of_lake}])
+    Pseudonyms(key).require_same_key([{"rows_read": 1, "pseudonym_key": Pseudonyms(key).check}])
+
+
+def uploads() -> dict[str, str]:
+    """Files with an id in every place where one can be: in its cell, in a wrong one, in rows that cannot be cut."""
+    days = [GOOD_ROW.replace("17,", f"{user},", 1).replace("09-06", f"09-{day:02}") for user in IDS for day in (6, 7)]
+    wrong = [
+        f"42,{IDS[0]},F,2024-09-08,8120,71.5,7.2,2240.0,35.0,4,68.4,23.9",  # columns swapped
+        f"{IDS[1]},42,F,{IDS[1]},8120,71.5,7.2,2240.0,35.0,4,68.4,23.9",
+        f"{IDS[0]},42",
+        f"{IDS[0]},{'x,' * 20}",
+        f'{IDS[2]},42,F,2024-09-09,"8120 {IDS[2]}',
+    ]
+    more = [row + f",{NAME}" for row in days]
+    return {
+        "days.csv": "\n".join([HEADER, *days, *wrong]),
+        "more.csv": "\n".join([HEADER + ",full name", *more]).replace("09-0", "10-0"),
+        "headless.csv": "\n".join(days),
+    }
+
+
+@pytest.fixture
+def runs(tmp_path, spark, caplog):
+    """Runs of the whole graph in folders of their own, with one key or another."""
+    caplog.set_level(logging.INFO)
+
+    def run(folder: str, key: str | None) -> tuple[Lake, dg.ExecuteInProcessResult]:
+        lake = Lake(LocalStore(tmp_path / folder / "lake"), lambda: spark)
+        raw = root_of(lake) / "raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        for name, text in uploads().items():
+            (raw / name).write_text(text)
+        graph = build_defs(Settings.model_validate({"local_root": root_of(lake), "pseudonym_key": key}), lake=lake)
+        (tmp_path / folder / "dagster").mkdir(exist_ok=True)
+        with dg.DagsterInstance.local_temp(str(tmp_path / folder / "dagster")) as instance:
+            result = job_of(graph, "*").execute_in_process(instance=instance, raise_on_error=False)
+        return lake, result
+
+    return run
+
+
+def test_no_id_is_in_any_table_file_event_log_or_message(runs, tmp_path, caplog, capfd):
+    plain, result = runs("plain", None)
+    assert result.success
+    needles = (*IDS, NAME)
+    assert {*holders(needles, tmp_path / "plain", root_of(plain) / "raw")} == {*needles}, (
+        "the search finds what is there"
+    )
+
+    caplog.clear()
+    capfd.readouterr()
+    lake, result = runs("hidden", KEY)
+    assert result.success
+    assert holders((*needles, KEY), tmp_path / "hidden", root_of(lake) / "raw") == {}
+    message = messages.success(messages.report_of(lake, result.run_id, datetime(2020, 1, 1, tzinfo=UTC)))
+    printed = capfd.readouterr()
+    said = "".join((message.subject, message.text, caplog.text, printed.out, printed.err))
+    assert "days.csv" in said
+    assert [needle for needle in needles if needle in said] == []
+
+    for table in (table for table in TABLES if table.layer in ("silver", "gold") and "predictions" not in table.key):
+        rows = [{**row, "user_id": HIDDEN.of(row["user_id"])} if "user_id" in row else row for row in plain.rows(table)]
+        assert sorted(map(repr, rows)) == sorted(map(repr, lake.rows(table))), table.key
+        assert rows or table.name == "rejected_days"
+    quarantined = lake.rows(table_of("bronze/quarantine"))
+    assert len(quarantined) == len(plain.rows(table_of("bronze/quarantine"))) == 5
+    assert {row["text"] for row in quarantined} == {WITHHELD}
+    assert "date: the cell is not a day written as YYYY-MM-DD" in str(quarantined)
+    assert "age: the cell is not a number" in str(quarantined)
+    ledger = {row["uri"].rpartition("/")[2]: row for row in lake.rows(UPLOADS)}
+    assert ledger["headless.csv"]["refusal"].endswith("the first two rows have to name user_id, date, steps")
+    assert ledger["more.csv"]["warnings"] == ["left out, because FITNESS_PSEUDONYM_KEY is set: full name"]
+
+
+def test_a_run_or_command_with_another_key_is_refused_and_changes_nothing(runs, monkeypatch):
+    lake, result = runs("lake", KEY)
+    assert result.success
+    before = lake.current(UPLOADS)
+    for key, says in ((None, "is not set"), ("another key, as long", "is not the key of this lake")):
+        (root_of(lake) / "raw" / "days.csv").unlink()
+        _, refused = runs("lake", key)
+        assert not refused.success
+        assert says in failure_of(refused)
+    assert lake.current(UPLOADS) == before
+
+    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(root_of(lake)))
+    command = ["export", "--format", "fhir", "--user"]
+    assert "is not set" in CliRunner().invoke(main, [*command, IDS[0]]).output
+    monkeypatch.setenv("FITNESS_PSEUDONYM_KEY", KEY)
+    by_id, by_pseudonym = (CliRunner().invoke(main, [*command, user]) for user in (IDS[0], HIDDEN.of(IDS[0])))
+    entries = [json.loads(found.stdout)["entry"] for found in (by_id, by_pseudonym)]
+    assert entries[0] == entries[1]
+    assert IDS[0] not in by_id.stdout
+    assert HIDDEN.of(IDS[0]) in by_id.stdout

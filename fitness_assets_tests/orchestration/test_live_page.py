@@ -1,0 +1,54 @@
+"""The page of a run in a real browser: what another process logs, the end and the reason of a failure appear by
+themselves."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fitness_assets_tests.browser import browser, ui
+from fitness_assets_tests.test_pipeline import write_sample
+from fitness_assets_tests.whole_runs import environment, wait_for
+
+pytestmark = pytest.mark.deployment
+
+NEWEST = {"query": "{runsOrError(limit: 1) {... on Runs {results {runId}}}}"}
+MILLISECONDS = 120_000
+
+
+def newest(tab: Any, url: str) -> str | None:
+    """The id of the newest run."""
+    found = tab.request.post(f"{url}/graphql", data=NEWEST).json()["data"]["runsOrError"]["results"]
+    return found[0]["runId"] if found else None
+
+
+@pytest.fixture
+def folder(tmp_path, root) -> Path:
+    """A project with uploads."""
+    shutil.copy(root / "dagster.yaml", tmp_path)
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    write_sample(tmp_path / "data" / "raw" / "sample.csv")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("is_broken", "end"), [(False, "RUN_SUCCESS"), (True, "File exists: ")], ids=["good", "bad"])
+def test_a_run_of_another_process_is_followed_without_a_reload(folder, is_broken, end):
+    if is_broken:  # its last table cannot be published
+        (folder / "data" / "quality").write_text("a file, not a folder")
+    with ui(folder) as url, browser() as opened:
+        tab = opened.new_page(viewport={"width": 1400, "height": 1000})
+        command, log = [sys.executable, "-m", "fitness_assets", "run"], folder / "run.log"
+        with log.open("w") as out:
+            run = subprocess.Popen(command, cwd=folder, env=environment(), stdout=out, stderr=out)
+        tab.goto(f"{url}/runs/{wait_for(lambda: newest(tab, url), run, log)}")
+        assert run.poll() is None
+        tab.evaluate("window.isTheSamePage = true")
+        tab.get_by_text("uploads found: 1, new: 1").first.wait_for(timeout=MILLISECONDS)
+        tab.get_by_text("writing version 000001").first.wait_for(timeout=MILLISECONDS)
+        tab.get_by_text(end).first.wait_for(timeout=MILLISECONDS)
+        tab.get_by_text("Failure" if is_broken else "Success", exact=True).first.wait_for(timeout=MILLISECONDS)
+        assert tab.evaluate("window.isTheSamePage")
+        assert run.wait(60) == int(is_broken)

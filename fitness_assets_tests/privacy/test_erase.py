@@ -1,0 +1,216 @@
+"""Erasing a person: nothing of theirs is left anywhere, and the tables are those of a lake that never had them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from fitness_assets.aws.s3 import Bucket
+from fitness_assets.bronze.erasures import Erasures
+from fitness_assets.cli import main
+from fitness_assets.definitions import build_defs
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.lake.s3 import S3Store
+from fitness_assets.predictions.tables import TARGETS
+from fitness_assets.privacy.erase import readmit
+from fitness_assets.registry import TABLES, table_of
+from fitness_assets.settings import Settings
+from fitness_assets_tests.conftest import failure_of, job_of, new_bucket
+from fitness_assets_tests.privacy.planted import NEEDLES, PERSON, uploads
+from fitness_assets_tests.search import contents, holders, matches
+
+WHERE = {"uri", "modified_at", "fingerprint", "ingested_at", *(f"{target.name}_model_version" for target in TARGETS)}
+"""Columns that depend on where, when and how often tables were made."""
+
+
+@dataclass
+class Place:
+    """A lake with its uploads, and Dagster's storage beside it."""
+
+    lake: Lake
+    settings: Settings
+    put: Callable[[str, bytes], Any]
+    folder: Path
+    bucket: Bucket | None
+
+    def run(self, job: str = "*", **config: Any) -> dg.ExecuteInProcessResult:
+        graph = build_defs(self.settings, lake=self.lake)
+        (self.folder / "dagster").mkdir(parents=True, exist_ok=True)
+        with dg.DagsterInstance.local_temp(str(self.folder / "dagster")) as instance:
+            definition = graph.resolve_job_def("erase") if job == "erase" else job_of(graph, job)
+            return definition.execute_in_process(config or None, instance=instance, raise_on_error=False)
+
+    def leave_behind(self) -> None:
+        """What killed runs leave, and runs on other services."""
+        if self.bucket:
+            for key in ("jobs/pipes/message", "bronze/_scratch/killed/rows", "compute-logs/run", "compute-logs/run"):
+                self.bucket.put(key, PERSON.encode())
+            self.bucket.delete(["compute-logs/run"])
+        else:
+            scratch = self.settings.local_root / "_versions" / ".staging" / "killed"
+            scratch.mkdir(parents=True)
+            (scratch / "rows").write_text(PERSON)
+            (self.settings.local_root / "raw" / ".killed.erasing").write_text(PERSON)
+
+    def run_without_history(self) -> bool:
+        """A run of which Dagster stores nothing, which is much faster."""
+        return job_of(build_defs(self.settings, lake=self.lake), "*").execute_in_process(raise_on_error=False).success
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables that lead commands to the lake."""
+        if not self.bucket:
+            return {"FITNESS_LOCAL_ROOT": str(self.settings.local_root)}
+        names = ("storage_mode", "s3_bucket", "raw_prefix")
+        return {f"FITNESS_{name.upper()}": str(getattr(self.settings, name)) for name in names}
+
+    def erase(self, user_id: str) -> dg.ExecuteInProcessResult:
+        journal = Erasures.read(self.lake)
+        journal.write(self.lake)
+        return self.run("erase", ops={"erase_person": {"config": {"code": journal.code(user_id)}}})
+
+    def holders(self, needles: list[str]) -> dict[str, set[str]]:
+        """Where texts are: in files, and in all versions of objects."""
+        found = holders(needles, self.folder)
+        for key, content in self.versions_of_objects():
+            for needle in matches(needles, [key.encode(), *contents(key, content)]):
+                found.setdefault(needle, set()).add(key)
+        return found
+
+    def versions_of_objects(self) -> Iterator[tuple[str, bytes]]:
+        """Key and bytes of every version of every object; the markers of deleted objects have no bytes."""
+        if not self.bucket:
+            return
+        client, name = self.bucket.client, self.bucket.name
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
+            for version in page.get("Versions", []):
+                found = client.get_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
+                yield version["Key"], found["Body"].read()
+            yield from ((marker["Key"], b"") for marker in page.get("DeleteMarkers", []))
+
+    def tables(self) -> dict[str, list[str]]:
+        """The rows of every table, without where and when uploads were put."""
+        return {
+            table.key: sorted(repr({n: c for n, c in row.items() if n not in WHERE}) for row in self.lake.rows(table))
+            for table in TABLES
+        }
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
+    def on_disk(name: str) -> Place:
+        raw = tmp_path / name / "lake" / "raw"
+        raw.mkdir(parents=True)
+
+        def put(file: str, content: bytes) -> None:
+            (raw / file).write_bytes(content)
+
+        lake = Lake(LocalStore(raw.parent), lambda: spark)
+        return Place(lake, Settings(local_root=raw.parent), put, tmp_path / name, None)
+
+    def in_bucket(name: str) -> Place:
+        bucket = new_bucket()
+        bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+
+        def put(file: str, content: bytes) -> None:
+            bucket.put(f"inbound data/{file}", content)
+
+        settings = Settings(storage_mode="s3", s3_bucket=bucket.name, raw_prefix="inbound data")
+        return Place(Lake(S3Store(bucket, settings.prefixes), lambda: spark), settings, put, tmp_path / name, bucket)
+
+    return on_disk if request.param == "disk" else in_bucket
+
+
+def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_that_never_had_them(place):
+    never = place("never")
+    for name, content in uploads(with_person=False).items():
+        never.put(name, content)
+    assert never.run_without_history()
+
+    had, (first, *others) = place("had"), uploads(with_person=True).items()
+    had.put(*first)
+    assert had.run_without_history(), "an older version"
+    for upload in others:
+        had.put(*upload)
+    assert had.run().success
+    had.leave_behind()
+    assert {*had.holders(NEEDLES)} == {*NEEDLES}, "the search finds what is there"
+
+    result = had.erase(PERSON)
+    assert result.success
+    assert had.holders(NEEDLES) == {}
+    keys = [key for key, _ in had.versions_of_objects() if not key.endswith("erasures.json")]
+    assert len(keys) == len({*keys}), "older versions of objects and markers of deleted ones are gone"
+    assert had.tables() == never.tables()
+    (entry,) = Erasures.read(had.lake).erased
+    assert entry["uploads"] == 3
+    assert entry["rows"]["silver/clean_days"] == 4
+    assert Erasures.read(had.lake).open == {}
+
+    had.put("again.csv", uploads(with_person=True)["first.csv"])
+    assert had.run_without_history()
+    assert len(had.lake.rows(table_of("bronze/uploads"))) == 3, "rewritten uploads are known"
+    (again,) = [row for row in had.lake.rows(table_of("bronze/uploads")) if row["uri"].endswith("again.csv")]
+    assert again["warnings"] == ["rows of erased people that were left out: 6"]
+    assert PERSON not in {row["user_id"] for row in had.lake.rows(table_of("bronze/logged_days"))}
+
+
+def test_the_only_person_of_a_lake_can_be_erased(place):
+    lonely = place("lonely")
+    lonely.put("alone.csv", uploads(with_person=True)["alone.csv"])
+    assert lonely.run().success
+    result = lonely.erase(PERSON)
+    assert result.success, failure_of(result)
+    assert lonely.holders(NEEDLES) == {}
+
+
+def test_the_command_says_what_would_go_and_changes_nothing(place, monkeypatch):
+    lake = place("asked")
+    for name, content in uploads(with_person=True).items():
+        lake.put(name, content)
+    assert lake.run_without_history()
+    before = lake.tables()
+    for name, value in lake.variables.items():
+        monkeypatch.setenv(name, value)
+
+    asked = CliRunner().invoke(main, ["erase", PERSON, "--dry-run"])
+    assert asked.exit_code == 0, asked.output
+    assert "first.csv: 6 rows\n" in asked.output
+    assert "alone.csv: deleted\n" in asked.output
+    assert "table   silver/clean_days: 4 rows\n" in asked.output
+    assert f"launch the job erase with the code {Erasures.read(lake.lake).code(PERSON)}" in asked.output
+    unknown = CliRunner().invoke(main, ["erase", "nobody"])
+    assert unknown.output.startswith("Error: There is nothing of nobody, neither in ")
+    refused = CliRunner().invoke(main, ["erase", PERSON], input="n\n")
+    assert refused.exit_code == 1
+    wrong = lake.run("erase", ops={"erase_person": {"config": {"code": "0123"}}})
+    assert "The lake has nothing of a person with the code 0123" in failure_of(wrong)
+    assert Erasures.read(lake.lake).open == {}
+    assert lake.tables() == before
+    assert {*lake.holders(NEEDLES)} == {*NEEDLES}
+    not_erased = CliRunner().invoke(main, ["readmit", PERSON])
+    assert not_erased.output == f"Error: {PERSON} was not erased.\n"
+
+
+def test_a_person_who_is_readmitted_counts_in_new_uploads_again(place):
+    lake = place("again")
+    for name, content in uploads(with_person=False).items():
+        lake.put(name, content)
+    journal = Erasures()
+    code = journal.code(PERSON)
+    journal.erased.append({"code": code})
+    journal.write(lake.lake)
+    alone = uploads(with_person=True)["alone.csv"]
+    lake.put("alone.csv", alone)
+    assert lake.run_without_history()
+    assert PERSON not in str(lake.tables())
+    assert readmit(lake.lake, code)
+    assert not readmit(lake.lake, code)
+    lake.put("alone.csv", alone + b"\n")
+    assert lake.run_without_history()
+    assert str(lake.lake.rows(table_of("gold/fact_daily"))).count(PERSON) == 4

@@ -1,0 +1,161 @@
+"""Rewritten uploads: the same rows as before but for those of a person, in every way that a file can be written."""
+
+import gzip
+import hashlib
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fitness_assets.bronze.erasures import Erasures, People
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
+from fitness_assets.bronze.readers.csv import read_rows, tell_dialect
+from fitness_assets.bronze.readers.numbers import NumberStyles
+from fitness_assets.bronze.sources import source_of
+from fitness_assets.lake.version import LakeError
+from fitness_assets.privacy.uploads import delete_old, remove_drafts, replace, rewritten
+from fitness_assets_tests.conftest import new_bucket
+
+NAMES = ("user_id", "date", "steps", "remark")
+THEIRS, OTHERS = ("ada", "zoë"), ("17", "18", "grace hopper", "ada 2")
+JOURNAL = Erasures()
+PEOPLE = People(JOURNAL, frozenset(map(JOURNAL.code, THEIRS)), AS_UPLOADED)
+
+
+def rows_in(path: Path) -> list[dict]:
+    """The rows that bronze would read."""
+    dialect = tell_dialect(path)
+    tables = [*read_rows(path, dialect, NumberStyles(dialect.header.delimiter))]
+    return pa.concat_tables(tables).to_pylist() if tables else []
+
+
+def plain(rows: list[dict]) -> list[dict]:
+    return [{name: cell for name, cell in row.items() if name not in ("line_number", "text")} for row in rows]
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[bytes, int]:
+    """The bytes of an upload, and how many of its rows are theirs."""
+    delimiter, end = draw(st.sampled_from(",;\t")), draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    lines, theirs = [], 0
+    for number in range(draw(st.integers(0, 12))):
+        user = draw(st.sampled_from(THEIRS + OTHERS))
+        kind = draw(st.sampled_from(["plain", "plain", "quoted", "lines", "short", "blank", "cell", "number"]))
+        day, steps = f"2024-01-{number + 1:02}", str(1_000 + number)
+        cells = {
+            "plain": [user, day, steps, "x"],
+            "quoted": [user, day, steps, f'"a{delimiter}""b"""'],
+            "lines": [user, day, steps, '"two\nlines"'],
+            "short": [user, day],
+            "blank": ["", "", "", ""],
+            "cell": [day, user, steps, "x"],
+            "number": [user, day, "8k", ""],
+        }[kind]
+        theirs += kind != "blank" and user in THEIRS
+        lines.append(delimiter.join(cells))
+    text = end.join([delimiter.join(NAMES), *lines]) + draw(st.sampled_from([end, ""]))
+    encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]))
+    content = text.encode(encoding)
+    return (gzip.compress(content) if draw(st.booleans()) else content), theirs
+
+
+@settings(deadline=None)
+@given(files())
+def test_a_rewritten_upload_has_the_other_rows_and_no_more(tmp_path_factory, file):
+    content, theirs = file
+    folder = tmp_path_factory.mktemp("raw")
+    path = folder / "days.csv.gz"
+    path.write_bytes(content)
+    before = rows_in(path)
+    expected = [row for row in before if not PEOPLE.of_rows(pa.Table.from_pylist([row], _schema(path))).any()]
+    assert len(before) - len(expected) == theirs
+    with rewritten(source_of(str(folder)), PEOPLE, folder) as found:
+        if not theirs:
+            assert found == []
+            return
+        (one,) = found
+        replace(one, source_of(str(folder)))
+    if not expected:
+        assert not path.exists()
+        return
+    after = rows_in(path)
+    assert plain(after) == plain(expected)
+    assert [row["line_number"] for row in expected] == [*one.lines]
+    assert [row["line_number"] for row in after] == [*one.new_lines]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == one.new_sha256
+    assert [*folder.iterdir()] == [path], "no draft is left"
+    with rewritten(source_of(str(folder)), PEOPLE, folder) as again:
+        assert again == []
+
+
+def _schema(path: Path) -> pa.Schema:
+    dialect = tell_dialect(path)
+    return next(read_rows(path, dialect, NumberStyles(dialect.header.delimiter))).schema
+
+
+def test_lines_of_refused_files_and_folders_of_the_person_go(tmp_path):
+    (tmp_path / "refused.csv").write_text("ada,1\n17,2\n")
+    (tmp_path / "fine.csv").write_text("user_id,date,steps\nada 2,2024-01-01,5\n")
+    archive = tmp_path / "people" / "ada" / "export.zip"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"PK\x03\x04")
+    with rewritten(source_of(str(tmp_path)), PEOPLE, tmp_path) as found:
+        for one in found:
+            replace(one, source_of(str(tmp_path)))
+    assert (tmp_path / "refused.csv").read_text() == "17,2\n"
+    assert not archive.exists()
+    assert (tmp_path / "fine.csv").exists()
+
+
+def test_an_upload_that_changes_meanwhile_is_not_overwritten_and_drafts_of_killed_processes_go(tmp_path):
+    path = tmp_path / "days.csv"
+    path.write_text("user_id,date,steps\nada,2024-01-01,5\n17,2024-01-01,6\n")
+    with rewritten(source_of(str(tmp_path)), PEOPLE, tmp_path) as (one,):
+        path.write_text("user_id,date,steps\n17,2024-01-02,7\n")
+        with pytest.raises(LakeError, match=r"days\.csv changed while a person was erased from it: try again\."):
+            replace(one, source_of(str(tmp_path)))
+    assert "2024-01-02" in path.read_text()
+    (tmp_path / ".left.erasing").write_text("17")
+    remove_drafts(str(tmp_path))
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize("place", ["disk", "bucket"])
+def test_uploads_are_deleted_after_their_time_if_bronze_has_them(place, tmp_path, cloud, caplog):
+    bucket, now = (new_bucket() if place == "bucket" else None), datetime(2026, 11, 27, tzinfo=UTC)
+    for name in ("old", "new", "changed", "refused", "unknown"):
+        if bucket:
+            bucket.put(f"raw/{name}.csv", name.encode())
+        else:
+            (tmp_path / f"{name}.csv").write_text(name)
+    raw = bucket.uri("raw") if bucket else str(tmp_path)
+    source = source_of(raw)
+    ledger = [
+        {
+            "uri": f"{raw}/{name}.csv",
+            "status": "refused" if name == "refused" else "ingested",
+            "content_sha256": hashlib.sha256(b"before" if name == "changed" else name.encode()).hexdigest(),
+            "ingested_at": now - timedelta(days=29 if name == "new" else 31),
+        }
+        for name in ("old", "new", "changed", "refused")
+    ]
+    caplog.set_level(logging.INFO)
+    delete_old(source, ledger, 30, now, logging.getLogger("run"))
+    left = {Path(found.uri).stem for found in source.find()}
+    assert left == {"new", "changed", "refused", "unknown"}
+    assert "old.csv was deleted: it was ingested more than 30 days ago" in caplog.text
+
+
+def test_a_person_is_known_by_id_and_by_pseudonym():
+    hidden = Pseudonyms("a key that is long enough")
+    person = People(JOURNAL, frozenset([JOURNAL.code(hidden.of("ada"))]), hidden)
+    assert person.have("ada")
+    assert person.have(hidden.of("ada"))
+    assert not person.have("17")
+    assert not person.have(None)
+    assert person.are_in('x;"ada";7')
+    assert not person.are_in("x;ada lovelace;7")

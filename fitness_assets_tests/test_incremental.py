@@ -1,0 +1,312 @@
+"""Whatever was uploaded in whatever order: the tables are those that one build of everything gives."""
+
+import logging
+import os
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
+from fitness_assets.bronze.withdrawal import restore, withdraw
+from fitness_assets.engine.layer_step import StepRun, run_step
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.lake.s3 import S3Store
+from fitness_assets.layers import steps
+from fitness_assets.registry import TABLES, publish_group_of, publish_groups_of, table_of
+from fitness_assets.schema.months import MONTH
+from fitness_assets.settings import Settings
+from fitness_assets_tests.conftest import HEADER, content, root_of
+
+SILVER_AND_GOLD = [table.key for table in TABLES if table.layer in ("silver", "gold") and "prediction" not in table.key]
+PREDICTED = ["gold/fact_predictions", *(table.key for table in TABLES if table.layer == "predictions")]
+ERAS, ERA_MONTHS = 40, 11
+"""So many groups of people, each with a time of its own: what happens to one group is a sequence for itself."""
+
+
+class Runs:
+    """A lake, the uploads that people put, and runs."""
+
+    def __init__(self, spark: Any, root: Path) -> None:
+        self.lake = Lake(LocalStore(root), lambda: spark)
+        self.raw = root / "raw"
+        self.raw.mkdir(parents=True)
+        self.puts = 0
+
+    def put(self, rows: Iterable[str], name: str = "") -> Path:
+        """Put a file; it is later than all files before."""
+        self.puts += 1
+        path = self.raw / (name or f"{self.puts:03}.csv")
+        path.write_text("\n".join([HEADER, *rows]) + "\n")
+        at = 1_700_000_000 + self.puts
+        os.utime(path, (at, at))
+        return path
+
+    def run(self, names: Sequence[str], rebuild: bool = False) -> dict[str, list[str]]:
+        """Run some steps; returns the months that each made anew."""
+        made = {}
+        for step in steps(Settings(local_root=root_of(self.lake))):
+            if step.name in names:
+                step_run = StepRun(self.lake, "run", logging.getLogger("run"), is_rebuild=rebuild)
+                staging = run_step(step, step_run, publish_groups_of(step.reads))
+                if staging.parent != staging.version:
+                    made[step.name] = sorted({m for each in staging.metadata.values() for m in each.months_made})
+                self.lake.publish(staging)
+        return made
+
+    def tables(self, keys: Sequence[str]) -> dict[str, list[tuple]]:
+        """What each table holds."""
+        return {key: content(self.lake, key) for key in keys}
+
+
+def row(user: str, day: date, steps: int = 8_000, weight: float = 70.0, stress: int = 4, sleep: float = 7.2) -> str:
+    return f"{user},42,F,{day},{steps},71.5,{sleep},2240.0,35.0,{stress},{weight},23.9"
+
+
+def in_era(era: int, days: int) -> date:
+    months = era * ERA_MONTHS
+    return date(1990 + months // 12, months % 12 + 1, 1) + timedelta(days)
+
+
+DAY = st.builds(
+    lambda era, days, user, steps, stress, weight: row(f"{era}-{user}", in_era(era, days), steps, weight, stress),
+    st.integers(0, ERAS - 1),
+    st.integers(0, 300),
+    st.sampled_from("ab"),
+    st.sampled_from([0, -5, 4_000, 8_000, 12_000, 60_000]),
+    st.integers(1, 10),
+    st.sampled_from([60.0, 70.5, 300.0]),
+)
+UPLOAD = st.tuples(st.just("upload"), st.lists(DAY, min_size=1, max_size=60))
+EVENT = st.one_of(
+    UPLOAD,
+    UPLOAD,
+    st.tuples(st.sampled_from(["repeat", "correct", "delete", "withdraw", "restore"]), st.integers(0, 50)),
+    st.tuples(st.just("roll back"), st.sampled_from(["bronze/uploads", "silver/clean_days", "gold/fact_daily"])),
+    st.tuples(st.just("stop early"), st.integers(1, 2)),
+)
+LAYERS = ["bronze", "silver", "gold"]
+
+
+def happen(runs: Runs, what: str, detail: Any) -> None:
+    """One thing that people or machines do between two runs."""
+    uploads = sorted(runs.raw.iterdir())
+    if what == "upload":
+        runs.put(detail)
+    elif what == "stop early":  # as if the process was killed after so many steps
+        runs.run(LAYERS[:detail])
+    elif what == "roll back":
+        group = publish_group_of(detail)
+        versions = runs.lake.versions(group[-1])
+        if len(versions) > 1:
+            runs.lake.rollback(group, versions[-2])
+    elif uploads and what in ("repeat", "correct", "delete"):
+        path = uploads[detail % len(uploads)]
+        lines = path.read_text().splitlines()[1:]
+        if what == "repeat":
+            runs.put([*lines, *lines[:1]])
+        elif what == "correct":
+            runs.put([line.replace(",8000,", ",9000,") for line in lines[: len(lines) // 2 + 1]], path.name)
+        elif len(uploads) > 1:
+            path.unlink()
+    elif what in ("withdraw", "restore"):
+        ledger = runs.lake.rows(UPLOADS)
+        known = [r["upload_id"] for r in ledger if (r["status"] == "withdrawn") == (what == "restore")]
+        if known:
+            change = withdraw if what == "withdraw" else restore
+            change(runs.lake, known[detail % len(known)], *(["a test"] if what == "withdraw" else []))
+
+
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(DAY, min_size=100, max_size=200), st.lists(st.lists(EVENT, min_size=1, max_size=4), min_size=3, max_size=5)
+)
+def test_any_sequence_of_uploads_gives_the_tables_of_one_build(spark, tmp_path_factory, first, history):
+    runs = Runs(spark, tmp_path_factory.mktemp("incremental"))
+    runs.put(first)
+    runs.run(LAYERS)
+    for events in history:
+        for what, detail in events:
+            happen(runs, what, detail)
+        runs.run(LAYERS)
+    incremental = runs.tables(SILVER_AND_GOLD)
+    runs.run(LAYERS, rebuild=True)
+    whole = runs.tables(SILVER_AND_GOLD)
+    for key in SILVER_AND_GOLD:
+        assert incremental[key] == whole[key], key
+
+
+@pytest.fixture
+def runs(spark, tmp_path):
+    return Runs(spark, tmp_path / "lake")
+
+
+def test_uploads_one_by_one_give_the_tables_of_a_lake_that_got_them_at_once(spark, tmp_path):
+    one_by_one, at_once = (Runs(spark, tmp_path / name) for name in ("one by one", "at once"))
+    dealt = random.Random(7)
+    for number in range(14):  # more than a month may have files, so that small files are merged
+        days = [
+            row(f"{user}", date(2024, 2, 1) + timedelta(dealt.randrange(60)), dealt.choice([0, 8_000, 12_000]))
+            for user in "abc"
+            for _ in range(5)
+        ]
+        for runs in (one_by_one, at_once):
+            runs.put([*days, "d,42,F,2024-02-30,8000,,,,,,,"] if number == 3 else days)
+        one_by_one.run(LAYERS)
+    at_once.run(LAYERS)
+    keys = [f"bronze/{name}" for name in ("logged_days", "quarantine", "uploads")] + SILVER_AND_GOLD
+    without_times = {key: one_by_one.lake.rows(table_of(key)) for key in keys}
+    for key, rows in without_times.items():
+        assert rows_of(rows) == rows_of(at_once.lake.rows(table_of(key))), key
+    files = [Path(path).name[:7] for path in one_by_one.lake.store.files(LOGGED_DAYS, "000014")]
+    assert max(map(files.count, files)) <= 9
+
+
+def rows_of(rows: Sequence[dict[str, Any]]) -> list[str]:
+    times = {"ingested_at", "modified_at", "fingerprint", "uri"}
+    return sorted(repr({name: cell for name, cell in r.items() if name not in times}) for r in rows)
+
+
+ALL_LAYERS = [*LAYERS, "predictions"]
+
+
+def test_predictions_of_days_that_arrive_one_by_one_are_those_of_one_build(runs):
+    dealt = random.Random(3)
+
+    def days_of(people: Iterable[int], days: Iterable[date]) -> list[str]:
+        return [
+            row(
+                f"p{person}",
+                day,
+                dealt.randrange(2_000, 15_000),
+                60 + person + dealt.randrange(10) / 10,
+                dealt.randint(1, 10),
+                round(dealt.uniform(5, 9), 1),
+            )
+            for person in people
+            for day in days
+        ]
+
+    start = date(2024, 1, 1)
+    runs.put(days_of(range(24), [start + timedelta(n) for n in range(332)]))  # until November 27th
+    first = runs.run(ALL_LAYERS)
+    months = [f"2024-{month:02}" for month in range(1, 12)]
+    assert first["predictions"] == months
+    fitted = runs.lake.rows(table_of("gold/fact_predictions"))[0]["stress_change_model_version"]
+    made = []
+    for people, days in (
+        (range(24), [date(2024, 11, 28)]),  # the month is not complete yet
+        ([30], [date(2024, 11, 28)]),  # somebody new
+        ([4], [date(2024, 11, 3)]),  # a late correction in the current month
+    ):
+        runs.put(days_of(people, days))
+        made.append(runs.run(ALL_LAYERS)["predictions"])
+    assert made == [["2024-10", "2024-11"]] * 3
+    assert {r["stress_change_model_version"] for r in runs.lake.rows(table_of("gold/fact_predictions"))} == {fitted}
+    assert_as_rebuilt(runs)
+    runs.put(days_of(range(24), [date(2024, 11, 30)]))  # a complete month: the models are fitted again
+    assert runs.run(ALL_LAYERS)["predictions"] == months
+    assert_as_rebuilt(runs)
+    runs.put(days_of([5], [date(2024, 2, 7)]))  # a late day that the models knew
+    runs.run(ALL_LAYERS)
+    assert_as_rebuilt(runs)
+
+
+def assert_as_rebuilt(runs: Runs) -> None:
+    """One build of everything gives the same, but for the number of the version in which models were fitted."""
+    incremental = predicted(runs)
+    runs.run(ALL_LAYERS, rebuild=True)
+    assert predicted(runs) == incremental
+
+
+def predicted(runs: Runs) -> dict[str, list[str]]:
+    return {
+        key: sorted(
+            repr({name: cell for name, cell in r.items() if not name.endswith("model_version")})
+            for r in runs.lake.rows(table_of(key))
+        )
+        for key in PREDICTED
+    }
+
+
+def test_a_run_with_nothing_new_starts_no_engine_and_keeps_every_version(runs):
+    runs.put([row("a", date(2024, 2, day)) for day in range(1, 29)])
+    every = [*ALL_LAYERS, "quality"]
+    runs.run(every)
+    idle = Lake(runs.lake.store, lambda: pytest.fail("an engine is started"))
+    runs.lake, busy = idle, runs.lake
+    assert runs.run(every) == {}
+    runs.lake = busy
+    assert all(busy.versions(table) == ["000001"] for table in TABLES)
+
+
+def test_only_months_that_a_day_has_a_part_in_are_made_anew(runs):
+    runs.put([row("a", date(2024, month, 15)) for month in range(1, 13)])
+    runs.run(LAYERS)
+    before = {key: files_of(runs, key) for key in ("silver/clean_days", "gold/fact_daily", "gold/dim_activity")}
+    runs.put([row("a", date(2024, 6, 20))])
+    assert runs.run(LAYERS) == {"bronze": ["2024-06"], "silver": ["2024-06", "2024-07"], "gold": ["2024-06", "2024-07"]}
+    for key, files in before.items():
+        kept = files & files_of(runs, key)
+        assert {name[:7] for name in kept} == {f"2024-{month:02}" for month in range(1, 13)} - {"2024-06", "2024-07"}
+
+
+def files_of(runs: Runs, key: str) -> set[str]:
+    return {path.name for path in (root_of(runs.lake) / key).iterdir()}
+
+
+def test_everything_is_made_anew_when_the_code_changed_or_bronze_was_rolled_back(runs, monkeypatch):
+    for month in (1, 6):
+        runs.put([row("a", date(2024, month, 15))])
+        runs.run(LAYERS)
+    why = [runs.lake.metadata(table_of("silver/clean_days"), version) for version in ("000001", "000002")]
+    assert [metadata.made_because for metadata in why] == [
+        "first version",
+        "new input: bronze/logged_days version 000002",
+    ]
+    runs.lake.rollback(publish_group_of("bronze/uploads"), "000001")
+    runs.run(["silver"])
+    metadata = runs.lake.metadata(table_of("silver/clean_days"), "000003")
+    assert metadata.made_because == "bronze/logged_days was rolled back to version 000001: everything is made anew"
+    assert metadata.months_made == ["2024-01"]
+    (silver,) = (step for step in steps(Settings(local_root=root_of(runs.lake))) if step.name == "silver")
+    changed = replace(silver, code_version="another")
+    monkeypatch.setattr("fitness_assets_tests.test_incremental.steps", lambda _: [changed])
+    assert runs.run(["silver"]) == {"silver": ["2024-01"]}
+    assert "the code" in runs.lake.metadata(table_of("silver/clean_days"), "000004").made_because
+
+
+def test_a_day_on_s3_neither_reads_nor_writes_a_file_of_an_unchanged_month(spark, cloud, bucket):
+    lake = Lake(S3Store(bucket, {}), lambda: spark)
+    every = steps(Settings(storage_mode="s3", s3_bucket=bucket.name))
+
+    def put_and_run(name: str, days: Iterable[date]) -> list[str]:
+        lines = [row(user, day, stress=day.day % 9 + 1) for user in "ab" for day in days]
+        bucket.put(f"raw/{name}.csv", "\n".join([HEADER, *lines, ""]).encode())
+        before = len(cloud.requests)
+        for step in every:
+            lake.publish(run_step(step, StepRun(lake, name, logging.getLogger("run")), publish_groups_of(step.reads)))
+        return cloud.requests[before:]
+
+    first = put_and_run("year", [date(2024, 1, 1) + timedelta(n) for n in range(332)])
+    second = put_and_run("day", [date(2024, 11, 28)])
+    for month in range(1, 9):  # features of November look back on October, predictions of October on September
+        name = f"{MONTH}=2024-{month:02}/"
+        assert any(request.startswith("PUT") and name in request for request in first)
+        assert not [request for request in second if name in request]
+    written = [request for request in second if request.startswith("PUT") and f"{MONTH}=" in request]
+    assert {request.partition(f"{MONTH}=")[2][:7] for request in written} == {"2024-10", "2024-11"}
+    # A file for each table that is by month, and one more for the predictions of October.
+    assert len(written) <= sum(table.by_month for table in TABLES) + 1
+    idle = put_and_run("day", [date(2024, 11, 28)])
+    assert not [request for request in idle if request.startswith("PUT") and request.endswith(".parquet")]
+    # Two thirds are the engine's: it asks for the size of each file whenever it plans a query.
+    assert len(second) < 1_200
+    assert len(idle) < 200
