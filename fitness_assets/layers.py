@@ -1,6 +1,7 @@
 """The layer steps of the graph, upstream steps first."""
 
 from fitness_assets.bronze.assets import bronze_step
+from fitness_assets.coach.assets import coach_step
 from fitness_assets.engine.layer_step import LayerStep
 from fitness_assets.gold.assets import STEP as GOLD
 from fitness_assets.predictions.assets import prediction_step
@@ -11,4 +12,11 @@ from fitness_assets.silver.assets import STEP as SILVER
 
 def steps(settings: Settings) -> list[LayerStep]:
     """The layer steps for some settings."""
-    return [bronze_step(settings.raw), SILVER, GOLD, prediction_step(settings.training_rows), QUALITY]
+    return [
+        bronze_step(settings.raw),
+        SILVER,
+        GOLD,
+        prediction_step(settings.training_rows),
+        QUALITY,
+        coach_step(settings.goals),
+    ]

@@ -19,6 +19,8 @@ from fitness_assets.aws.s3 import Bucket, Object, ObjectMissingError
 _UNFINISHED = re.compile(
     r"^[._~]|\.(tmp|temp|part|partial|filepart|crdownload|download|opdownload|aria2|swp|swx|bak~)$|~$", re.IGNORECASE
 )
+GOALS = "goals"
+"""The folder of a source that holds goals; they are for the coach, and no uploads of logged days."""
 _S3 = re.compile(r"s3://([^/]+)(?:/(.*?))?/*\Z", re.DOTALL)
 
 
@@ -110,7 +112,7 @@ class Folder(Source):
                 f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
             )
         paths = sorted(path for path in self.path.rglob("*") if path.is_file() and not _is_published(path))
-        there = (self.stat(str(path)) for path in paths if _is_finished(path.relative_to(self.path).parts))
+        there = (self.stat(str(path)) for path in paths if _is_upload(path.relative_to(self.path).parts))
         return [found for found in there if found]  # one may be gone by now
 
     def stat(self, uri: str) -> Found | None:
@@ -155,7 +157,7 @@ class Prefix(Source):
         objects = [
             found
             for found in self.bucket.list(below)
-            if not found.key.endswith("/") and _is_finished(found.key.removeprefix(below).split("/"))
+            if not found.key.endswith("/") and _is_upload(found.key.removeprefix(below).split("/"))
         ]
         # What a run names may be an object with others below; where all uploads lie, there may be no right to ask.
         if (self.must_exist or not objects) and (one := self._head(self.prefix)):
@@ -221,5 +223,6 @@ def _is_published(path: Path) -> bool:
     return path.is_symlink() and "_versions" in path.resolve().parts
 
 
-def _is_finished(names: Sequence[str]) -> bool:
-    return not any(map(_UNFINISHED.search, names))
+def _is_upload(names: Sequence[str]) -> bool:
+    """Whether a file with this path below its source is an upload of logged days that is complete."""
+    return not any(map(_UNFINISHED.search, names)) and (len(names) == 1 or names[0] != GOALS)

@@ -193,10 +193,17 @@ class Coach:
 
     def _intake(self, expenditure: Floats, weight_kg: Floats) -> Floats:
         """Intake for the wished pace at the former steps, within the guardrails."""
-        change = self._pace(weight_kg) / WEEK * self._body.kcal_per_kg / _LASTING
-        change = np.maximum(change, -c.LARGEST_DEFICIT)
+        change = np.maximum(self.surplus_of(self._pace(weight_kg)), -c.LARGEST_DEFICIT)
         wanted = np.where(np.isnan(self.wishes.intake_kcal), expenditure + change, self.wishes.intake_kcal)
         return np.maximum(wanted, self.floor_kcal)
+
+    def surplus_of(self, pace_kg: Floats) -> Floats:
+        """Surplus (negative: deficit) in kcal a day that changes tissue by so many kg a week."""
+        return pace_kg / WEEK * self._body.kcal_per_kg / _LASTING
+
+    def pace_of(self, intake_kcal: Floats) -> Floats:
+        """Change of tissue in kg a week at an intake, at the former steps."""
+        return (intake_kcal - self.own.kcal) * WEEK * _LASTING / self._body.kcal_per_kg
 
     def steps_on(self, day: int) -> Floats:
         """Recommended steps on a day of the plan; the first day is 0. They grow by small steps, week by week."""

@@ -65,10 +65,11 @@ class Staging:
             frame.write.parquet(target)
         self._finish(table, append, target)
 
-    def write_rows(self, table: Table, rows: Sequence[Mapping[str, Any]], append: bool = False) -> None:
-        """Write a few rows that were made in Python. Otherwise like `write`."""
+    def write_rows(self, table: Table, rows: Sequence[Mapping[str, Any]] | pa.Table, append: bool = False) -> None:
+        """Write rows that were made in Python, or an Arrow table with the table's schema. Otherwise like `write`."""
         self._begin(table)
-        self._finish(table, append, rows=pa.Table.from_pylist([*rows], table.arrow_schema))
+        made = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([*rows], table.arrow_schema)
+        self._finish(table, append, rows=made)
 
     def _begin(self, table: Table) -> None:
         if table.key in self._written:

@@ -14,7 +14,7 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration.arrivals import Pending
-from fitness_assets.registry import PUBLISH_GROUPS, table_of
+from fitness_assets.registry import PUBLISH_GROUPS
 
 _SECONDS = 20.0
 """How long one tick hashes files: Dagster ends a tick that takes more than a minute."""
@@ -44,15 +44,15 @@ def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashe
     new = _unknown(source, there, ledger, hashes)
     before = [row for version in lake.rolled_back(UPLOADS) for row in lake.rows(UPLOADS, version)] if new else []
     held = {found.uri for found in new} - {found.uri for found in _unknown(source, new, before, hashes)}
-    current = {tables[-1].layer: lake.current(tables[-1]) for tables in PUBLISH_GROUPS}
-    later = [(tables[-1], current[tables[-1].layer]) for tables in PUBLISH_GROUPS[1:]]
+    current = {table.key: lake.current(tables[-1]) for tables in PUBLISH_GROUPS for table in tables}
+    later = [(tables[-1], current[tables[-1].key]) for tables in PUBLISH_GROUPS[1:]]
     is_behind = any(
-        current[table_of(key).layer] != made_from
+        current[key] != made_from
         for table, version in later
         if version
         for key, made_from in lake.metadata(table, version).inputs.items()
     )
-    is_missing = current[UPLOADS.layer] is not None and not all(version for _, version in later)
+    is_missing = current[UPLOADS.key] is not None and not all(version for _, version in later)
     withdrawn = tuple(sorted(row["upload_id"] for row in ledger if row["status"] == "withdrawn"))
     return Pending(tuple(sorted(found.uri for found in new)), tuple(sorted(held)), withdrawn, is_behind, is_missing)
 
