@@ -19,7 +19,8 @@ LARGEST_FILE = 1_000_000  # bytes
 MOST_GOALS = 10_000
 """Goals that one file may hold."""
 
-_ASKS = ("target_weight_kg", "intake_kcal", "target_steps", "target_exercise_minutes", "target_sleep_hours")
+ASKS = ("target_weight_kg", "intake_kcal", "target_steps", "target_exercise_minutes", "target_sleep_hours")
+"""A goal has to state one of these, unless it states a pregnancy or stops the plan."""
 _LONGEST_REASON = 500  # characters
 
 Kcal = Annotated[float, Field(gt=0, le=8_000)]
@@ -52,8 +53,8 @@ class Goal(BaseModel):
 
     @model_validator(mode="after")
     def _asks_for_something(self) -> Self:
-        if not (self.stop or self.pregnant or any(getattr(self, name) is not None for name in _ASKS)):
-            raise ValueError(f"it has to state one of {', '.join(_ASKS)}, or stop")
+        if not (self.stop or self.pregnant or any(getattr(self, name) is not None for name in ASKS)):
+            raise ValueError(f"it has to state one of {', '.join(ASKS)}, or stop")
         return self
 
 
