@@ -1,4 +1,4 @@
-"""The lake's own commands: `python -m fitness_assets versions|rollback|withdraw|restore|dictionary|spark-server`."""
+"""The lake's commands: `python -m fitness_assets versions|rollback|withdraw|restore|dictionary|coach|spark-server`."""
 
 import os
 from collections.abc import Iterator
@@ -116,6 +116,16 @@ def restore(upload: str) -> None:
 def dictionary() -> None:
     """Print the page for analysts that describes every table."""
     click.echo(page(), nl=False)
+
+
+@main.command()
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of 127.0.0.1; 0: any.")
+def coach(port: int) -> None:
+    """Serve the coach's page on this machine, until it is interrupted."""
+    from fitness_assets.coach.page.server import serve
+
+    with _plain_failures():
+        serve(_lake(), load_settings().goals, port, lambda address: click.echo(f"The coach is at {address}"))
 
 
 @main.command()

@@ -139,11 +139,12 @@ def _entry(position: int, cells: Any) -> Entry:
     except ValidationError as error:
         user_id = cells.get("user_id")
         known = plain(user_id.strip()) if isinstance(user_id, str) and user_id.strip() else None
-        return Entry(position, None, plain(" ".join(_sentences(error))), known)
+        return Entry(position, None, plain(" ".join(sentences(error))), known)
     return Entry(position, goal, user_id=goal.user_id)
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
+def sentences(error: ValidationError) -> Iterator[str]:
+    """What is wrong with a goal, field by field; three fields at most."""
     for found in error.errors(include_input=False, include_url=False)[:3]:
         field = ".".join(map(str, found["loc"]))
         message = found["msg"].removeprefix("Value error, ")
