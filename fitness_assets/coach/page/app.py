@@ -1,11 +1,11 @@
 """The application: choose a person, look at 90 days, state a goal, see 30 days ahead, accept, see progress."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fitness_assets.coach import constants as c
-from fitness_assets.coach.goals import Goal
+from fitness_assets.coach.goals import Goal, sentences
 from fitness_assets.coach.guardrails import DISCLAIMER
 from fitness_assets.coach.page.charts import chart
 from fitness_assets.coach.page.forecast import (
@@ -34,6 +34,7 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 
 _HERE = Path(__file__).parent
+_SLIDERS = ("target_steps", "intake_kcal", "target_sleep_hours")
 _PART = "x-part"
 """Header of a request that wants the forecast only, not the whole page."""
 
@@ -57,6 +58,7 @@ def make_app(lake: Lake, goals: str) -> Starlette:
         ],
         exception_handlers={
             404: lambda request, error: pages.message(request, "There is no such page.", 404),
+            ValidationError: pages.invalid,
             FormError: lambda request, error: pages.message(request, str(error), 400),
             LakeError: lambda request, error: pages.message(request, str(error), 503),
             OSError: lambda request, error: pages.message(request, str(error), 503),
@@ -122,7 +124,12 @@ class Pages:
         """A page with a sentence."""
         return self._page(request, "message.html.j2", status, text=text)
 
-    async def _form(self, request: Request) -> tuple[Mapping[str, str], Situation]:
+    async def invalid(self, request: Request, error: Exception) -> Response:
+        """A page that says what is wrong with a goal."""
+        assert isinstance(error, ValidationError)  # noqa: S101, the only one that comes here
+        return self.message(request, " ".join(sentences(error)), 400)
+
+    async def _form(self, request: Request) -> tuple[dict[str, str], Situation]:
         form = await form_of(request)
         situation = await run_in_threadpool(self._view.situation, form.get("user_id", ""))
         if situation is None:
@@ -134,14 +141,15 @@ class Pages:
         return RedirectResponse(f"/person?{urlencode({'id': goal.user_id, 'saved': 1})}", 303)
 
     async def _person(
-        self, request: Request, situation: Situation, form: Mapping[str, str], saved: bool = False
+        self, request: Request, situation: Situation, form: dict[str, str], saved: bool = False
     ) -> Response:
         found = await run_in_threadpool(forecast, form, situation)
+        sliders = {name: value for name, value in _defaults(situation).items() if name in _SLIDERS}
         return self._page(
             request,
             "person.html.j2",
             situation=situation,
-            form=form,
+            form=sliders | form,
             saved=saved,
             state=state_of(situation),
             PLANNED=PLANNED,

@@ -7,9 +7,11 @@ from math import ceil, floor
 
 from markupsafe import Markup, escape
 
-_WIDTH, _HEIGHT = 640.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 14.0, 30.0
+_HEIGHT = 260.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 12.0, 34.0, 30.0
 _TICKS = 5
+LARGE, SMALL = 480, 360
+"""Widths of a chart in its own units; the type is the same, so a small chart is for narrow places."""
 _NICE = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000)
 
 Point = tuple[date, float]
@@ -36,12 +38,13 @@ class Series:
     unit: str = "kg"
 
 
-def chart(series: Series, name: str) -> Markup:
+def chart(series: Series, name: str, width: int = LARGE) -> Markup:
     """The chart as an SVG element.
 
     Args:
         series: what it shows.
         name: unique on the page.
+        width: `LARGE` or `SMALL`.
     """
     days = [day for day, *_ in (*series.dots, *series.line, *series.band)]
     values = [value for _, *many in (*series.dots, *series.line, *series.band) for value in many]
@@ -52,12 +55,12 @@ def chart(series: Series, name: str) -> Markup:
     low, high = floor(min(values) / step) * step, max(ceil(max(values) / step), floor(min(values) / step) + 1) * step
 
     def x(day: date) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (day - first).days / (last - first).days
+        return _LEFT + (width - _LEFT - _RIGHT) * (day - first).days / (last - first).days
 
     def y(value: float) -> float:
         return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * (value - low) / (high - low)
 
-    parts = [*_grid(low, high, step, y), *_days(first, last, x)]
+    parts = [*_grid(low, high, step, y, width - _RIGHT), *_days(first, last, x, 4 if width == LARGE else 3)]
     if series.band:
         upper = [f"{x(day):.1f},{y(top):.1f}" for day, _, top in series.band]
         lower = [f"{x(day):.1f},{y(bottom):.1f}" for day, bottom, _ in reversed(series.band)]
@@ -67,25 +70,25 @@ def chart(series: Series, name: str) -> Markup:
         parts.append(f'<polyline class="line" points="{points}"/>')
     parts += [f'<circle class="dot" cx="{x(day):.1f}" cy="{y(value):.1f}" r="2.5"/>' for day, value in series.dots]
     return Markup(  # noqa: S704, all text is escaped, the rest are numbers
-        f'<svg role="img" viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" aria-labelledby="{escape(name)}-t {escape(name)}-d">'
+        f'<svg role="img" viewBox="0 0 {width} {_HEIGHT:g}" aria-labelledby="{escape(name)}-t {escape(name)}-d">'
         f'<title id="{escape(name)}-t">{escape(series.title)}</title>'
         f'<desc id="{escape(name)}-d">{escape(series.description)}</desc>{"".join(parts)}'
-        f'<text class="unit" x="4" y="11">{escape(series.unit)}</text></svg>'
+        f'<text class="unit" x="4" y="18">{escape(series.unit)}</text></svg>'
     )
 
 
-def _grid(low: float, high: float, step: float, y: Callable[[float], float]) -> Sequence[str]:
+def _grid(low: float, high: float, step: float, y: Callable[[float], float], right: float) -> Sequence[str]:
     parts = []
     for number in range(round((high - low) / step) + 1):
         value = low + number * step
         at, text = y(value), f"{value:,.10g}"
-        parts.append(f'<line class="grid" x1="{_LEFT:g}" x2="{_WIDTH - _RIGHT:g}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{_LEFT:g}" x2="{right:g}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 6:g}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
     return parts
 
 
-def _days(first: date, last: date, x: Callable[[date], float]) -> Sequence[str]:
-    count = min(4, (last - first).days)
+def _days(first: date, last: date, x: Callable[[date], float], most: int) -> Sequence[str]:
+    count = min(most, (last - first).days)
     days = [first + (last - first) * part / count for part in range(count + 1)]
     return [
         f'<text x="{x(day):.1f}" y="{_HEIGHT - 8:g}" text-anchor="{anchor}">{day:%d %b}</text>'

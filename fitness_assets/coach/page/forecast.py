@@ -105,7 +105,8 @@ def history_series(situation: Situation, column: str, title: str, unit: str) -> 
     dots = logged(situation, column)
     text = f"{len(dots)} days were logged"
     if dots:
-        text += f", on average {np.mean([value for _, value in dots]):,.1f} {unit}"
+        mean = np.mean([value for _, value in dots])
+        text += f", on average {mean:,.{0 if mean > 1_000 else 1}f} {unit}"
     return Series(title, f"{text}.", dots, unit=unit)
 
 

@@ -6,7 +6,6 @@ given only for the token that the command prints, and every change needs a token
 """
 
 import secrets
-from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -88,7 +87,7 @@ class FormError(Exception):
     """A form that is refused; the message is one sentence for a person."""
 
 
-async def form_of(request: Request) -> Mapping[str, str]:
+async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form that has the form token.
 
     Raises:
