@@ -22,7 +22,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers send no Origin with forms
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }

@@ -124,7 +124,7 @@ def test_every_answer_says_what_a_browser_may_do(browser):
         assert "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"] == "no-store"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
 
 
 def test_the_page_fetches_nothing_from_elsewhere_and_has_nothing_inline(browser):
