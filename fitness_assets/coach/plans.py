@@ -156,6 +156,9 @@ class Coach:
     def __init__(self, person: Person, wishes: Wishes, history: History, follows: bool = True) -> None:
         self.person, self.wishes, self.history, self._follows = person, wishes, history, follows
         before = history.weight_kg[:, :BEFORE]
+        self._steps_before = mean_of(history.steps[:, :BEFORE], 0.0)
+        self._minutes_before = mean_of(history.exercise_minutes[:, :BEFORE], 0.0)
+        self._sleep_before = mean_of(history.sleep_hours[:, :BEFORE], np.nan)
         self._weights = history.weight_kg if follows else before
         usual_kg = _median(before)
         self.own = expenditure_of(person, usual_kg, history.steps[:, :BEFORE], history.calories[:, :BEFORE])
@@ -176,7 +179,6 @@ class Coach:
         self._body = Body.in_balance(self.person, self.start_kg, self.own.kcal)
         self.basal_kcal = self.person.resting_kcal(self.start_kg)
         self.floor_kcal = lowest_intake(self.person, self.basal_kcal, self.wishes.least_kcal)
-        self._steps_before = mean_of(self.history.steps[:, :BEFORE], 0.0)
         self._base = self._intake(self.own.kcal, self.start_kg)
         self._assumed = self.own.kcal.copy()
 
@@ -209,8 +211,8 @@ class Coach:
         """Recommended steps on a day of the plan; the first day is 0. They grow by small steps, week by week."""
         wish = self.wishes
         usual = np.maximum(np.minimum(self._steps_before + 3 * c.STEPS_A_WEEK, c.ENOUGH_STEPS), self._steps_before)
-        minutes = mean_of(self.history.exercise_minutes[:, :BEFORE], 0.0)
-        by_minutes = self._steps_before + (wish.exercise_minutes - minutes) * c.WALKING_STEPS_A_MINUTE
+        added_minutes = wish.exercise_minutes - self._minutes_before
+        by_minutes = self._steps_before + added_minutes * c.WALKING_STEPS_A_MINUTE
         target = np.where(np.isnan(wish.steps), np.where(np.isnan(by_minutes), usual, by_minutes), wish.steps)
         target = np.fmax(np.fmin(target, wish.most_steps), 0)
         change = np.clip(target - self._steps_before, -np.inf, c.STEPS_A_WEEK * (1 + day // WEEK))
@@ -218,14 +220,12 @@ class Coach:
 
     def minutes_on(self, steps: Floats) -> Floats:
         """Recommended minutes of exercise: the former ones, and those in which the added steps are walked."""
-        former = mean_of(self.history.exercise_minutes[:, :BEFORE], 0.0)
-        minutes = former + (steps - self._steps_before) / c.WALKING_STEPS_A_MINUTE
+        minutes = self._minutes_before + (steps - self._steps_before) / c.WALKING_STEPS_A_MINUTE
         return np.fmin(np.clip(np.round(minutes), 0, 600), self.wishes.most_minutes)
 
     def sleep_on(self, day: int) -> Floats:
         """Recommended hours of sleep; NaN where sleep was not logged and no wish is stated."""
-        former = mean_of(self.history.sleep_hours[:, :BEFORE], np.nan)
-        wish = self.wishes.sleep_hours
+        former, wish = self._sleep_before, self.wishes.sleep_hours
         target = np.where(np.isnan(wish), np.clip(former, c.ENOUGH_SLEEP, c.LONG_SLEEP), wish)
         most = c.SLEEP_A_WEEK * (1 + day // WEEK)
         moved = np.where(np.isnan(former), target, former + np.clip(target - former, -most, most))

@@ -68,7 +68,7 @@ def plan_rows(planned: Planned, trust: Trust) -> pa.Table:
         "expenditure_sd_kcal": np.round(course.expenditure_sd[kept, columns[:, 0]]),
         "adherence": np.round(course.adherence[kept, columns[:, 0]], 3),
     }
-    first = np.array([planned.day(int(i), int(planned.ahead[i, 0])) for i in kept], dtype="datetime64[D]")
+    first = np.array([planned.starts[i] for i in kept], dtype="datetime64[D]") + (columns[:, 0] - BEFORE)
     cells: dict[str, Any] = {name: _repeated(values) for name, values in per_person.items()} | {
         "plan_day": np.tile(np.arange(1, HORIZON + 1), len(kept)),
         "date": (first[:, None] + np.arange(HORIZON)).ravel(),

@@ -146,7 +146,7 @@ def follow(
     wishes = Wishes(**{name: np.array(values, float) for name, values in stated.items()})  # None becomes NaN
     coach = Coach(person, wishes, days)
     planned = Planned(goals, starts, sexes, person, wishes, days, coach, coach.run(), np.arange(len(goals)))
-    kept = _passing(goals, [_weighed_candidate(planned, i, who) for i, who in enumerate(first)])
+    kept = _passing(goals, _weighed(planned, first))
     return replace(planned, kept=np.array(kept, dtype=np.int64)) if kept else None
 
 
@@ -174,20 +174,25 @@ def _candidate(row: Row, body: Body, weighed: bool) -> Candidate:
     return Candidate(min(ages) if ages else None, bool(row["pregnant"]), plausible, weighed=weighed)
 
 
-def _weighed_candidate(planned: Planned, position: int, who: Candidate) -> Candidate:
+def _weighed(planned: Planned, candidates: Sequence[Candidate]) -> list[Candidate]:
     """What guardrails ask once weight and expenditure are known."""
-    row, coach = planned.goals[position], planned.coach
-    pace, intake, floor = row["pace_kg_per_week"], row["intake_kcal"], float(coach.floor_kcal[position])
-    needed = coach.own.kcal + coach.surplus_of(np.full(len(planned.goals), -(pace or 0.0)))
-    floor_pace, intake_pace = coach.pace_of(coach.floor_kcal), coach.pace_of(np.nan_to_num(planned.wishes.intake_kcal))
-    return replace(
-        who,
-        weight_kg=float(planned.course.weight_kg[position, planned.ahead[position, 0]]),
-        target_kg=row["target_weight_kg"],
-        pace_kg=pace,
-        intake_kcal=intake,
-        lowest_kcal=floor,
-        needed_kcal=None if pace is None else float(needed[position]),
-        fastest_kg=float(-floor_pace[position]),
-        deficit_kg=float(-intake_pace[position]),
-    )
+    coach, wishes = planned.coach, planned.wishes
+    now = planned.course.weight_kg[np.arange(len(candidates)), planned.ahead[:, 0]]
+    needed = coach.own.kcal + coach.surplus_of(-np.nan_to_num(wishes.pace_kg))
+    floor_pace, intake_pace = coach.pace_of(coach.floor_kcal), coach.pace_of(np.nan_to_num(wishes.intake_kcal))
+    arrays = (now, coach.floor_kcal, needed, -floor_pace, -intake_pace)
+    numbers = zip(*(array.tolist() for array in arrays), strict=True)
+    return [
+        replace(
+            who,
+            weight_kg=weight,
+            target_kg=row["target_weight_kg"],
+            pace_kg=row["pace_kg_per_week"],
+            intake_kcal=row["intake_kcal"],
+            lowest_kcal=floor,
+            needed_kcal=None if row["pace_kg_per_week"] is None else need,
+            fastest_kg=fastest,
+            deficit_kg=deficit,
+        )
+        for row, who, (weight, floor, need, fastest, deficit) in zip(planned.goals, candidates, numbers, strict=True)
+    ]

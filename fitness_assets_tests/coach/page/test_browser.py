@@ -96,7 +96,7 @@ class Visit:
 
     def move(self, label: str, key: str, times: int) -> int:
         """Move a slider by the keyboard; returns in how many milliseconds the last answer was shown."""
-        self.page.get_by_label(label, exact=True).focus()
+        self.page.get_by_role("slider", name=label, exact=True).focus()
         for _ in range(times):
             self.page.keyboard.press(key)
         self.page.wait_for_timeout(300)
@@ -133,8 +133,9 @@ def test_the_page_fits_and_can_be_read_and_used(visit, axe, width, scheme):
     findings["opened"] = serious(window, axe)
     assert findings == {"choose": [], "person": [], "opened": []}
     assert window.page.evaluate("document.documentElement.scrollWidth") <= width, "nobody has to scroll sideways"
-    smallest = """Math.min(...[...document.querySelectorAll('svg text')].map(t => parseFloat(getComputedStyle(t).fontSize)
-        * t.ownerSVGElement.getBoundingClientRect().width / t.ownerSVGElement.viewBox.baseVal.width))"""
+    smallest = """Math.min(...[...document.querySelectorAll('svg text')].map(text => {
+        const svg = text.ownerSVGElement, scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+        return scale * parseFloat(getComputedStyle(text).fontSize); }))"""
     assert window.page.evaluate(smallest) >= 11
     colours = window.page.evaluate(
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
