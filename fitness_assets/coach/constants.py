@@ -9,7 +9,7 @@ _KCAL_PER_MJ = 1_000 / 4.184
 _HALL = "Hall et al., Lancet 2011;378:826, web appendix"
 _DIET = "Jensen et al., Circulation 2014;129:S102 (AHA/ACC/TOS guideline)"
 _CHOICE = "Our choice"
-_GAIN = "Helms et al., J Int Soc Sports Nutr 2014;11:20"
+_GAIN = "Iraki et al., Sports 2019;7:154"
 _STEPS = "Paluch et al., Lancet Public Health 2022;7:e219"
 _CADENCE = "Tudor-Locke et al., Br J Sports Med 2018;52:776"
 
@@ -49,7 +49,10 @@ CARBOHYDRATE = Constant(0.5, "share", "Share of carbohydrate in the energy intak
 
 # Expenditure
 SEDENTARY = Constant(
-    1.40, "ratio", "Total to basal expenditure of a person who does not walk", "FAO/WHO/UNU 2001, table 5.3, lower end"
+    1.40,
+    "ratio",
+    "Total to basal expenditure of a person who does not walk",
+    "FAO/WHO/UNU 2001, chapter 5, lower end of sedentary",
 )
 WALKING = Constant(
     0.5,
@@ -142,3 +145,12 @@ KCAL_PER_KG = Constant(
 def table() -> Iterator[tuple[str, Constant]]:
     """All constants by name, in the order of this module."""
     return ((name, value) for name, value in globals().items() if isinstance(value, Constant))
+
+
+def page() -> Iterator[str]:
+    """The lines of the table in ``docs/coach.md``."""
+    yield "| constant | value | source |"
+    yield "|---|---|---|"
+    for _, value in table():
+        number = f"{value:,.0f}" if value >= 100 else f"{value:.4g}"
+        yield f"| {value.meaning} | {number} {value.unit} | {value.source} |"

@@ -44,7 +44,7 @@ class Person:
         return weight_kg * np.clip(self._mix(men, women) / 100, 0.03, 0.6)
 
     def fluid_kg(self, weight_kg: Floats) -> Floats:
-        """Extracellular fluid (Silva et al., Eur J Clin Nutr 2007;61:1161)."""
+        """Extracellular fluid (Silva et al., Physiol Meas 2007;28:489)."""
         height = self.height_cm / 100
         men = 0.025 * self.age + 9.57 * height + 0.191 * weight_kg - 12.4
         return self._mix(men, 5.98 * height + 0.167 * weight_kg - 4)

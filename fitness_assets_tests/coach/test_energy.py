@@ -132,6 +132,10 @@ def test_every_constant_has_a_source():
     assert all(value.unit and value.meaning and value.source for value in found.values())
 
 
+def test_the_page_for_readers_has_the_constants_that_the_code_uses(root):
+    assert "\n".join(c.page()) in (root / "docs" / "coach.md").read_text(), "write the table of `constants.page` again"
+
+
 def test_maintenance_is_the_intake_that_keeps_a_body():
     who = person((180, 40, 1))
     body = Body.in_balance(who, np.array([90.0]), np.array([2_700.0]))

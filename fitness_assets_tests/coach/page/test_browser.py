@@ -93,6 +93,7 @@ class Visit:
         self.page.get_by_label("Person (user_id)").fill(user_id)
         self.page.get_by_role("button", name="Open").click()
         self.page.get_by_role("heading", name=user_id, exact=True).wait_for()
+        self.page.wait_for_load_state("load")  # with its style sheet
 
     def move(self, label: str, key: str, times: int) -> int:
         """Move a slider by the keyboard; returns in how many milliseconds the last answer was shown."""
