@@ -32,7 +32,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
     return dg.Definitions(
         assets=[step_assets(step, _launch(settings)) for step in steps(settings)],
         jobs=[JOB],
-        sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
+        sensors=[uploads_sensor(settings.raw, settings.goals, listeners), messages_sensor(listeners)],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from fitness_assets.bronze.identity import Upload, identify
-from fitness_assets.bronze.sources import Folder, source_of
+from fitness_assets.bronze.sources import Folder, Found, Source, source_of
 from fitness_assets.coach.goals import Entry, read_goals
 from fitness_assets.coach.tables import (
     FOUND,
@@ -70,11 +70,19 @@ def coach_step(goals: str) -> LayerStep:
 
 def find_goals(goals: str, ledger: Sequence[Row]) -> tuple[list[Upload], dict[str, str]]:
     """The goal files that are there, in the order in which they count, and those that cannot be read, with reasons."""
-    source, unread = source_of(goals), dict[str, str]()
-    if isinstance(source, Folder) and not source.path.exists():
-        return [], unread
-    once = {row["upload_id"]: row for row in ledger}
-    return identify([source], [*once.values()], unread=unread), unread
+    unread, once = dict[str, str](), {row["upload_id"]: row for row in ledger}
+    return identify(_sources(goals), [*once.values()], unread=unread), unread
+
+
+def goal_files(goals: str) -> list[Found]:
+    """The goal files that are there, by name."""
+    return [found for source in _sources(goals) for found in source.find()]
+
+
+def _sources(goals: str) -> list[Source]:
+    """The folder or prefix of goals; none if nobody made the folder yet."""
+    source = source_of(goals)
+    return [] if isinstance(source, Folder) and not source.path.exists() else [source]
 
 
 def _found(uploads: Sequence[Upload]) -> pa.Table:

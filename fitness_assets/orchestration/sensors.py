@@ -16,11 +16,12 @@ import dagster as dg
 
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.coach.assets import goal_files
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
-from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of
+from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of, with_goals
 from fitness_assets.registry import PUBLISH_GROUPS
 
 JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
@@ -64,11 +65,12 @@ class Listeners:
         return not self.bucket or metrics.put([*values], self.bucket, lambda: self.client("cloudwatch"), log)
 
 
-def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
-    """Ask for a run when uploads arrive or change.
+def uploads_sensor(raw: str, goals: str, listeners: Listeners) -> dg.SensorDefinition:
+    """Ask for a run when uploads or goals arrive or change.
 
     Args:
         raw: a file, a folder or an S3 prefix.
+        goals: a folder or an S3 prefix.
         listeners: get a heartbeat with every look.
     """
     hashes: Hashes = {}  # of files that were touched, moved or copied; a new process hashes them again
@@ -87,12 +89,13 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
             recovered = [tables[-1].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
             source = source_of(raw)
             there = source.find()
+            listing = {found.uri: found.fingerprint for found in (*there, *goal_files(goals))}
             decision = decide(
                 state,
-                {found.uri: found.fingerprint for found in there},
+                listing,
                 lake.store.location(UPLOADS),
                 lake.store.pointer(UPLOADS.key),
-                lambda: pending_of(lake, source, there, hashes),
+                lambda: with_goals(pending_of(lake, source, there, hashes), lake, goals),
                 _outcome(context.instance, state.run_key) if state.asked else None,
                 time.time(),
             )
@@ -108,7 +111,8 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
         if decision.uris is None:
             return dg.SensorResult(skip_reason=decision.reason, cursor=cursor)
         context.log.info(decision.reason)
-        config = {"ops": {"bronze": {"config": {"uploads": list(decision.uris)}}}}
+        uploads = [found.uri for found in there if found.uri in decision.uris]  # without goals
+        config = {"ops": {"bronze": {"config": {"uploads": uploads}}}}
         return dg.SensorResult(run_requests=[dg.RunRequest(decision.state.run_key, config)], cursor=cursor)
 
     return sensor

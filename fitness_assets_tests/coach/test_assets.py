@@ -8,7 +8,7 @@ import pytest
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.coach.tables import GOALS, PLANS
 from fitness_assets.registry import table_of
-from fitness_assets_tests.conftest import EVERYWHERE, arrow_of, evaluations, root_of, violations
+from fitness_assets_tests.conftest import EVERYWHERE, arrow_of, evaluations, job_of, looks, root_of, violations
 
 START = date(2024, 5, 30)
 """Day after the last one of the sample."""
@@ -77,6 +77,20 @@ def test_the_same_file_is_read_once_and_a_changed_one_supersedes_it(goals, mater
     assert materialize("group:coach").success
     steps = {row["target_steps"]: row["status"] for row in rows("coach/goals")}
     assert steps == {9_000: "superseded", 12_000: "planned"}
+
+
+def test_a_new_goal_asks_for_a_run_once(goals, graph, instance, lake, materialize):
+    look = looks(graph, instance, lake)
+    assert not look().run_requests, "after a whole run there is nothing to do"
+    goals("one.json", goal("1"))
+    request = (look().run_requests or [])[0]
+    assert request.run_config["ops"]["bronze"]["config"]["uploads"] == [], "a goal is no upload of logged days"
+    job = job_of(graph, "group:coach")
+    tags = {"dagster/run_key": str(request.run_key)}
+    assert job.execute_in_process(instance=instance, tags=tags).success
+    assert not look().run_requests
+    goals("one.json", goal("1", target_steps=12_000))
+    assert look().run_requests
 
 
 @EVERYWHERE
