@@ -22,9 +22,13 @@ def serve(lake: Lake, goals: str, port: int, ready: Callable[[str], None]) -> No
         ready: gets the address with its token.
 
     Raises:
-        OSError: if the port is in use.
+        OSError: if the port cannot be used, in one sentence.
     """
-    with socket.create_server((HOST, port)) as listening:
+    try:
+        listening = socket.create_server((HOST, port))
+    except OSError as error:
+        raise OSError(f"Port {port} cannot be used ({error.strerror}): choose another one with --port.") from None
+    with listening:
         port = listening.getsockname()[1]
         guard = Guard(make_app(lake, goals), port)
         ready(f"http://{HOST}:{port}/?token={guard.token}")

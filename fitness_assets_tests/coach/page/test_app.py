@@ -2,14 +2,17 @@
 
 import json
 import re
+import socket
 import time
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 
+from fitness_assets.cli import main
 from fitness_assets.coach.goals import LARGEST_FILE, read_goals
 from fitness_assets.coach.page.app import make_app
 from fitness_assets.coach.page.guard import COOKIE, LARGEST_FORM, Guard
@@ -278,3 +281,12 @@ def test_a_lake_without_tables_and_a_full_disk_are_one_sentence(tmp_path, lake):
         assert answer.status_code == 503
         assert "Traceback" not in answer.text
         assert 'role="alert"' in answer.text
+
+
+def test_a_port_that_is_in_use_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(main, ["coach", "--port", str(port)])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: Port {port} cannot be used (")
+    assert result.output.endswith("choose another one with --port.\n")
