@@ -259,6 +259,16 @@ def dictionary() -> None:
 
 
 @main.command()
+@click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of 127.0.0.1; 0: any.")
+def coach(port: int) -> None:
+    """Serve the coach's page on this machine, until it is interrupted."""
+    from fitness_assets.coach.page.server import serve
+
+    with _plain_failures():
+        serve(_lake(), load_settings().goals, port, lambda address: click.echo(f"The coach is at {address}"))
+
+
+@main.command()
 @click.option("--port", default=15002, show_default=True, type=click.IntRange(1024, 65535), help="Of 127.0.0.1.")
 def spark_server(port: int) -> None:
     """Become a Spark Connect server, for runs with FITNESS_SPARK=sc://127.0.0.1:PORT.

@@ -42,7 +42,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         ],
         jobs=[JOB, erase_job(settings)],
         schedules=[DAILY],
-        sensors=[uploads_sensor(settings.raw, listeners), messages_sensor(listeners)],
+        sensors=[uploads_sensor(settings.raw, settings.goals, listeners), messages_sensor(listeners)],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )

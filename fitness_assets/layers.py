@@ -2,6 +2,7 @@
 
 from fitness_assets.bronze.assets import bronze_step
 from fitness_assets.bronze.pseudonyms import pseudonyms_of
+from fitness_assets.coach.assets import coach_step
 from fitness_assets.engine.layer_step import LayerStep
 from fitness_assets.gold.assets import STEP as GOLD
 from fitness_assets.predictions.assets import prediction_step
@@ -19,4 +20,5 @@ def steps(settings: Settings) -> list[LayerStep]:
         GOLD,
         prediction_step(settings.training_rows, audited),
         QUALITY,
+        coach_step(settings.goals),
     ]

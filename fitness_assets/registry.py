@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from fitness_assets.bronze.tables import TABLES as BRONZE
+from fitness_assets.coach.tables import TABLES as COACH
 from fitness_assets.gold.tables import TABLES as GOLD
 from fitness_assets.predictions.tables import TABLES as PREDICTIONS
 from fitness_assets.quality.tables import TABLES as QUALITY
 from fitness_assets.schema.table import Column, Table, number_text
 from fitness_assets.silver.tables import TABLES as SILVER
 
-PUBLISH_GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY)
+PUBLISH_GROUPS: tuple[tuple[Table, ...], ...] = (BRONZE, SILVER, GOLD, PREDICTIONS, QUALITY, COACH)
 """The tables that one layer step writes. They share a version, and are published and rolled back together."""
 
 TABLES: tuple[Table, ...] = tuple(table for group in PUBLISH_GROUPS for table in group)

@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PREFIX = "FITNESS_"
 _GLOB_CHARACTERS = "*?[]{}\\"
-_OTHER_PREFIXES = ("predictions", "quality", "jobs", "compute-logs")  # of the bucket, in every lake
+_OTHER_PREFIXES = ("predictions", "quality", "coach", "jobs", "compute-logs")  # of the bucket, in every lake
 _PREFIX_RULE = (
     "a prefix in the bucket that neither holds nor lies in another one, without / at its ends and any of "
     + _GLOB_CHARACTERS
@@ -172,6 +172,11 @@ class Settings(BaseSettings):
         """Where uploads are looked for, a path or an S3 URI: ``raw_path``, or else the lake's own ``raw/``."""
         own = f"s3://{self.lake_bucket}/{self.raw_prefix}" if self.lake_bucket else str(self.local_root / "raw")
         return self.raw_path or own
+
+    @property
+    def goals(self) -> str:
+        """Where goals are looked for, a path or an S3 URI: the folder ``goals`` below `raw`."""
+        return f"{self.raw.rstrip('/')}/goals"
 
     @property
     def prefixes(self) -> dict[str, str]:

@@ -205,9 +205,9 @@ def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
             keep_users(staging, users)
             staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
 
-        return stage(step_run, step, inputs, changes, write_all)
+        return stage(step_run, step, inputs, Changes("new uploads"), write_all)
 
-    step = LayerStep(TABLES, [], make, code_version("bronze", "schema"))
+    step = LayerStep(TABLES, [], make, code_version("bronze", "schema"), has_uploads=True)
     return step
 
 

@@ -22,6 +22,8 @@ _UNFINISHED = re.compile(
     r"^[._~]|\.(tmp|temp|part|partial|filepart|crdownload|download|opdownload|aria2|swp|swx|bak~)$|~$", re.IGNORECASE
 )
 _PEOPLE, _PROFILE = "people", "profile.toml"
+GOALS = "goals"
+"""The folder of a source that holds goals; they are for the coach, and no uploads of logged days."""
 _S3 = re.compile(r"s3://([^/]+)(?:/(.*?))?/*\Z", re.DOTALL)
 
 
@@ -122,7 +124,7 @@ class Folder(Source):
                 f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
             )
         paths = sorted(path for path in self.path.rglob("*") if path.is_file() and not _is_published(path))
-        there = (self.stat(str(path)) for path in paths if _is_finished(path.relative_to(self.path).parts))
+        there = (self.stat(str(path)) for path in paths if _is_upload(path.relative_to(self.path).parts))
         return [found for found in there if found]  # one may be gone by now
 
     def stat(self, uri: str) -> Found | None:
@@ -176,7 +178,7 @@ class Prefix(Source):
         objects = [
             found
             for found in self.bucket.list(below)
-            if not found.key.endswith("/") and _is_finished(found.key.removeprefix(below).split("/"))
+            if not found.key.endswith("/") and _is_upload(found.key.removeprefix(below).split("/"))
         ]
         # What a run names may be an object with others below; where all uploads lie, there may be no right to ask.
         if (self.must_exist or not objects) and (one := self._head(self.prefix)):
@@ -244,5 +246,6 @@ def _person(parts: Sequence[str]) -> str | None:
     return None
 
 
-def _is_finished(names: Sequence[str]) -> bool:
-    return not any(map(_UNFINISHED.search, names))
+def _is_upload(names: Sequence[str]) -> bool:
+    """Whether a file with this path below its source is an upload of logged days that is complete."""
+    return not any(map(_UNFINISHED.search, names)) and (len(names) == 1 or names[0] != GOALS)

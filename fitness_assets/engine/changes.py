@@ -41,6 +41,10 @@ class Changes:
         return None if WHOLE in found else found
 
 
+NO_CHANGES = Changes("")
+"""For a step that looks for uploads of its own, when no table changed that it reads."""
+
+
 def changes(
     lake: Lake, tables: Sequence[Table], reads: Sequence[Table], inputs: Inputs, code_version: str, is_rebuild: bool
 ) -> Changes | None:

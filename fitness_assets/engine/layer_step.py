@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from fitness_assets.engine.changes import Changes, Inputs, changes
+from fitness_assets.engine.changes import NO_CHANGES, Changes, Inputs, changes
 from fitness_assets.engine.expressions import with_codes
 from fitness_assets.engine.rule_checks import check_version, contract_errors
 from fitness_assets.lake.lake import Lake
@@ -52,6 +52,7 @@ class LayerStep:
         reads: the tables that the step reads; none for bronze, which reads uploads.
         make: makes a version from given versions of ``reads``, written and checked, but not published.
         code_version: of the code that decides what the tables hold; when it changes, everything is made anew.
+        has_uploads: whether it looks for uploads of its own, so that it may have work when no table changed.
         made_from: for a table that is made from other tables than ``reads``: those tables, by its key.
     """
 
@@ -60,6 +61,7 @@ class LayerStep:
     make: Callable[[StepRun, Inputs, Changes], Staging]
     code_version: str
     made_from: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    has_uploads: bool = False
 
     @property
     def name(self) -> str:
@@ -102,13 +104,11 @@ def run_step(step: LayerStep, step_run: StepRun, publish_groups: Sequence[Sequen
         version = lake.current(group[-1]) or lake.published(read[0])
         inputs |= {table.key: version for table in read}
     lake.recover(step.tables)
-    if not step.reads:  # it looks for uploads, and finds out itself whether there are new ones
-        return step.make(step_run, inputs, Changes("new uploads"))
     found = changes(lake, step.tables, step.reads, inputs, step.code_version, step_run.is_rebuild)
-    if found is None:
+    if not found and not step.has_uploads:
         step_run.log.info(f"{step.name}: nothing new, version {lake.current(step.tables[-1])} stays")
         return lake.reopen(step.tables)
-    return step.make(step_run, inputs, found)
+    return step.make(step_run, inputs, found or NO_CHANGES)
 
 
 def stage(

@@ -76,11 +76,12 @@ class Staging:
         self._finish(table, replaced, target)
 
     def write_rows(
-        self, table: Table, rows: Sequence[Mapping[str, Any]], replaced: Collection[str] | None = None
+        self, table: Table, rows: Sequence[Mapping[str, Any]] | pa.Table, replaced: Collection[str] | None = None
     ) -> None:
-        """Write a few rows that were made in Python. Otherwise like `write`."""
+        """Write rows that were made in Python, or an Arrow table with the table's schema. Otherwise like `write`."""
         self._begin(table)
-        self._finish(table, replaced, rows=pa.Table.from_pylist([*rows], table.arrow_schema))
+        made = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist([*rows], table.arrow_schema)
+        self._finish(table, replaced, rows=made)
 
     def _begin(self, table: Table) -> None:
         if table.key in self._written:

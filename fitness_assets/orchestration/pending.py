@@ -5,12 +5,15 @@ know its content. So a file of a size that the ledger knows is hashed, once per 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
 from fitness_assets.bronze.identity import upload_id_of
 from fitness_assets.bronze.sources import Found, Source
 from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.coach.assets import find_goals
+from fitness_assets.coach.tables import GOALS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration.arrivals import Pending
@@ -63,6 +66,21 @@ def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashe
 def _last_of_each(ledger: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
     """The last row of each URI."""
     return {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
+
+
+def with_goals(pending: Pending, lake: Lake, goals: str) -> Pending:
+    """The same with the goal files whose content the ledger of the coach does not know.
+
+    Args:
+        pending: what a run would have to do for uploads.
+        lake: what is there already.
+        goals: a folder or an S3 prefix.
+    """
+    ledger = lake.rows(GOALS)
+    known = {row["upload_id"] for row in ledger}
+    found, _ = find_goals(goals, ledger)
+    new = sorted(upload.found.uri for upload in found if upload.upload_id not in known)
+    return replace(pending, new=(*pending.new, *new))
 
 
 def _unknown(

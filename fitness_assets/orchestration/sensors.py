@@ -16,12 +16,13 @@ import dagster as dg
 
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.coach.assets import goal_files
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import Outcome, State, decide
 from fitness_assets.orchestration.observed import uploads_seen, versions_moved
-from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of
+from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pending_of, with_goals
 from fitness_assets.orchestration.terminal import reason_of
 from fitness_assets.registry import PUBLISH_GROUPS
 
@@ -72,11 +73,12 @@ class Listeners:
         return not self.bucket or metrics.put([*values], self.bucket, lambda: self.client("cloudwatch"), log)
 
 
-def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
-    """Ask for a run when uploads arrive or change.
+def uploads_sensor(raw: str, goals: str, listeners: Listeners) -> dg.SensorDefinition:
+    """Ask for a run when uploads or goals arrive or change.
 
     Args:
         raw: a file, a folder or an S3 prefix.
+        goals: a folder or an S3 prefix.
         listeners: get a heartbeat with every look.
     """
     hashes: Hashes = {}  # of files that were touched, moved or copied; a new process hashes them again
@@ -96,12 +98,13 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
             source = source_of(raw)
             there = source.find()
             events = [*versions_moved(context.instance, lake)]
+            listing = {found.uri: found.fingerprint for found in (*there, *goal_files(goals))}
             decision = decide(
                 state,
-                {found.uri: found.fingerprint for found in there},
+                listing,
                 lake.store.location(UPLOADS),
                 lake.store.pointer(UPLOADS.key),
-                lambda: pending_of(lake, source, there, hashes),
+                lambda: with_goals(pending_of(lake, source, there, hashes), lake, goals),
                 _outcome(context.instance, state.run_key) if state.asked else None,
                 time.time(),
             )
@@ -117,8 +120,9 @@ def uploads_sensor(raw: str, listeners: Listeners) -> dg.SensorDefinition:
         if decision.uris is None:
             return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=events)
         context.log.info(decision.reason)
-        config = {"ops": {"bronze": {"config": {"uploads": list(decision.uris)}}}}
-        requests, seen = [dg.RunRequest(decision.state.run_key, config)], uploads_seen(there, decision.uris)
+        uploads = [found.uri for found in there if found.uri in decision.uris]  # without goals
+        config = {"ops": {"bronze": {"config": {"uploads": uploads}}}}
+        requests, seen = [dg.RunRequest(decision.state.run_key, config)], uploads_seen(there, uploads)
         return dg.SensorResult(run_requests=requests, cursor=cursor, asset_events=[*events, seen])
 
     return sensor
