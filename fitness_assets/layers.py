@@ -20,5 +20,5 @@ def steps(settings: Settings) -> list[LayerStep]:
         GOLD,
         prediction_step(settings.training_rows, audited),
         QUALITY,
-        coach_step(settings.goals),
+        coach_step(settings.goals, pseudonyms_of(settings)),
     ]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from fitness_assets.bronze.erasures import LeftOut
 from fitness_assets.bronze.identity import Upload, identify
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
 from fitness_assets.bronze.sources import Folder, Found, Source, source_of
 from fitness_assets.coach.goals import Entry, read_goals
 from fitness_assets.coach.tables import (
@@ -41,11 +43,12 @@ Row = dict[str, Any]
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def coach_step(goals: str) -> LayerStep:
+def coach_step(goals: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
     """The step that makes this layer.
 
     Args:
         goals: a folder or an S3 prefix; where goals are looked for.
+        pseudonyms: what stands for ids in tables; a goal may name a person either way.
     """
 
     def make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
@@ -64,7 +67,9 @@ def coach_step(goals: str) -> LayerStep:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {GOALS.key} meanwhile.")
             last = max((row["ingested_at"] for row in ledger), default=_START)
-            rows = [*ledger, *_read(new, last, staging.scratch, unread)]
+            erased = LeftOut.of(lake, pseudonyms).people
+            read = [named(row, pseudonyms) for row in _read(new, last, staging.scratch, unread)]
+            rows = [row for row in (*ledger, *read) if not erased.have(row["user_id"])]
             for uri, reason in unread.items():
                 step_run.log.warning(f"{uri} cannot be read and is left out, a later run tries again: {reason}")
             staging.run_inputs = {FOUND: _found(uploads)}
@@ -74,6 +79,11 @@ def coach_step(goals: str) -> LayerStep:
 
     step = LayerStep(TABLES, READS, make, code_version("coach", "schema"), has_uploads=True)
     return step
+
+
+def named(row: Row, pseudonyms: Pseudonyms) -> Row:
+    """A row of the ledger with the id under which tables know the person."""
+    return row | {"user_id": row["user_id"] and pseudonyms.of(row["user_id"])}
 
 
 def find_goals(goals: str, ledger: Sequence[Row]) -> tuple[list[Upload], dict[str, str]]:

@@ -77,7 +77,7 @@ GOALS = Table(
         _goal("height_cm", "double", "Height as the goal states it.", 169.0, "cm"),
         _goal("pregnant", "boolean", "Whether the goal states a pregnancy.", False),
         _goal("stop", "boolean", "Whether it ends the plan of the person.", False),
-        _goal("notes", "string", "What the person noted.", "No running: my knee."),
+        _goal("notes", "string", "What the person noted.", "No running: my knee.", is_free_text=True),
         _goal("status", "string", "What became of it.", PLANNED, allowed=STATUSES, nullable=False),
         _goal("refusal", "string", "The guardrail that refuses it, or that it could not be read.", None),
         _goal("reason", "string", "Why it is refused, and what to do.", None),

@@ -22,6 +22,7 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.layers import steps
 from fitness_assets.privacy.bronze import rewrite, rows_of
+from fitness_assets.privacy.goals import delete_goals, files_of
 from fitness_assets.privacy.uploads import remove_drafts, replace, rewritten
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES, publish_groups_of
 from fitness_assets.settings import Settings
@@ -51,6 +52,7 @@ def holdings(lake: Lake, settings: Settings, people: People) -> dict[str, Any]:
     """
     with TemporaryDirectory() as scratch, rewritten(source_of(settings.raw), people, Path(scratch)) as uploads:
         found = [f"{one.found.text}: {f'{len(one.removed):,} rows' if one.draft else 'deleted'}" for one in uploads]
+        found += [f"{uri}: deleted" for uri in files_of(settings.goals, people, Path(scratch))]
     rows = {table.key: rows_of(lake, table, version, people) for table in TABLES if (version := lake.current(table))}
     versions = sum(len(lake.versions(tables[-1])) for tables in PUBLISH_GROUPS)
     return {"uploads": found, "rows": {key: count for key, count in rows.items() if count}, "versions": versions}
@@ -115,6 +117,7 @@ def finish(lake: Lake, settings: Settings, log: Logger, run_id: str, forget_hist
         for one in uploads:
             replace(one, source)
         log.info(f"uploads rewritten or deleted: {len(uploads)}")
+        delete_goals(settings.goals, people, Path(scratch), log)
     _make_again(lake, steps(settings)[1:], run_id, log)
     _drop_old_versions(lake)
     if isinstance(source, Prefix):

@@ -1,5 +1,6 @@
 """Erasing a person: nothing of theirs is left anywhere, and the tables are those of a lake that never had them."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from fitness_assets.lake.s3 import S3Store
 from fitness_assets.predictions.tables import TARGETS
 from fitness_assets.privacy.erase import readmit
 from fitness_assets.registry import TABLES, table_of
+from fitness_assets.sample import garmin
+from fitness_assets.sample.life import lived
 from fitness_assets.settings import Settings
 from fitness_assets_tests.conftest import failure_of, job_of, new_bucket
 from fitness_assets_tests.privacy.planted import NEEDLES, PERSON, uploads
@@ -108,6 +111,7 @@ def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
         raw.mkdir(parents=True)
 
         def put(file: str, content: bytes) -> None:
+            (raw / file).parent.mkdir(parents=True, exist_ok=True)
             (raw / file).write_bytes(content)
 
         lake = Lake(LocalStore(raw.parent), lambda: spark)
@@ -126,7 +130,13 @@ def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
     return on_disk if request.param == "disk" else in_bucket
 
 
-def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_that_never_had_them(place):
+def archive(folder: Path) -> bytes:
+    """What Garmin gives a person."""
+    garmin.write(folder / "export.zip", lived(3))
+    return (folder / "export.zip").read_bytes()
+
+
+def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_that_never_had_them(place, tmp_path):
     never = place("never")
     for name, content in uploads(with_person=False).items():
         never.put(name, content)
@@ -137,7 +147,12 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     assert had.run_without_history(), "an older version"
     for upload in others:
         had.put(*upload)
+    goal = {"user_id": PERSON, "start": "2024-03-01", "target_steps": 9_000, "notes": f"{PERSON} wants to walk."}
+    had.put("goals/first.json", json.dumps(goal).encode())
+    had.put(f"people/{PERSON}/export.zip", archive(tmp_path))
     assert had.run().success
+    assert {row["user_id"] for row in had.lake.rows(table_of("bronze/measurements"))} == {PERSON}
+    assert [row["user_id"] for row in had.lake.rows(table_of("coach/goals"))] == [PERSON]
     had.leave_behind()
     assert {*had.holders(NEEDLES)} == {*NEEDLES}, "the search finds what is there"
 
@@ -148,8 +163,8 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     assert len(keys) == len({*keys}), "older versions of objects and markers of deleted ones are gone"
     assert had.tables() == never.tables()
     (entry,) = Erasures.read(had.lake).erased
-    assert entry["uploads"] == 3
-    assert entry["rows"]["silver/clean_days"] == 4
+    assert entry["uploads"] == 5
+    assert entry["rows"]["silver/clean_days"] == 7
     assert Erasures.read(had.lake).open == {}
 
     had.put("again.csv", uploads(with_person=True)["first.csv"])
