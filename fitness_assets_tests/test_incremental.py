@@ -124,6 +124,7 @@ def happen(runs: Runs, what: str, detail: Any) -> None:
             change(runs.lake, known[detail % len(known)], *(["a test"] if what == "withdraw" else []))
 
 
+@pytest.mark.deployment  # minutes long
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(DAY, min_size=100, max_size=200), st.lists(st.lists(EVENT, min_size=1, max_size=4), min_size=3, max_size=5)
@@ -177,6 +178,7 @@ def rows_of(rows: Sequence[dict[str, Any]]) -> list[str]:
 ALL_LAYERS = [*LAYERS, "predictions"]
 
 
+@pytest.mark.deployment
 def test_predictions_of_days_that_arrive_one_by_one_are_those_of_one_build(runs):
     dealt = random.Random(3)
 

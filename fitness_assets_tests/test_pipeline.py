@@ -90,7 +90,8 @@ def test_a_model_is_shown_with_the_verdict_on_its_data(raw, materialize, lake):
     (model, *_) = MODELS.values()
     result = materialize()
     assert metadata_of(result, model.key)["data"].value.startswith("The data was not audited before")
-    result = materialize("group:predictions")
+    write_sample(raw / "more.csv", users=1, days=3)
+    result = materialize("group:bronze or group:silver or group:gold or group:predictions")
     said = "The last audit (version 000001) says of the data: suspicious. Use this data with care"
     metadata = metadata_of(result, model.key)
     assert [*metadata][:3] == ["verdict", "conclusion", "data"]

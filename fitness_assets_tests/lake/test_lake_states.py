@@ -370,5 +370,6 @@ def test_a_lake_in_a_folder():
     run(OnDisk, examples=40, steps=25)
 
 
+@pytest.mark.deployment
 def test_a_lake_in_a_bucket(cloud):
     run(InBucket, examples=6, steps=15)

@@ -130,9 +130,11 @@ def test_an_upload_that_was_put_right_is_not_lost(raw, summarised):
 
 def test_the_second_run_says_how_many_rows_are_new(raw, summarised):
     (raw / "one.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
-    assert "bronze, version 000001, rows: logged_days 1, quarantine 0, uploads 1" in summarised("group:bronze")
+    assert "bronze, version 000001, rows: logged_days 1, quarantine 0, measurements 0, uploads 1" in summarised(
+        "group:bronze"
+    )
     (raw / "two.csv").write_text(f"{HEADER}\n{GOOD_ROW.replace('17,', '18,', 1)}\n")
-    expected = "bronze, version 000002, rows: logged_days 2 (+1), quarantine 0, uploads 2 (+1)"
+    expected = "bronze, version 000002, rows: logged_days 2 (+1), quarantine 0, measurements 0, uploads 2 (+1)"
     assert expected in summarised("group:bronze")
 
 

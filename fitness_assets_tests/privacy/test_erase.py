@@ -104,7 +104,7 @@ class Place:
         }
 
 
-@pytest.fixture(params=["disk", "bucket"])
+@pytest.fixture(params=["disk", pytest.param("bucket", marks=pytest.mark.deployment)])
 def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
     def on_disk(name: str) -> Place:
         raw = tmp_path / name / "lake" / "raw"
