@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
 from fitness_assets.bronze.tables import TABLES as BRONZE
 from fitness_assets.bronze.withdrawal import withdraw
@@ -38,7 +39,14 @@ from fitness_assets_tests.tools.kill_runs import files_of
 DERIVED = (DIM_USER,)
 GROUPS: Mapping[str, tuple[Table, ...]] = {"bronze": BRONZE, "derived": DERIVED}
 NAMES = st.sampled_from([*GROUPS])
-CELLS = {LOGGED_DAYS: ["upload_id"], QUARANTINE: ["upload_id"], UPLOADS: ["upload_id", "status"], DIM_USER: ["user_id"]}
+CELLS: Mapping[Table, Sequence[str]] = {
+    **{table: ["upload_id"] for table in (LOGGED_DAYS, QUARANTINE, MEASUREMENTS)},
+    UPLOADS: ["upload_id", "status"],
+    DIM_USER: ["user_id"],
+}
+    UPLOADS: ["upload_id", "status"],
+    DIM_USER: ["user_id"],
+}
 KILLED = st.none() | st.integers(0, 30)
 """Before which change an action is killed, if it is."""
 PICK = st.integers(0, 100)
@@ -142,12 +150,14 @@ class LakeStates(RuleBasedStateMachine):
             rows[UPLOADS] |= {(upload, "ingested")}
             staging = self.open(BRONZE, {}, rows)
             counts = {"rows_read": 1, "rows_typed": 1, "rows_quarantined": 0, "status": "ingested"}
-            cells = {"upload_id": upload, "row_number": 1, "uri": upload, **counts, "refusal": None, "withdrawal": None}
+            empty = ("refusal", "withdrawal", "records_seen", "records_used", "record_counts")
+            cells = {"upload_id": upload, "row_number": 1, "uri": upload, **counts, **dict.fromkeys(empty)}
             for table in (LOGGED_DAYS, UPLOADS):
                 names = set(table.arrow_schema.names)
                 row = {name: cell for name, cell in cells.items() if name in names}
                 staging.write_rows(table, arrow_of(table, [row]).to_pylist(), replaced=())
-            staging.write(QUARANTINE, None, replaced=())
+            for table in (QUARANTINE, MEASUREMENTS):
+                staging.write(table, None, replaced=())
             self.commit(staging, is_failing)
 
         self.attempt(action, killed)

@@ -89,7 +89,13 @@ def test_a_job_is_given_what_the_project_needs_but_spark_and_dagster(root):
     given = {line for line in lines if not line.startswith("#")}
     (dagster,) = (need for need in needed if need.startswith("dagster=="))
     assert given - needed == {dagster.replace("dagster", "dagster-pipes")}
-    assert {re.split(r"[=<>\[-]", need)[0] for need in needed - given} == {"pyspark", "pysail", "dagster"}
+    assert {re.split(r"[=<>\[-]", need)[0] for need in needed - given} == {
+        "pyspark",
+        "pysail",
+        "dagster",
+        "starlette",
+        "uvicorn",
+    }
 
 
 def test_the_wheel_has_all_that_a_job_runs(root, tmp_path):

@@ -63,7 +63,7 @@ def test_a_check_shows_failing_rows_and_says_nothing_of_theirs_in_its_sentence(u
     metadata = VersionMetadata(UPLOADS.key, "000001", None, {}, "run", "", rows=1, check_results=[failed])
     metadata = VersionMetadata.from_json(metadata.to_json())
     (result,) = check_results(UPLOADS, metadata)
-    assert result.description == f"{rule}: 1 failures in 1 rows. {description}"
+    assert result.description == f"{rule}: 1 failure in 1 rows. It demands: {description}"
     sample = result.metadata["sample"]
     assert isinstance(sample, dg.TableMetadataValue)
     assert [record.data["uri"] for record in sample.records] == [uri if len(uri) <= 300 else uri[:300] + "…"]

@@ -43,4 +43,7 @@ def test_after_a_rollback_the_ui_shows_the_version_as_it_is_and_what_no_longer_m
     metadata = events["bronze/logged_days"].metadata
     assert metadata["version"].value == "000001"
     assert metadata["dagster/row_count"].value == 1
-    assert metadata["no_longer_matches"].value == "silver (made from bronze/logged_days 000002)"
+    assert (
+        metadata["no_longer_matches"].value
+        == "silver (made from bronze/logged_days 000002, bronze/measurements 000002)"
+    )
