@@ -374,7 +374,7 @@ def run(machine: type[LakeStates], examples: int, steps: int) -> None:
 
 
 def test_a_lake_in_a_folder():
-    run(OnDisk, examples=40, steps=25)
+    run(OnDisk, examples=20, steps=25)
 
 
 @pytest.mark.deployment

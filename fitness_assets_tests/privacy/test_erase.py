@@ -104,6 +104,9 @@ class Place:
         }
 
 
+ON_DISK = pytest.mark.parametrize("place", ["disk"], indirect=True)
+
+
 @pytest.fixture(params=["disk", pytest.param("bucket", marks=pytest.mark.deployment)])
 def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
     def on_disk(name: str) -> Place:
@@ -175,6 +178,7 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     assert PERSON not in {row["user_id"] for row in had.lake.rows(table_of("bronze/logged_days"))}
 
 
+@ON_DISK
 def test_the_only_person_of_a_lake_can_be_erased(place):
     lonely = place("lonely")
     lonely.put("alone.csv", uploads(with_person=True)["alone.csv"])
@@ -184,6 +188,7 @@ def test_the_only_person_of_a_lake_can_be_erased(place):
     assert lonely.holders(NEEDLES) == {}
 
 
+@ON_DISK
 def test_the_command_says_what_would_go_and_changes_nothing(place, monkeypatch):
     lake = place("asked")
     for name, content in uploads(with_person=True).items():
@@ -212,6 +217,7 @@ def test_the_command_says_what_would_go_and_changes_nothing(place, monkeypatch):
     assert not_erased.output == f"Error: {PERSON} was not erased.\n"
 
 
+@ON_DISK
 def test_a_person_who_is_readmitted_counts_in_new_uploads_again(place):
     lake = place("again")
     for name, content in uploads(with_person=False).items():
