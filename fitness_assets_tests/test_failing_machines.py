@@ -19,7 +19,7 @@ from fitness_assets.bronze.tables import TABLES as BRONZE
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, new_bucket, put_uploads
+from fitness_assets_tests.conftest import new_bucket, put_uploads
 from fitness_assets_tests.tools.kill_runs import check_whole
 from fitness_assets_tests.whole_runs import free_port, materialize, wait_for
 
@@ -87,7 +87,8 @@ def test_too_little_memory(tmp_path, sample):
     run, _ = materialize(tmp_path)
     assert run.wait(300) == 0
     before = check_whole(lake_in(LocalStore(tmp_path / "data")))
-    (tmp_path / "data" / "raw" / "more.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    header, *lines = sample.read_text().splitlines()  # other people, in every month: one row needs little memory
+    (tmp_path / "data" / "raw" / "more.csv").write_text("\n".join([header, *(f"x{line}" for line in lines)]))
     limits = {"SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": "200000", "SAIL_RUNTIME__TEMPORARY_FILES__MAX_SIZE": "1000"}
     said = told(*materialize(tmp_path, **limits))
     assert said.startswith("The memory of this machine was not enough to write to "), said
