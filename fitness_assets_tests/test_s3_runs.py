@@ -112,7 +112,7 @@ def deployed(cloud, sample, root, tmp_path_factory) -> Deployed:
         more = {"FITNESS_SPARK": master, "FITNESS_SPARK_CONF": spark_conf}
         daemon = Server(command, home, environment(**variables, **more))
         try:
-            daemon.start(lambda: "silver/rejected_days: writing" in daemon.log.read_text())
+            daemon.start(lambda: "silver: writing version" in daemon.log.read_text())
             time.sleep(2)  # in the middle of the job that writes
             workers[0].kill()
             daemon.wait_for(lambda: found.extend(inbox.read()) or (found and measured(bucket.name, "RunSeconds")))

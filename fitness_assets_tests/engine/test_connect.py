@@ -44,7 +44,7 @@ def test_a_connect_server_that_dies_is_one_sentence_and_after_it_every_table_is_
     # No Java for the client: it needs none.
     client = {"FITNESS_SPARK": url, "FITNESS_SPARK_CONF": "", "JAVA_HOME": "/nowhere"}
     run, log = materialize(tmp_path, **client, FITNESS_EXECUTOR="multiprocess")
-    wait_for(lambda: "silver/rejected_days: writing" in log.read_text(), run, log)
+    wait_for(lambda: "silver: writing version" in log.read_text(), run, log)
     spark.kill()
     assert run.wait(SECONDS) != 0
     assert "The Spark Connect server of FITNESS_SPARK cannot be reached" in log.read_text()
