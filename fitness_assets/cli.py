@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -114,9 +115,8 @@ def _wait(process: subprocess.Popen) -> int:
     try:
         return process.wait()
     except KeyboardInterrupt:
-        while process.poll() is None:
-            with suppress(KeyboardInterrupt):  # a second Ctrl-C does not hurry it
-                process.wait()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C does not hurry it
+        process.wait()
         return _INTERRUPTED
 
 
