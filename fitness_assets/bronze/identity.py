@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,6 +80,11 @@ class Hashes:
         content_sha256 = source.content_sha256(found)
         self.entries[found.text] = (found.fingerprint, content_sha256, now)
         return content_sha256
+
+
+def last_of_each(ledger: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The row of the ledger that was ingested last, by URI."""
+    return {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
 
 
 def identify(

@@ -160,6 +160,23 @@ def _predicted(
 
 _SLEEP_DAYS = (f"{FACT_DAILY.key}.sleep_hours", f"{SLEEP.key}.verdict")
 _STRESS_DAYS = (f"{FACT_DAILY.key}.stress_level", f"{STRESS.key}.verdict")
+_ESTIMATES = (
+    _plan("expenditure_kcal", "double", "Estimated expenditure.", 2_150.0, "kcal", _DAYS, nullable=False),
+    _plan(
+        "expenditure_sd_kcal", "double", "Standard deviation of that estimate.", 120.0, "kcal", _DAYS, nullable=False
+    ),
+    _plan(
+        "adherence",
+        "double",
+        "Estimated share of the plan that the person carries out.",
+        0.7,
+        None,
+        _DAYS,
+        range=(0, 1.1),
+        nullable=False,
+    ),
+)
+"""What a plan is made with, and what progress says of it later."""
 _FLOOR = f"greatest(basal_kcal, CASE sex WHEN 'F' THEN {c.LOWEST_INTAKE_WOMEN:g} ELSE {c.LOWEST_INTAKE_MEN:g} END)"
 
 PLANS = Table(
@@ -237,26 +254,7 @@ PLANS = Table(
             (*_DAYS, *_PERSON),
             nullable=False,
         ),
-        _plan("expenditure_kcal", "double", "Estimated expenditure.", 2_150.0, "kcal", _DAYS, nullable=False),
-        _plan(
-            "expenditure_sd_kcal",
-            "double",
-            "Standard deviation of that estimate.",
-            120.0,
-            "kcal",
-            _DAYS,
-            nullable=False,
-        ),
-        _plan(
-            "adherence",
-            "double",
-            "Estimated share of the plan that the person carries out.",
-            0.7,
-            None,
-            _DAYS,
-            range=(0, 1.1),
-            nullable=False,
-        ),
+        *_ESTIMATES,
     ),
     ("user_id", "plan_day"),
     foreign_keys=(ForeignKey(("goal_id",), GOALS.key),),
@@ -374,26 +372,7 @@ PROGRESS = Table(
             _DAYS,
             nullable=False,
         ),
-        _plan("expenditure_kcal", "double", "Estimated expenditure.", 2_150.0, "kcal", _DAYS, nullable=False),
-        _plan(
-            "expenditure_sd_kcal",
-            "double",
-            "Standard deviation of that estimate.",
-            120.0,
-            "kcal",
-            _DAYS,
-            nullable=False,
-        ),
-        _plan(
-            "adherence",
-            "double",
-            "Estimated share of the plan that the person carries out.",
-            0.7,
-            None,
-            _DAYS,
-            range=(0, 1.1),
-            nullable=False,
-        ),
+        *_ESTIMATES,
         _plan("adherence_sd", "double", "Standard deviation of that estimate.", 0.15, None, _DAYS, nullable=False),
         _plan(
             "adaptation",

@@ -35,10 +35,8 @@ class Changes:
     def months(self, lake: Lake, table: Table, inputs: Inputs) -> set[str] | None:
         """The months in which an input has other files than the base was made from; None: it may be every month."""
         before = self.base.inputs.get(table.key) if self.base else None
-        if before is None or not lake.store.files(table, before):
-            return None
-        found = lake.store.changed_months(table, before, inputs[table.key])
-        return None if WHOLE in found else found
+        found = lake.store.changed_months(table, before, inputs[table.key]) if before else None
+        return None if found is None or WHOLE in found else found
 
 
 NO_CHANGES = Changes("")

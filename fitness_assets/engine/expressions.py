@@ -6,9 +6,12 @@ multiplication, square root, floor) is IEEE 754 arithmetic, alike everywhere. `r
 even numbers on Spark.
 """
 
+from collections.abc import Collection
+
 from pyspark.sql import Column, DataFrame, WindowSpec
 from pyspark.sql import functions as F
 
+from fitness_assets.schema.months import month_sql
 from fitness_assets.schema.table import Table
 
 _SCALE = 1_000_000.0
@@ -69,6 +72,11 @@ def clamp(value: Column, limit: float) -> Column:
     """A value, moved to ``limit`` or ``-limit`` if it is farther from zero; null stays null."""
     # greatest and least skip nulls.
     return F.when(value.isNotNull(), F.greatest(F.lit(-float(limit)), F.least(F.lit(float(limit)), value)))
+
+
+def of_months(days: DataFrame, months: Collection[str] | None) -> DataFrame:
+    """The rows of some months (``2024-09``); None: all of them. The frame has a ``date`` or a ``date_key``."""
+    return days if months is None else days.where(F.expr(month_sql(days.columns)).isin([*months]))
 
 
 def with_codes(table: Table, frame: DataFrame) -> DataFrame:

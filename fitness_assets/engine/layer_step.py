@@ -104,7 +104,9 @@ def run_step(step: LayerStep, step_run: StepRun, publish_groups: Sequence[Sequen
         version = lake.current(group[-1]) or lake.published(read[0])
         inputs |= {table.key: version for table in read}
     lake.recover(step.tables)
-    found = changes(lake, step.tables, step.reads, inputs, step.code_version, step_run.is_rebuild)
+    found = (
+        changes(lake, step.tables, step.reads, inputs, step.code_version, step_run.is_rebuild) if step.reads else None
+    )
     if not found and not step.has_uploads:
         step_run.log.info(f"{step.name}: nothing new, version {lake.current(step.tables[-1])} stays")
         return lake.reopen(step.tables)

@@ -50,8 +50,7 @@ def _make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
 
 def _of_other_months(lake: Lake, version: str, months: Collection[str]) -> DataFrame:
     """The monthly sums of an earlier version, without some months."""
-    label = F.concat(F.col("year").cast("string"), F.lit("-"), F.lpad(F.col("month").cast("string"), 2, "0"))
-    return lake.read(MONTHLY_SUMS, version).where(~label.isin([*months]))
+    return lake.read(MONTHLY_SUMS, version).where(~F.date_format("first_date", "yyyy-MM").isin([*months]))
 
 
 STEP = LayerStep(TABLES, [CLEAN_DAYS], _make, code_version("gold", "silver", "schema", "engine.expressions"))

@@ -25,6 +25,7 @@ from fitness_assets.lake import garbage
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.store import MARKS, ROLLED_BACK_SUFFIX, Point, Store
 from fitness_assets.lake.version import LakeError, TableMissingError, VersionConflictError, VersionMetadata
+from fitness_assets.schema.months import in_months
 from fitness_assets.schema.table import Table
 
 _LOG = getLogger(__name__)
@@ -96,8 +97,7 @@ class Lake:
             raise TableMissingError(
                 f"{table.key} version {version} has no files any more: materialize {table.key} again."
             )
-        if months is not None:
-            paths = self.store.paths(table, version, months)
+        paths = in_months(paths, months)
         if not paths:
             return self.spark.createDataFrame([], table.spark_schema)
         return self.spark.read.schema(table.spark_schema).parquet(*paths)

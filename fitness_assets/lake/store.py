@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fitness_assets.lake.version import LakeError, VersionMetadata
-from fitness_assets.schema.months import WHOLE, month_in
+from fitness_assets.schema.months import in_months, month_in
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
@@ -57,21 +57,20 @@ class Store(ABC):
 
     def paths(self, table: Table, version: str, months: Collection[str] | None = None) -> list[str]:
         """The files of a version that may hold rows of some months, None meaning all; empty if its files are gone."""
-        files = self.files(table, version)
-        return files if months is None else [path for path in files if month_in(path) in {*months, WHOLE}]
+        return in_months(self.files(table, version), months)
 
     def dataset(self, table: Table, version: str) -> "FileSystemDataset":
         """A version as a pyarrow dataset with the columns of the table's schema."""
         return self.dataset_of(table, self.files(table, version))
 
-    def changed_months(self, table: Table, before: str, now: str) -> set[str]:
-        """The months in which two versions of a table have different files."""
-        found: dict[str, str] = {}
-        for version in (before, now):
-            # A local version has its own folder with links to the same files; an object has one URI for all versions.
-            files = {path if "://" in path else Path(path).name: month_in(path) for path in self.files(table, version)}
-            found = {name: month for name, month in (found | files).items() if (name in found) != (name in files)}
-        return {*found.values()}
+    def changed_months(self, table: Table, before: str, now: str) -> set[str] | None:
+        """The months in which two versions of a table have different files; None if those of ``before`` are gone."""
+        # A local version has its own folder with links to the same files; an object has one URI for all versions.
+        old, new = (
+            {path if "://" in path else Path(path).name: month_in(path) for path in self.files(table, version)}
+            for version in (before, now)
+        )
+        return {month for name, month in (old | new).items() if (name in old) != (name in new)} if old else None
 
     def no_version(self, table: Table, version: str) -> LakeError:
         """The error for a version that does not exist; it lists those that do."""

@@ -7,6 +7,7 @@ from itertools import accumulate
 from logging import Logger
 from typing import Any
 
+from fitness_assets.bronze.identity import last_of_each
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
@@ -161,12 +162,11 @@ def lost_uploads(ledger: Sequence[Mapping[str, Any]]) -> list[str]:
 
     Of the uploads with one URI only the last one counts; a withdrawn upload is left out on purpose.
     """
-    last = {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
     return [
         f"LOST: {_line(row['uri'])} was refused, because {row['refusal']}"
         if row["status"] == "refused"
         else f"LOST: of {row['rows_read']:,} rows of {_line(row['uri'])} only {row['rows_typed']:,} could be typed"
-        for row in last.values()
+        for row in last_of_each(ledger).values()
         if row["status"] == "refused" or (row["status"] == "ingested" and 2 * row["rows_typed"] < row["rows_read"])
     ]
 

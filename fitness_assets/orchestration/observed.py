@@ -57,6 +57,7 @@ def versions_moved(instance: dg.DagsterInstance, lake: Lake) -> Iterator[dg.Asse
         version = lake.current(tables[-1])
         if version is None or version == _shown(instance, tables[-1].key):
             continue
+        unmatched = ", ".join(_unmatched(lake)) or "nothing"
         for table in tables:
             found = lake.metadata(table, version)
             yield dg.AssetMaterialization(
@@ -68,7 +69,7 @@ def versions_moved(instance: dg.DagsterInstance, lake: Lake) -> Iterator[dg.Asse
                     "version": version,
                     "made_from": dg.MetadataValue.json(found.inputs),
                     "path": dg.MetadataValue.path(lake.store.location(table)),
-                    "no_longer_matches": ", ".join(_unmatched(lake)) or "nothing",
+                    "no_longer_matches": unmatched,
                 },
             )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
-from fitness_assets.bronze.identity import upload_id_of
+from fitness_assets.bronze.identity import last_of_each, upload_id_of
 from fitness_assets.bronze.sources import Found, Source
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.coach.assets import find_goals
@@ -57,15 +57,10 @@ def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashe
     )
     is_missing = lake.current(UPLOADS) is not None and not all(version for _, version in later)
     withdrawn = tuple(sorted(row["upload_id"] for row in ledger if row["status"] == "withdrawn"))
-    refusals = {row["uri"] for row in _last_of_each(ledger).values() if row["status"] == "refused"}
+    refusals = {row["uri"] for row in last_of_each(ledger).values() if row["status"] == "refused"}
     refused = sum(found.text in refusals for found in there)
     uris = tuple(sorted(found.uri for found in new))
     return Pending(uris, tuple(sorted(held)), withdrawn, is_behind, is_missing, refused)
-
-
-def _last_of_each(ledger: Sequence[Mapping[str, Any]]) -> Mapping[str, Mapping[str, Any]]:
-    """The last row of each URI."""
-    return {row["uri"]: row for row in sorted(ledger, key=lambda row: row["ingested_at"])}
 
 
 def with_goals(pending: Pending, lake: Lake, goals: str) -> Pending:
@@ -88,7 +83,7 @@ def _unknown(
 ) -> list[Found]:
     """The uploads whose content a ledger does not know."""
     sizes, ids = {row["size_bytes"] for row in ledger}, {row["upload_id"] for row in ledger}
-    last = _last_of_each(ledger)
+    last = last_of_each(ledger)
     deadline, unknown = monotonic() + _SECONDS, []
     for found in there:
         before, content = last.get(found.text), None

@@ -4,7 +4,7 @@ Where logs are long, the models are a function of complete months alone. So a da
 and the step scores only the months that this day has a part in. `_why_fit` says when models are fitted again.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from fitness_assets.engine.changes import Changes, Inputs, code_version
 from fitness_assets.engine.duckdb_reader import Opened, reader
+from fitness_assets.engine.expressions import of_months
 from fitness_assets.engine.layer_step import LayerStep, StepRun, stage, write
 from fitness_assets.gold.tables import FACT_DAILY, MONTHLY_SUMS
 from fitness_assets.lake.lake import Lake
@@ -22,7 +23,7 @@ from fitness_assets.lake.staging import Staging
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.stored_scoring import NAME, Scoring, stored_scoring
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, HORIZON_DAYS, MODELS, TABLES, TARGETS
-from fitness_assets.schema.months import first_day, last_day, month_of, month_sql
+from fitness_assets.schema.months import first_day, last_day, month_of
 
 _CODE = ("predictions", "gold", "silver", "schema", "engine.expressions")
 LONG_DAYS = 300
@@ -45,6 +46,10 @@ class Learnable:
     rows: int
     people: int
 
+    def known(self, months: Iterable[str]) -> set[str]:
+        """Of some months, those that models learn from."""
+        return {month for month in months if self.until and month <= month_of(self.until)}
+
 
 def prediction_step(training_rows: int, audited: Callable[[Lake], str]) -> LayerStep:
     """The step that makes this layer.
@@ -59,11 +64,13 @@ def prediction_step(training_rows: int, audited: Callable[[Lake], str]) -> Layer
         learnable = _learnable(lake, inputs[MONTHLY_SUMS.key])
         changed = changes.months(lake, FACT_DAILY, inputs)
         kept = stored_scoring(lake, changes.base.version) if changes.base and changed is not None else None
-        if kept and not _why_fit(kept, learnable, changed or ()):
+        months = None
+        if kept and (why := _why_fit(kept, learnable, changed or ())):
+            step_run.log.info(f"models are fitted again: {why}")
+            kept = None
+        if kept:
             known = {*lake.metadata(FACT_DAILY, inputs[FACT_DAILY.key]).parts, *(changed or ())}
             months = _affected(changed or (), known)
-        else:
-            kept, months = None, None
 
         def write_all(staging: Staging) -> None:
             if kept:
@@ -103,7 +110,7 @@ def _why_fit(kept: Scoring, learnable: Learnable, changed: Collection[str]) -> s
     until = str(learnable.until or "")
     if kept.learned_until != until:
         return f"models can learn from the days until {until}"
-    if learned := [month for month in changed if month <= until[: len("2024-09")]]:
+    if learned := learnable.known(changed):
         return f"days of {', '.join(sorted(learned))} changed"
     return ""
 
@@ -130,7 +137,7 @@ def _fit(
     """Fit and evaluate the models, and score every day."""
     lake, version = step_run.lake, inputs[FACT_DAILY.key]
     parts, until = lake.metadata(FACT_DAILY, version).parts, str(learnable.until or "")
-    complete = lake.read(FACT_DAILY, version, {month for month in parts if month <= until[: len("2024-09")]})
+    complete = lake.read(FACT_DAILY, version, learnable.known(parts))
     chosen = transforms.sampled_features(complete, learnable.rows, learnable.people, training_rows)
     with ThreadPoolExecutor(len(TABLES)) as pool:  # the engine and scikit-learn work side by side
         collected = pool.submit(chosen.toArrow)
@@ -159,9 +166,7 @@ def _score(lake: Lake, staging: Staging, inputs: Inputs, scoring: Scoring, month
     """Score the days of some months, or of all."""
     every_day = _features(lake, inputs, months)
     scored = transforms.fact_predictions(scoring.score(every_day), scoring.train_until)
-    if months is not None:
-        scored = scored.where(F.expr(month_sql(scored.columns)).isin([*months]))
-    write(staging, FACT_PREDICTIONS, scored, months)
+    write(staging, FACT_PREDICTIONS, of_months(scored, months), months)
     staging.attach(FACT_PREDICTIONS, NAME, scoring.to_json().encode())
 
 

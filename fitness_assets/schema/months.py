@@ -30,6 +30,11 @@ def month_in(path: str) -> str:
     return found[1] or found[2] if found else WHOLE
 
 
+def in_months(paths: Iterable[str], months: Collection[str] | None) -> list[str]:
+    """The files that may hold rows of some months; None: all of them."""
+    return [path for path in paths if months is None or month_in(path) in {*months, WHOLE}]
+
+
 def month_sql(columns: Collection[str]) -> str:
     """The month of a row as an SQL expression that Spark and DuckDB understand.
 
