@@ -135,10 +135,11 @@ def decide(
         return Decision(state, None, _nothing(len(listing), state.refused))
 
     found = pending()
-    state, work = replace(state, lake=lake, pointer=pointer, settled=""), _work(listing, found)
-    if found.new and {*found.new} == {*found.held}:
+    state, work = replace(state, lake=lake, settled=""), _work(listing, found)
+    if found.new and {*found.new} == {*found.held}:  # the pointer stays: tables follow it when these uploads are gone
         what = f"Bronze was rolled back. Uploads that its version lacks wait ({len(found.new)})"
         return Decision(state, None, f"{what}: the next new upload, or a run by hand, ingests them too.")
+    state = replace(state, pointer=pointer)
     if done and (found.new or found.is_behind):
         # A run that succeeded without these uploads could not read them; it counts as failed for them.
         state = _ended(state, work, "failed", now) if {*work} <= {*done} else replace(state, failures=0)

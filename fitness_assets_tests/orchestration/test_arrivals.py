@@ -18,6 +18,7 @@ class FakeLake:
     """A lake as the sensor sees it: versions of a ledger of contents, and tables that are made from one of them."""
 
     made = 0
+    switches = 0  # of all lakes: like the time in a pointer, no two are the same
 
     def __init__(self) -> None:
         FakeLake.made += 1
@@ -26,7 +27,6 @@ class FakeLake:
         self.current = -1
         self.rolled_back: set[int] = set()
         self.tables: dict[str, int] = {}  # version of bronze that each later table was made from
-        self.switches = 0
 
     @property
     def ledger(self) -> dict[int, str]:
@@ -34,11 +34,12 @@ class FakeLake:
 
     @property
     def pointer(self) -> str:
-        return f"{self.current} {self.switches}" if self.current >= 0 else ""
+        return f"{self.current} {self.switched}" if self.current >= 0 else ""
 
     def point(self, version: int) -> None:
         self.current = version
-        self.switches += 1
+        FakeLake.switches += 1
+        self.switched = FakeLake.switches
 
     def publish(self, ledger: dict[int, str]) -> None:
         self.versions.append(ledger)
@@ -86,9 +87,11 @@ class Arrivals(RuleBasedStateMachine):
         """Uploads arrive and change; a known file is touched, gets another name, or goes."""
         is_known = uri in self.files and self.files[uri][0] in self.lake.ledger
         if what == "upload":  # a new file, or new bytes under an old name
+            was_held = self.is_held
             self.put(uri, content)
             pending = self.pending()
             self.is_quiet &= uri not in pending.new or uri in pending.held
+            self.is_quiet &= self.is_held or not was_held  # it replaced the upload that the rollback held back
         elif what == "touch" and is_known:
             self.put(uri, self.files[uri][0])
         elif what == "move" and is_known and to not in self.files:
@@ -176,8 +179,8 @@ class Arrivals(RuleBasedStateMachine):
             self.lake, self.is_quiet, self.is_unfinished, self.must_follow = FakeLake(), False, False, False
         elif what == "return" and self.others:
             self.others.append(lake)
-            self.lake, self.is_quiet, self.is_unfinished = self.others.pop(0), False, False
-            self.must_follow = False
+            self.lake, self.is_unfinished, self.must_follow = self.others.pop(0), False, False
+            self.is_quiet = self.is_held  # it may have been rolled back before the settings named another one
         if is_seen:
             self.tick(0)
 
@@ -251,7 +254,8 @@ class Arrivals(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Left in peace, every content that is there is ingested, tables follow, and then there is rest."""
         is_cancelled = self.state.is_cancelled or self.outcome == "cancelled"
-        if not self.is_quiet and (self.must_follow or not is_cancelled) and self.state.failures <= len(DELAYS):
+        is_free = not self.is_quiet and not self.is_held
+        if is_free and (self.must_follow or not is_cancelled) and self.state.failures <= len(DELAYS):
             self.let_runs_succeed()
             assert {content for content, _ in self.files.values()} <= set(self.lake.ledger)
             assert all(version == self.lake.current for version in self.lake.tables.values())
@@ -407,3 +411,11 @@ def test_after_a_cancel_a_withdrawal_makes_the_later_tables_follow():
     for state in (asked, cancelled.state):  # the withdrawal comes before the sensor sees the end of the run, or after
         decision = decide(state, {"a.csv": "1"}, LAKE, "3", lambda: withdrawn, "cancelled", 2)
         assert decision.uris == ()
+
+
+def test_after_a_rollback_tables_follow_when_the_uploads_that_it_held_back_are_gone():
+    state = decide(State(), {"b.csv": "1"}, LAKE, "2", nothing, None, 0).state
+    held = decide(state, {"b.csv": "1"}, LAKE, "1", lambda: Pending(("b.csv",), ("b.csv",), is_behind=True), None, 1)
+    assert held.uris is None
+    decision = decide(held.state, {"b.csv": "2"}, LAKE, "1", unfinished, None, 2)
+    assert decision.uris == ()
