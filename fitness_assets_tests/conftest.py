@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -36,6 +37,11 @@ from fitness_assets_tests.cloud import Cloud
 
 EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
 """For tests of what holds of every lake."""
+NEEDS_JAVA = [
+    pytest.mark.deployment,  # a JVM takes long to start and to become fast
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java, and none is installed"),
+]
+"""For tests that compare Sail with Spark."""
 
 HEADER = "user_id,age,gender,date,steps,heart_rate_avg,sleep_hours,calories_burned,exercise_minutes"
 HEADER += ",stress_level,weight_kg,bmi"

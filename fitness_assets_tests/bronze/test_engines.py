@@ -19,6 +19,9 @@ from fitness_assets.bronze.readers.numbers import NumberStyles
 from fitness_assets.bronze.row_files import RowFiles
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS
 from fitness_assets_tests.bronze.test_transforms import CELLS, ROWS, cell_line, line
+from fitness_assets_tests.conftest import NEEDS_JAVA
+
+pytestmark = NEEDS_JAVA
 
 ENGINES = ("sail", "spark")
 _NAMES = [column.name for column in RAW_COLUMNS]
@@ -101,7 +104,7 @@ cells = {"user_id": anything, "gender": st.sampled_from(["M", "f", "Male", "x", 
 
 
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example, HealthCheck.data_too_large],
 )

@@ -68,18 +68,9 @@ def test_goals_are_planned_ledgered_and_no_uploads(goals, materialize, rows, lak
     assert lake.versions(PLANS)
 
 
-def test_the_same_file_is_read_once_and_a_changed_one_supersedes_it(goals, materialize, rows):
-    goals("one.json", goal("1"))
-    for _ in range(2):
-        assert materialize("group:coach").success
-    assert len(rows("coach/goals")) == 1
-    goals("one.json", goal("1", target_steps=12_000))
-    assert materialize("group:coach").success
-    steps = {row["target_steps"]: row["status"] for row in rows("coach/goals")}
-    assert steps == {9_000: "superseded", 12_000: "planned"}
-
-
-def test_a_new_goal_asks_for_a_run_once(goals, graph, instance, lake, materialize):
+def test_a_new_goal_asks_for_a_run_once_and_a_changed_one_supersedes_it(
+    goals, graph, instance, lake, materialize, rows
+):
     look = looks(graph, instance, lake)
     assert not look().run_requests, "after a whole run there is nothing to do"
     goals("one.json", goal("1"))
@@ -89,8 +80,13 @@ def test_a_new_goal_asks_for_a_run_once(goals, graph, instance, lake, materializ
     tags = {"dagster/run_key": str(request.run_key)}
     assert job.execute_in_process(instance=instance, tags=tags).success
     assert not look().run_requests
+    assert materialize("group:coach").success
+    assert len(rows("coach/goals")) == 1, "the same file is read once"
     goals("one.json", goal("1", target_steps=12_000))
     assert look().run_requests
+    assert materialize("group:coach").success
+    steps = {row["target_steps"]: row["status"] for row in rows("coach/goals")}
+    assert steps == {9_000: "superseded", 12_000: "planned"}
 
 
 @EVERYWHERE

@@ -5,7 +5,6 @@ and as jobs are compared with Sail by the deployment tests.
 """
 
 import random
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -24,10 +23,10 @@ from fitness_assets.predictions import transforms as predictions
 from fitness_assets.schema.table import Table
 from fitness_assets.silver import transforms as silver
 from fitness_assets.silver.tables import CATEGORIES_FROM, CLEAN_DAYS
-from fitness_assets_tests.conftest import frame_of
+from fitness_assets_tests.conftest import NEEDS_JAVA, frame_of
 from fitness_assets_tests.whole_runs import Server, environment, free_port, listens
 
-pytestmark = pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java, and none is installed")
+pytestmark = NEEDS_JAVA
 
 DAYS = [
     *(date(2024, 2, 27) + timedelta(n) for n in range(4)),  # a leap day
@@ -92,16 +91,16 @@ def logged_rows(rng: random.Random, count: int) -> list[dict[str, Any]]:
     return rows
 
 
-def same_days(rng: random.Random, people: int, days: int) -> list[dict[str, Any]]:
-    """Rows of some people over many days, with gaps; the shape in which windows and averages have something to do."""
+def same_days(rng: random.Random, people: dict[str, int]) -> list[dict[str, Any]]:
+    """Rows of people with so many days, with gaps; the shape in which windows and averages have something to do."""
     identity = {"upload_id": UPLOADS[0][0], "ingested_at": datetime(2030, 1, 1, tzinfo=UTC)}
     rows = []
-    for person in range(people):
+    for person, days in people.items():
         day = date(2023, 11, 20)
         for _ in range(days):
             day += timedelta(rng.choice([1] * 12 + [2, 3, 29, 30, 31, 32, 75]))
             cells = {
-                "user_id": f"p{person}",
+                "user_id": person,
                 "date": day,
                 "steps": rng.randint(1, 50_000),
                 "stress_level": rng.choice([None, *range(1, 11)]),
@@ -140,13 +139,9 @@ def assert_same_tables(spark: SparkSession, jvm: SparkSession, rows: list[dict[s
 
 @settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
-def test_odd_rows_give_the_same_tables_on_both_engines(spark, jvm, seed):
-    assert_same_tables(spark, jvm, logged_rows(random.Random(seed), 400))
-
-
-@pytest.mark.parametrize(("people", "days"), [(6, 120), (1, 1), (1, 70)], ids=["many", "one day", "one person"])
-def test_days_with_gaps_give_the_same_features_on_both_engines(spark, jvm, people, days):
-    assert_same_tables(spark, jvm, same_days(random.Random(people), people, days))
+def test_odd_rows_and_days_with_gaps_give_the_same_tables_on_both_engines(spark, jvm, seed):
+    rng = random.Random(seed)
+    assert_same_tables(spark, jvm, logged_rows(rng, 400) + same_days(rng, {"p0": 1, "p1": 70, "p2": 120, "p3": 120}))
 
 
 def test_no_rows_give_the_same_tables_on_both_engines(spark, jvm):

@@ -68,6 +68,7 @@ Look at /runs/ID in the Dagster UI.
     assert errors.splitlines()[DAGSTER_WARNING:] == ["Error: Materialization failed."]
 
 
+@pytest.mark.deployment
 def test_the_debug_flag_shows_events_and_the_stack_trace(tmp_path, root):
     _, errors, status = ran([*FITNESS_RUN, "--debug", "--select", "group:silver"], tmp_path, root)
     assert status == 1
@@ -75,6 +76,7 @@ def test_the_debug_flag_shows_events_and_the_stack_trace(tmp_path, root):
     assert "Stack Trace:" in errors
 
 
+@pytest.mark.deployment
 def test_without_the_handler_in_dagster_yaml_dagster_says_what_happened(tmp_path, root, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()

@@ -177,7 +177,14 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     assert again["warnings"] == ["rows of erased people that were left out: 6"]
     assert PERSON not in {row["user_id"] for row in had.lake.rows(table_of("bronze/logged_days"))}
 
+    assert readmit(had.lake, entry["code"])
+    assert not readmit(had.lake, entry["code"])
+    had.put("readmitted.csv", uploads(with_person=True)["first.csv"] + b"\n")
+    assert had.run("group:bronze").success
+    assert str(had.lake.rows(table_of("bronze/logged_days"))).count(PERSON) == 3, "the others are malformed"
 
+
+@pytest.mark.deployment
 @ON_DISK
 def test_the_only_person_of_a_lake_can_be_erased(place):
     lonely = place("lonely")
@@ -215,23 +222,3 @@ def test_the_command_says_what_would_go_and_changes_nothing(place, monkeypatch):
     assert {*lake.holders(NEEDLES)} == {*NEEDLES}
     not_erased = CliRunner().invoke(main, ["readmit", PERSON])
     assert not_erased.output == f"Error: {PERSON} was not erased.\n"
-
-
-@ON_DISK
-def test_a_person_who_is_readmitted_counts_in_new_uploads_again(place):
-    lake = place("again")
-    for name, content in uploads(with_person=False).items():
-        lake.put(name, content)
-    journal = Erasures()
-    code = journal.code(PERSON)
-    journal.erased.append({"code": code})
-    journal.write(lake.lake)
-    alone = uploads(with_person=True)["alone.csv"]
-    lake.put("alone.csv", alone)
-    assert lake.run_without_history()
-    assert PERSON not in str(lake.tables())
-    assert readmit(lake.lake, code)
-    assert not readmit(lake.lake, code)
-    lake.put("alone.csv", alone + b"\n")
-    assert lake.run_without_history()
-    assert str(lake.lake.rows(table_of("gold/fact_daily"))).count(PERSON) == 4
