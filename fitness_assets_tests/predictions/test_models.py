@@ -31,7 +31,9 @@ from fitness_assets.predictions.transforms import ACTUALS, DAY, INPUTS
 from fitness_assets_tests.tools.planted import Planted, features
 
 STRESS, SLEEP, WEIGHT = TARGETS
-NOISE = [Planted("none", 0, seed, seed % 2 == 1) for seed in range(1, 5)]
+NOISE, MORE_NOISE = (
+    [Planted("none", 0, seed, seed % 2 == 1) for seed in seeds] for seeds in (range(1, 5), range(5, 11))
+)
 FOUND = {
     "sleep": (Planted("sleep", 0.5), SLEEP),
     "weight": (Planted("weight", 2), WEIGHT),
@@ -82,7 +84,17 @@ def verdicts(spark) -> dict[str, dict[str, models.Evaluation]]:
 
 @pytest.mark.parametrize("planted", NOISE, ids=lambda planted: planted.name)
 def test_independent_noise_shows_no_skill(verdicts, planted):
-    found = verdicts[planted.name]
+    assert_no_skill(verdicts[planted.name])
+
+
+@pytest.mark.deployment
+@pytest.mark.parametrize("planted", MORE_NOISE, ids=lambda planted: planted.name)
+def test_more_noise_shows_no_skill(spark, planted):
+    (days,) = features(spark, [planted], 40, 220).values()
+    assert_no_skill({target.name: judge(target, days) for target in TARGETS})
+
+
+def assert_no_skill(found: dict[str, models.Evaluation]) -> None:
     assert {name: (e.verdict, e.measure("skill")["lower"] > 0) for name, e in found.items()} == {
         target.name: ("no_skill", False) for target in TARGETS
     }
