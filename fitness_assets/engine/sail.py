@@ -14,6 +14,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 
 from fitness_assets.engine.memory import memory_bytes
+from fitness_assets.lake.scratch import new_folder
 from fitness_assets.settings import Settings
 
 _POOL_SHARE = 0.4
@@ -76,7 +77,7 @@ def sail_variables(spill: Path) -> dict[str, str]:
 def _spill_folder(settings: Settings) -> Path:
     """A folder on the disk of a local lake, where the lake's garbage collection finds it after a crash."""
     if settings.lake_bucket:
-        return Path(mkdtemp(prefix="fitness-assets-sail-"))
+        return new_folder()
     staging = settings.local_root.absolute() / "_versions" / ".staging"
     staging.mkdir(parents=True, exist_ok=True)
     return Path(mkdtemp(prefix="sail-", dir=staging))

@@ -24,6 +24,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from fitness_assets.aws.s3 import Bucket, Object, ObjectChangedError, ObjectMissingError
+from fitness_assets.lake.scratch import new_folder, remove_left_folders
 from fitness_assets.lake.store import EXPIRED_SUFFIX, Point, Store, as_parquet, is_ours
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.schema.table import Table
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _VERSION = "version"  # metadata of a current manifest, and of published artifacts
 _MANIFEST = "_manifest"
 _TRIES = 20
-_SCRATCH = "fitness-assets-"  # start of the names of scratch folders
 
 
 class S3Store(Store):
@@ -177,7 +177,7 @@ class S3Store(Store):
 
     def scratch(self, name: str) -> Path:
         """A folder on this machine that no other user can read."""
-        return Path(tempfile.mkdtemp(prefix=_SCRATCH)) / name
+        return new_folder() / name
 
     def target(self, table: Table, version: str, scratch: Path) -> str:
         """A prefix below the version for this writer alone; a task that ends late adds nothing to other writers."""
@@ -210,17 +210,16 @@ class S3Store(Store):
         self.bucket.delete([found.key for found in self.bucket.list(f"{self._shared}{scratch.name}/")])
 
     def discard_older(self, then: float) -> list[str]:
-        """Remove what killed runs uploaded; their local scratch folders are left to the machine's own clean-up."""
+        """Remove what killed runs uploaded, and their folders on this machine."""
+        remove_left_folders()
         old = [found.key for found in self.bucket.list(self._shared) if found.modified_at.timestamp() < then]
         self.bucket.delete(old)
         return sorted({key.removeprefix(self._shared).split("/")[0] for key in old})
 
     def forget_old_objects(self, tables: Sequence[Table]) -> None:
-        """Remove older versions of objects, and scratch folders that killed runs left on this machine."""
+        """Remove older versions of objects."""
         for prefix in {self._table(table.key).rpartition("/")[0] for table in tables}:
             self.bucket.delete_old_versions(f"{prefix}/")
-        for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-            shutil.rmtree(folder, ignore_errors=True)
 
     def _table(self, key: str) -> str:
         layer, name = key.split("/")
