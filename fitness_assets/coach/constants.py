@@ -88,7 +88,7 @@ SCALE_SD = Constant(
     0.6,
     "kg",
     "Spread of a person's weights around the body weight, by water, food and scale, until their own is known",
-    "Robinson and Watson, Br J Nutr 1965;19:237: 0.36 kg at fixed hours; more at home",
+    "Our choice; less at fixed hours of the day: Robinson and Watson, Br J Nutr 1965;19:225",
 )
 INTAKE_DAY_SD = Constant(
     0.24, "share", "Spread of a person's intake from day to day", "Tarasuk and Beaton, Am J Clin Nutr 1991;54:464"
