@@ -10,7 +10,7 @@ from fitness_assets.bronze.columns import INGESTED_AT, ROW_NUMBER, UPLOAD_ID
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.schema import standards
 from fitness_assets.schema.rules import Rule, SetRule, key_rule
-from fitness_assets.schema.table import Column, Table
+from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
 
 RAW_COLUMNS = (
     Column(
@@ -374,7 +374,11 @@ QUARANTINE = Table(
         INGESTED_AT,
     ),
     ("upload_id", "row_number"),
-    own_rules=(Rule("reason_given", "Every quarantined row says why.", "len(reasons) = 0", {"reasons": []}),),
+    own_rules=(
+        Rule(
+            "reason_given", "Every quarantined row says why.", "len(reasons) = 0", {"reasons": []}, check=COLUMNS_CHECK
+        ),
+    ),
 )
 
 TABLES = (LOGGED_DAYS, QUARANTINE, MEASUREMENTS, UPLOADS)

@@ -1,7 +1,7 @@
 """Shows the check results of a version as Dagster asset checks.
 
 Each event of a run takes Dagster some milliseconds, and a reader of the UI wants a few meaningful checks. So one check
-reports all rules that follow from a table's columns (``columns``), one its keys (``keys``), and a table's own rules
+reports the rules for single rows of a table (``columns``), one its keys (``keys``), and rules that people decide by
 have checks of their own. The metadata of a check lists every rule with its failures.
 ``engine/rule_checks.py`` counts the failures.
 """
@@ -18,8 +18,8 @@ from fitness_assets.schema.rules import RuleSummary
 from fitness_assets.schema.table import COLUMNS_CHECK, Table
 
 _ABOUT_COLUMNS = (
-    "Every rule that follows from the columns: names and types, required values, ranges, allowed values. The metadata "
-    "of a result lists the rules."
+    "Every rule for single rows: names and types, required values, ranges, allowed values, values that go together. "
+    "The metadata of a result lists the rules."
 )
 
 

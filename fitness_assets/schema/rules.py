@@ -19,7 +19,7 @@ Severity = Literal["blocking", "error", "warning"]
 Engine = Literal["duckdb", "spark"]
 
 KEYS_CHECK = "keys"
-"""The Dagster check that reports the primary key and the foreign keys of a table."""
+"""The Dagster check that reports the primary key and the foreign keys of a table, and rows that have to be there."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ CONTRACT = "contract"
 CONTRACT_DESCRIPTION = "The columns have the names, types and order of the table's declaration."
 
 COLUMNS_CHECK = "columns"
-"""The Dagster check that reports every rule that follows from the columns of a table."""
+"""The Dagster check that reports what every row of a table has to fulfil."""
 
 _SPARK_TYPES: dict[str, Any] = {
     "string": T.StringType(),
