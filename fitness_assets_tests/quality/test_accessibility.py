@@ -1,11 +1,10 @@
 """The report of a whole run, for people with a small screen, a screen reader or a printer: in a real browser."""
 
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from fitness_assets_tests.browser import INSTALL, browser
+from fitness_assets_tests.browser import axe_script, browser
 from fitness_assets_tests.conftest import path_of, table_of
 from fitness_assets_tests.test_pipeline import write_sample
 
@@ -25,15 +24,13 @@ def page(raw, materialize, lake) -> Path:
 
 
 def test_axe_finds_nothing_serious_at_any_width_and_printing_shows_everything(page):
-    pytest.importorskip("axe_playwright_python", reason=f"no axe-core: {INSTALL}")
-    axe = (files("axe_playwright_python") / "axe.min.js").read_text()
     with browser() as opened:
         for width, scheme in ((360, "light"), (768, "dark"), (1440, "light")):
             tab = opened.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
             tab.goto(page.as_uri())
             assert tab.evaluate(WIDE) == width
             tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-            tab.evaluate(axe)
+            tab.evaluate(axe_script())
             found = tab.evaluate("axe.run()")["violations"]
             assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found if v["impact"] in GRAVE] == []
             tab.close()

@@ -1,6 +1,6 @@
 """Makes the pictures of the documentation from the sample: python -m fitness_assets_tests.tools.pictures
 
-Needs `pip install -e '.[browser]'` and Chromium. Run it when the report, the sample or a check has changed.
+Needs `pip install -e '.[dev]'` and Chromium. Run it when the report, the sample or a check has changed.
 """
 
 import shutil

@@ -1,25 +1,21 @@
 """The page in headless Chromium, on a lake that real runs made: choose, move sliders, accept, see the plan.
 
-Chromium reaches nothing but loopback. axe-core comes from the npm registry; without it, its test is skipped.
+Chromium reaches nothing but loopback.
 """
 
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from fitness_assets_tests import people
+from fitness_assets_tests.browser import axe_script, browser
 from fitness_assets_tests.whole_runs import SECONDS, Server, environment, free_port, listens, materialize
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.deployment,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
-]
+pytestmark = pytest.mark.deployment
 WIDTHS, SCHEMES = (360, 1_440), ("light", "dark")
 WHO = "07"
 
@@ -51,27 +47,14 @@ def address(folder) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
+def chromium() -> Iterator[Browser]:
+    with browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory) -> str:
-    """The script of axe-core."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("npm is not installed")
-    home = tmp_path_factory.mktemp("npm")
-    command = [npm, "install", "--prefix", str(home), "--ignore-scripts", "--no-audit", "--no-fund", "axe-core@4"]
-    if subprocess.run(command, capture_output=True, timeout=120).returncode:
-        pytest.skip("the npm registry does not answer")
-    return (home / "node_modules" / "axe-core" / "axe.min.js").read_text()
+def axe() -> str:
+    return axe_script()
 
 
 class Visit:
