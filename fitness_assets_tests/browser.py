@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import sync_playwright
 
 from fitness_assets_tests.whole_runs import Server, environment, free_port, listens
 
@@ -16,7 +17,7 @@ CHROMIUM = shutil.which("chromium")
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[Any]:
     """A Playwright browser that reaches nothing but loopback; a test is skipped where there is none."""
     if CHROMIUM is None:
         pytest.skip("chromium is not installed: apt-get install chromium")

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
 from fitness_assets_tests import people
 from fitness_assets_tests.browser import axe_script, browser
@@ -47,7 +46,7 @@ def address(folder) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium() -> Iterator:
     with browser() as opened:
         yield opened
 
