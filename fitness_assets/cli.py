@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, mkdtemp
 from typing import Any, NoReturn
 
 import click
@@ -152,20 +152,26 @@ def _nothing_ingested(started_at: datetime) -> bool:
 @main.command()
 @click.option("--no-open", is_flag=True, help="Only print where it is.")
 def report(no_open: bool) -> None:
-    """Open the report: what the data is worth.
+    """Open the report: what the data is worth. A report on S3 is copied to a temporary file first.
 
     Example: fitness report --no-open
     """
+    (name,) = AUDIT.artifacts
     with _plain_failures():
         lake = _lake()
-        if lake.current(AUDIT) is None:
+        version = lake.current(AUDIT)
+        if version is None:
             raise LakeError("There is no report yet: run `fitness run` first.")
-        place = lake.store.artifact_location(AUDIT, AUDIT.artifacts[0])
-    click.echo(place)
-    if not no_open:
+        place = lake.store.artifact_location(AUDIT, name)
+        click.echo(place)
+        if no_open:
+            return
+        path = Path(place).absolute()
         if place.startswith("s3://"):
-            raise click.ClickException("A browser cannot open a report on S3: copy it first, with `aws s3 cp`.")
-        webbrowser.open(Path(place).absolute().as_uri())
+            path = Path(mkdtemp(prefix="fitness-")) / name
+            path.write_bytes(lake.store.read_sidecar(AUDIT, f"{version}.{name}"))
+            click.echo(f"copied to {path}")
+        webbrowser.open(path.as_uri())
 
 
 @main.command()
