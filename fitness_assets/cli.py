@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
+from tempfile import TemporaryFile, mkdtemp
+from typing import Any, NoReturn
 
 import click
 
@@ -27,7 +27,7 @@ from fitness_assets.privacy.commands import erase, pseudonym, readmit
 from fitness_assets.quality.tables import AUDIT
 from fitness_assets.registry import TABLES, page, publish_group_of
 from fitness_assets.sample import main as sample
-from fitness_assets.settings import load_settings
+from fitness_assets.settings import Settings, load_settings
 
 _FOLLOW = "Silver and all later tables follow with the next run; the sensor requests one if it is on."
 _RUN_FAILED = "Materialization failed"  # Dagster's command line; the summary has said why
@@ -70,9 +70,12 @@ for command in (export, erase, readmit, pseudonym):
     main.add_command(command)
 
 
+_DEBUG = click.option("--debug", is_flag=True, help="Show every event, and stack traces.")
+
+
 @main.command()
 @click.option("--select", default="*", show_default=True, help="Assets, in Dagster's selection syntax.")
-@click.option("--debug", is_flag=True, help="Show every event, and stack traces.")
+@_DEBUG
 def run(select: str, debug: bool) -> None:
     """Ingest new uploads and build the tables; ends with a summary.
 
@@ -80,13 +83,33 @@ def run(select: str, debug: bool) -> None:
 
     Example: fitness run --select 'group:gold'
     """
+    _materialize(load_settings(), select, {}, debug)
+
+
+@main.command()
+@_DEBUG
+def rebuild(debug: bool) -> None:
+    """Like `run`, but make every table after bronze anew, and not only the months that changed.
+
+    Example: fitness rebuild
+    """
+    from fitness_assets.layers import steps  # loads Spark, which other commands do without
+
     settings = load_settings()
+    anew = {step.name: {"config": {"rebuild": True}} for step in steps(settings) if step.reads}
+    _materialize(settings, "*", {"ops": anew}, debug)
+
+
+def _materialize(settings: Settings, select: str, config: dict[str, Any], debug: bool) -> NoReturn:
+    """Have Dagster's command line build tables, and exit with its status."""
     if settings.needs_java:
         require_java()
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "fitness_assets.definitions"]
     command += ["--select", select]
     if debug:
-        command += ["--config-json", json.dumps({"loggers": {"console": {"config": {"log_level": "DEBUG"}}}})]
+        config = config | {"loggers": {"console": {"config": {"log_level": "DEBUG"}}}}
+    if config:
+        command += ["--config-json", json.dumps(config)]
     started_at = datetime.now(UTC)
     with TemporaryFile("w+") as errors:
         # Without the summary that dagster.yaml asks for, Dagster's own lines have to say what happened.
@@ -129,20 +152,26 @@ def _nothing_ingested(started_at: datetime) -> bool:
 @main.command()
 @click.option("--no-open", is_flag=True, help="Only print where it is.")
 def report(no_open: bool) -> None:
-    """Open the report: what the data is worth.
+    """Open the report: what the data is worth. A report on S3 is copied to a temporary file first.
 
     Example: fitness report --no-open
     """
+    (name,) = AUDIT.artifacts
     with _plain_failures():
         lake = _lake()
-        if lake.current(AUDIT) is None:
+        version = lake.current(AUDIT)
+        if version is None:
             raise LakeError("There is no report yet: run `fitness run` first.")
-        place = lake.store.artifact_location(AUDIT, AUDIT.artifacts[0])
-    click.echo(place)
-    if not no_open:
+        place = lake.store.artifact_location(AUDIT, name)
+        click.echo(place)
+        if no_open:
+            return
+        path = Path(place).absolute()
         if place.startswith("s3://"):
-            raise click.ClickException("A browser cannot open a report on S3: copy it first, with `aws s3 cp`.")
-        webbrowser.open(Path(place).absolute().as_uri())
+            path = Path(mkdtemp(prefix="fitness-")) / name
+            path.write_bytes(lake.store.read_sidecar(AUDIT, f"{version}.{name}"))
+            click.echo(f"copied to {path}")
+        webbrowser.open(path.as_uri())
 
 
 @main.command()

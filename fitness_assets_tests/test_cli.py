@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from urllib.parse import urlparse
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,7 @@ from fitness_assets import sample
 from fitness_assets.bronze.tables import RAW_COLUMNS
 from fitness_assets.cli import main
 from fitness_assets.lake.local import LocalStore
+from fitness_assets.quality.tables import AUDIT
 from fitness_assets.registry import table_of
 from fitness_assets_tests.conftest import EVERYWHERE, REFUSED, frame_of
 from fitness_assets_tests.lake.test_lake import DIM_DATE, DIM_USER, publish, users
@@ -179,6 +182,26 @@ def test_without_a_report_one_sentence_says_what_to_run(lake, monkeypatch):
     result = CliRunner().invoke(main, ["report", "--no-open"])
     assert result.exit_code == 1
     assert "There is no report yet: run `fitness run` first." in result.output
+
+
+@EVERYWHERE
+def test_the_report_of_the_current_version_is_opened_also_from_a_bucket(lake, monkeypatch, tmp_path):
+    configure(lake, monkeypatch)
+    monkeypatch.setattr("fitness_assets.cli.mkdtemp", lambda prefix: str(tmp_path))
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    for words in (b"first", b"second"):
+        staging = lake.stage([AUDIT], {}, "run")
+        staging.attach(AUDIT, "report.html", words)
+        staging.write_rows(AUDIT, [])
+        staging.commit()
+        lake.publish(staging)
+    assert CliRunner().invoke(main, ["report", "--no-open"]).exit_code == 0
+    assert opened == []
+    result = CliRunner().invoke(main, ["report"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(lake.store.artifact_location(AUDIT, "report.html"))
+    assert Path(urlparse(opened[0]).path).read_bytes() == b"second"
 
 
 def run_fitness(folder, root):

@@ -1,9 +1,15 @@
 """The whole graph, with Dagster, on small data: what a user gets, and what happens when something is wrong."""
 
+import json
+import subprocess
+from typing import Any
+
 import dagster as dg
 import pandas as pd
+from click.testing import CliRunner
 from pyspark.sql import functions as F
 
+from fitness_assets.cli import main
 from fitness_assets.gold import transforms as gold_transforms
 from fitness_assets.orchestration.asset_checks import check_specs
 from fitness_assets.predictions.tables import MODELS
@@ -83,6 +89,29 @@ def test_the_main_job_publishes_every_table_and_reports_every_rule(raw, material
         assert lake.preview(table, lake.current(table)) == lake.rows(table)[:5]
         assert "dagster/column_lineage" in metadata
         assert {path.suffix for path in path_of(lake, table).iterdir()} == {".parquet"}
+
+
+def test_a_rebuild_makes_every_table_after_bronze_anew(raw, graph, materialize, lake, monkeypatch):
+    commands = []
+
+    def started(command: list[str], **_: Any) -> subprocess.CompletedProcess:
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr("fitness_assets.cli.subprocess.Popen", started)
+    monkeypatch.setattr("fitness_assets.cli._wait", lambda process: process.returncode)
+    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(raw.parent))
+    assert CliRunner().invoke(main, ["rebuild"]).exit_code == 0
+    ((*_, select, option, config),) = commands
+    assert (select, option) == ("*", "--config-json")
+
+    (raw / "one.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
+    assert materialize().success
+    assert job_of(graph, "*").execute_in_process(run_config=json.loads(config)).success
+    for table in TABLES:
+        version = lake.current(table)
+        assert version == ("000001" if table.layer == "bronze" else "000002")
+        assert (table.layer == "bronze") != ("a person asked" in lake.metadata(table, version).made_because)
 
 
 def test_a_model_is_shown_with_the_verdict_on_its_data(raw, materialize, lake):

@@ -22,6 +22,7 @@ def headline(lake: Lake, table: Table, version: str) -> dict[str, Any]:
     """
     if table == AUDIT:
         said = verdict_of(lake, version)
+        # A command, and no link: browsers open neither a file: address from the UI's page nor a report on S3.
         return {"verdict": said.verdict, "advice": said.advice, "to_read_the_report": "fitness report"}
     if table in MODELS.values():
         model = lake.rows(table, version)[0]

@@ -6,6 +6,7 @@ import dagster as dg
 
 from fitness_assets.bronze.sources import Found
 from fitness_assets.lake.lake import Lake
+from fitness_assets.orchestration.table_metadata import materialization_metadata
 from fitness_assets.registry import PUBLISH_GROUPS
 
 RAW = dg.AssetKey(["raw", "uploads"])
@@ -49,7 +50,7 @@ def uploads_seen(there: Sequence[Found], new: Sequence[str]) -> dg.AssetObservat
 
 
 def versions_moved(instance: dg.DagsterInstance, lake: Lake) -> Iterator[dg.AssetMaterialization]:
-    """For each table whose current version is not the one that the UI shows: its version and rows as they are.
+    """For each table whose current version is not the one that the UI shows: all that a run of it would show.
 
     So it is after a rollback, and after a run that another Dagster instance kept.
     """
@@ -57,20 +58,13 @@ def versions_moved(instance: dg.DagsterInstance, lake: Lake) -> Iterator[dg.Asse
         version = lake.current(tables[-1])
         if version is None or version == _shown(instance, tables[-1].key):
             continue
-        unmatched = ", ".join(_unmatched(lake)) or "nothing"
+        unmatched, found = ", ".join(_unmatched(lake)) or "nothing", lake.reopen(tables)
         for table in tables:
-            found = lake.metadata(table, version)
             yield dg.AssetMaterialization(
                 table.key.split("/"),
                 description=f"Version {version} is current: a person rolled the table back, or another Dagster "
                 "instance published it. Nothing was computed.",
-                metadata={
-                    "dagster/row_count": found.rows,
-                    "version": version,
-                    "made_from": dg.MetadataValue.json(found.inputs),
-                    "path": dg.MetadataValue.path(lake.store.location(table)),
-                    "no_longer_matches": unmatched,
-                },
+                metadata={"no_longer_matches": unmatched, **materialization_metadata(lake, found, table)},
             )
 
 

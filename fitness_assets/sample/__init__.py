@@ -2,10 +2,12 @@
 
 Example: fitness sample --users 50 --days 365 --seed 1 --out data/raw/mine.csv
 
-With `--export garmin`, and other kinds, it generates an archive of one person's devices, like the vendor's own.
-
 Each measure is drawn by itself from a plausible distribution, as in the public file. Measures do not depend on each
 other or on earlier days, so no model has skill on this data, except for what the definition of a target reveals.
+
+With `--realistic`, people differ, a day resembles the day before, weight follows energy, and sleep answers to stress.
+Keep that file in a lake of its own. With `--export garmin`, and other kinds, the command makes an archive of one
+person's devices, like the vendor's own.
 """
 
 import csv
@@ -17,7 +19,7 @@ from random import Random
 import click
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
-from fitness_assets.sample import apple_health, garmin, google_health, health_connect
+from fitness_assets.sample import apple_health, garmin, google_health, health_connect, realistic
 from fitness_assets.sample.life import LivedDay, lived
 
 FIRST_DAY = date(2024, 1, 1)
@@ -29,6 +31,10 @@ EXPORTS: dict[str, Callable[[Path, Sequence[LivedDay]], None]] = {
     "health-connect": health_connect.write,
 }
 """What writes an archive of each kind."""
+
+_REALISTIC = Path("realistic/raw/people.csv")
+"""In a lake of its own: the audit judges all people of a lake together."""
+_OUT = f"data/raw/sample.csv, {_REALISTIC}, or data/raw/people/KIND/export.zip"
 
 # The share of rows with each flaw.
 GAP = 0.012
@@ -117,32 +123,39 @@ def _flaw(values: dict[str, str], random: Random) -> None:
 @click.option("--users", default=50, show_default=True, type=click.IntRange(1), help="The number of people.")
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36_500), help="The number of days.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same file.")
+@click.option("--realistic", "is_realistic", is_flag=True, help="People who resemble real people; no flaws.")
 @click.option("--export", type=click.Choice([*EXPORTS]), help="Make an archive of one person's devices instead.")
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file. [default: data/raw/sample.csv, or data/raw/people/KIND/export.zip]",
-)
-def main(users: int, days: int, seed: int, export: str | None, out: Path | None) -> None:
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help=f"The file. [default: {_OUT}]")
+def main(users: int, days: int, seed: int, is_realistic: bool, export: str | None, out: Path | None) -> None:
     """Write the file and show a progress bar."""
-    out = out or Path("data/raw/sample.csv" if export is None else f"data/raw/people/{export}/export.zip")
+    if is_realistic and export:
+        raise click.UsageError("--realistic and --export are two kinds of files: name one of them.")
+    out = out or _default_file(is_realistic, export)
     if out.exists():
         raise click.ClickException(f"{out} exists already: name another file with --out, or remove it first.")
     out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.part")  # the sensor ignores hidden files, so it never sees half a file
     if export:
-        draft = out.with_name(f".{out.name}.part")
         EXPORTS[export](draft, lived(days, seed))
         draft.replace(out)
         click.echo(f"{days:,} days of one person written to {out}")
         return
-    draft = out.with_name(f".{out.name}.part")  # the sensor ignores hidden files, so it never sees half a file
+    made = (realistic.rows if is_realistic else rows)(users, days, seed)
     count = 0
     with draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([column.name for column in RAW_COLUMNS])
-        with click.progressbar(rows(users, days, seed), length=users, label=str(out)) as progress:
+        with click.progressbar(made, length=users, label=str(out)) as progress:
             for lines in progress:
                 writer.writerows(lines)
                 count += len(lines)
     draft.replace(out)
     click.echo(f"{count:,} rows of {users:,} users written to {out}")
+    if out == _REALISTIC:
+        click.echo(f"To build its tables: FITNESS_LOCAL_ROOT={_REALISTIC.parts[0]} fitness run")
+
+
+def _default_file(is_realistic: bool, export: str | None) -> Path:
+    if is_realistic:
+        return _REALISTIC
+    return Path("data/raw/sample.csv" if export is None else f"data/raw/people/{export}/export.zip")

@@ -1,5 +1,5 @@
-"""The page of a run in a real browser: what another process logs, the end and the reason of a failure appear by
-themselves."""
+"""The page of a run in a real browser: what another process logs, the chart of its steps, the end and the reason of a
+failure appear by themselves."""
 
 import shutil
 import subprocess
@@ -34,8 +34,17 @@ def folder(tmp_path, root) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("is_broken", "end"), [(False, "RUN_SUCCESS"), (True, "File exists: ")], ids=["good", "bad"])
-def test_a_run_of_another_process_is_followed_without_a_reload(folder, is_broken, end):
+STEPS = ["bronze", "silver", "gold", "predictions", "quality", "coach"]
+BARS = ".chart-element.box"
+"""The bars of the Gantt chart; until a step starts, its bar has the same width as all others."""
+
+
+@pytest.mark.parametrize(
+    ("is_broken", "end", "counted"),
+    [(False, "RUN_SUCCESS", "Succeeded (6)"), (True, "File exists: ", "Errored (1)")],
+    ids=["good", "bad"],
+)
+def test_a_run_of_another_process_is_followed_without_a_reload(folder, is_broken, end, counted):
     if is_broken:  # its last table cannot be published
         (folder / "data" / "quality").write_text("a file, not a folder")
     with ui(folder) as url, browser() as opened:
@@ -46,9 +55,16 @@ def test_a_run_of_another_process_is_followed_without_a_reload(folder, is_broken
         tab.goto(f"{url}/runs/{wait_for(lambda: newest(tab, url), run, log)}")
         assert run.poll() is None
         tab.evaluate("window.isTheSamePage = true")
+        tab.get_by_text("Executing (1)").first.wait_for(timeout=MILLISECONDS)
         tab.get_by_text("uploads found: 1, new: 1").first.wait_for(timeout=MILLISECONDS)
         tab.get_by_text("writing version 000001").first.wait_for(timeout=MILLISECONDS)
         tab.get_by_text(end).first.wait_for(timeout=MILLISECONDS)
         tab.get_by_text("Failure" if is_broken else "Success", exact=True).first.wait_for(timeout=MILLISECONDS)
+        tab.get_by_text(counted, exact=True).first.wait_for(timeout=MILLISECONDS)
+        bars = tab.locator(BARS)
+        bars.nth(len(STEPS) - 1).wait_for(timeout=MILLISECONDS)
+        widths = {bar.inner_text(): bar.bounding_box()["width"] for bar in bars.all()}
+        assert {*widths} == {*STEPS}
+        assert widths["bronze"] != widths["silver"], "each bar is as long as its step took"
         assert tab.evaluate("window.isTheSamePage")
         assert run.wait(60) == int(is_broken)

@@ -43,6 +43,7 @@ def test_after_a_rollback_the_ui_shows_the_version_as_it_is_and_what_no_longer_m
     metadata = events["bronze/logged_days"].metadata
     assert metadata["version"].value == "000001"
     assert metadata["dagster/row_count"].value == 1
+    assert "preview" in metadata, "the page shows all that it shows after a run, such as the card of a model"
     assert (
         metadata["no_longer_matches"].value
         == "silver (made from bronze/logged_days 000002, bronze/measurements 000002)"

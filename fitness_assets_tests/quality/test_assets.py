@@ -95,6 +95,21 @@ def test_the_sample_generator_is_found_in_every_metric_that_can_tell(generated):
     assert {name for name, verdict in said.items() if verdict == LOOKS_GENERATED} == {"file", *METRICS} - {"bmi"}
 
 
+def test_the_realistic_sample_is_plausible_and_loses_no_day(findings, tmp_path):
+    out = tmp_path / "people.csv"
+    command = ["--realistic", "--users", "25", "--days", "120", "--out", str(out)]
+    make_sample.main(command, standalone_mode=False)
+    found = findings(as_numbers(pd.read_csv(out, dtype={"user_id": str})))
+    assert [f.scope for f in found if f.diagnostic.name == "rejected"] == []
+    said = verdict_of(found)
+    assert LOOKS_GENERATED not in said.values()
+    assert {name for name, verdict in said.items() if verdict == PLAUSIBLE} >= {
+        "sleep_hours",
+        "stress_level",
+        "weight_kg",
+    }
+
+
 @pytest.mark.parametrize(("number", "name"), [*enumerate(devices.COHORTS)], ids=[*devices.COHORTS])
 def test_a_cohort_with_realistic_devices_raises_no_alarm(findings, number, name):
     found = findings(devices.cohort(devices.COHORTS[name], 100 + number))
