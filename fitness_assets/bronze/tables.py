@@ -95,8 +95,20 @@ UNREAD = "bronze/unread_uploads"
 EVERY_UPLOAD_READ = "every_upload_read"
 """The rule that an upload breaks which is left out, for now: the next run tries again."""
 
-KINDS = ("csv", "profile", "garmin", "health_connect", "apple_health", "google_health")
-"""Kinds of uploads that are read; each has a module in ``readers/``."""
+KINDS = (
+    "csv",
+    "profile",
+    "garmin",
+    "health_connect",
+    "apple_health",
+    "google_health",
+    "samsung_health",
+    "oura",
+    "withings",
+    "garmin_web",
+    "google_fit",
+)
+"""Kinds of uploads that are read."""
 
 _RECORDS_ADD_UP = """
     WITH entries AS (
@@ -194,7 +206,13 @@ UPLOADS = Table(
             "csv",
             allowed=KINDS,
         ),
-        Column("reader_version", "int", "Version of the reader. Archives are read again by a newer one.", 1),
+        Column(
+            "reader_version",
+            "int",
+            "Version of the reader; of a refused upload, of all readers together. Archives, and uploads that were"
+            " refused, are read again by a newer one.",
+            1,
+        ),
         Column("person", "string", "Whose folder raw/people/<user_id>/ it lies in; empty for other uploads.", "17"),
         Column("first_day", "date", "Day of its first record (UTC); empty where it has none.", date(2024, 9, 1)),
         Column("last_day", "date", "Day of its last record (UTC); empty where it has none.", date(2024, 9, 6)),

@@ -33,6 +33,7 @@ _EXERCISE = {
     "apple_health": "Apple exercise minutes",
     "health_connect": "length of sessions",
     "google_health": "moderately and very active minutes",
+    "oura": "medium and high activity",
 }
 
 

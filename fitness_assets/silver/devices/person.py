@@ -17,8 +17,8 @@ from fitness_assets.bronze.units import factor
 from fitness_assets.silver.devices.intervals import Days, cut, shares
 from fitness_assets.silver.devices.streams import Order, Stream
 
-_OWN_OFFSETS = {"health_connect", "google_health", "garmin"}
-"""Kinds whose offsets are those of the place where something was measured. Apple writes that of the export."""
+_OFFSET_OF_EXPORT = {"apple_health"}
+"""Kinds whose offsets are those of the place of the export. Others have that of the place of the measurement."""
 
 
 class Upload(NamedTuple):
@@ -160,7 +160,9 @@ def _arrays(table: pa.Table, uploads: Mapping[str, Upload], streams: Sequence[St
             for u, s, d in keys.T.tolist()
         ]
     )[at.ravel()]
-    has_own = np.array([uploads[name].kind in _OWN_OFFSETS for name in words["upload_id"][:-1]])[codes["upload_id"]]
+    has_own = np.array([uploads[name].kind not in _OFFSET_OF_EXPORT for name in words["upload_id"][:-1]])[
+        codes["upload_id"]
+    ]
     offset = table["utc_offset_seconds"].cast(pa.float64()).to_numpy() * 1_000.0
     start, end, day = (
         _milliseconds(table["start_at"]),
@@ -294,8 +296,12 @@ def best_points(
 
 
 def mean_of_bins(records: Records) -> tuple[float, Mapping[str, Any]]:
-    """The mean of means of 5 minutes: watches measure more often in a workout, which must not count more."""
-    return float(records.value.mean()), {"hr_bins_5min": len(records)}
+    """The mean of means of 5 minutes: watches measure more often in a workout, which must not count more.
+
+    A mean that the vendor itself gives for the day is taken as it is.
+    """
+    of_vendor = records.start[0] == NONE
+    return float(records.value.mean()), {"hr_basis": "vendor"} if of_vendor else {"hr_bins_5min": len(records)}
 
 
 def last_of_day(records: Records) -> tuple[float, Mapping[str, Any]]:
