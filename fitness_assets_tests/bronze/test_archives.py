@@ -12,7 +12,7 @@ import pytest
 from fitness_assets.bronze.readers import archives
 from fitness_assets.bronze.readers.archives import Archive, is_archive
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.kinds import KINDS, has_records
+from fitness_assets.bronze.readers.kinds import KINDS, VERSIONS, all_readers, has_records, newer_version
 from fitness_assets.sample import EXPORTS
 from fitness_assets.sample.life import lived
 from fitness_assets_tests.archives import Read, read, zipped
@@ -42,6 +42,23 @@ def test_an_unknown_archive_is_refused_with_the_list_of_what_is_read(tmp_path):
 )
 def test_a_kind_that_is_known_but_not_read_is_refused_by_its_name(tmp_path, entry, name):
     assert refusal(zipped(tmp_path / "a.zip", {entry: "x"})).startswith(f"it is an export of {name}")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "version", "newer"),
+    [
+        ("refused", None, None, True),  # before 2026-12
+        ("refused", None, all_readers(), False),
+        ("ingested", "garmin", 0, True),
+        ("ingested", "garmin", VERSIONS["garmin"], False),
+        ("ingested", "csv", 0, False),  # rows of people are not read again
+        ("withdrawn", "garmin", 0, False),
+        ("withdrawn", None, None, False),
+    ],
+)
+def test_what_a_newer_reader_reads_again(status, kind, version, newer):
+    row = {"status": status, "kind": kind, "reader_version": version}
+    assert (newer_version(row) is not None) == newer
 
 
 def test_an_archive_of_nobody_is_refused(tmp_path):

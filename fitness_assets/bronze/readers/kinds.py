@@ -78,9 +78,9 @@ def newer_version(ledger_row: Mapping[str, Any]) -> int | None:
     Args:
         ledger_row: the upload's row of ``bronze/uploads``.
     """
-    status = ledger_row["status"]
-    now = all_readers() if status == "refused" else VERSIONS.get(ledger_row["kind"] or "")
-    return None if status == "withdrawn" or now == ledger_row["reader_version"] else now
+    status = ledger_row.get("status")  # ledgers of earlier releases lack columns
+    now = all_readers() if status == "refused" else VERSIONS.get(ledger_row.get("kind") or "")
+    return None if status == "withdrawn" or now == ledger_row.get("reader_version") else now
 
 
 _NOT_READ = (
