@@ -237,7 +237,16 @@ OTHER_FILES = {
 }
 
 
-@pytest.mark.parametrize("text", ["user_id,day,steps,total_calories\n", "user_id;day;steps;total_calories\n", "", "\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user_id,day,steps,total_calories\n",
+        "user_id;day;steps;total_calories\n",
+        "day,Actual,Goal\n",  # in Garmin's report the column of days has no name
+        "",
+        "\n",
+    ],
+)
 def test_daily_rows_of_people_are_no_table_of_a_vendor(tmp_path, text):
     (tmp_path / "log.csv").write_text(text)
     assert not has_records(tmp_path / "log.csv", tmp_path)

@@ -8,7 +8,7 @@ import csv
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 
 from fitness_assets.bronze.readers.archives import Archive, Entry
 from fitness_assets.bronze.readers.cells import MARKERS, shown, trimmed
@@ -59,13 +59,12 @@ def _layout(archive: Archive, entry: Entry) -> Layout | None:
     """Which table a file is."""
     if archive.is_zip and not entry.base.lower().endswith(".csv"):
         return None
-    lines = archive.head(entry, _HEAD).decode("utf-8-sig", "replace").splitlines()
+    head = archive.head(entry, _HEAD).decode("utf-8-sig", "replace")
     for delimiter in ",;":
         try:
-            names, table = _header(csv.reader(lines, delimiter=delimiter))
+            names, signs = _header(csv.reader(StringIO(head, newline=""), delimiter=delimiter))
         except csv.Error:
             continue
-        signs = {*names, table}
         for layout in LAYOUTS:
             is_named = layout.entry is None or (archive.is_zip and entry.base == layout.entry)
             has_cells = any(signs.issuperset(cell.columns) for cell in layout.cells)
@@ -74,14 +73,15 @@ def _layout(archive: Archive, entry: Entry) -> Layout | None:
     return None
 
 
-def _header(lines: Iterator[list[str]]) -> tuple[list[str], str]:
-    """The names of a table, and what Samsung says above them that it is."""
-    first, table = next(lines, []), ""
+def _header(lines: Iterator[list[str]]) -> tuple[list[str], set[str]]:
+    """The names of a table, and by what it is known: its names, and what Samsung says above them that it is."""
+    first, above = next(lines, []), set[str]()
     if first and first[0].startswith(_SAMSUNG):
-        table = first[0]
+        above.add(first[0])
         first = [cell.rpartition(".")[2] if cell.startswith(_SAMSUNG) else cell for cell in next(lines, [])]
     names = [trimmed(cell) for cell in first]
-    return (names[:-1] if len(names) > 1 and not names[-1] else names), table
+    names = names[:-1] if len(names) > 1 and not names[-1] else names
+    return names, {*names} | above
 
 
 class _Table:
@@ -125,15 +125,21 @@ class _Table:
         with self._archive.open(self._entry) as file, TextIOWrapper(file, "utf-8-sig", "replace", newline="") as text:
             lines = csv.reader(text, delimiter=self._layout.delimiter)
             try:
-                names, _ = _header(lines)
+                names, signs = _header(lines)
+                if not self._layout.signs <= signs:  # it is longer than what was looked at
+                    self._damaged()
+                    return
                 self._count_others(names)
                 for cells in lines:
                     if (row := self._row(names, [trimmed(cell) for cell in cells])) is not None:
                         yield row
             except csv.Error:
-                self._tally.see("unreadable files")
-                self._tally.drop("unreadable files", "invalid", "damaged")
-                self._tally.warnings.append(f"a table of {self._layout.source} cannot be read to its end")
+                self._damaged()
+
+    def _damaged(self) -> None:
+        self._tally.see("unreadable files")
+        self._tally.drop("unreadable files", "invalid", "damaged")
+        self._tally.warnings.append(f"a table of {self._layout.source} cannot be read to its end")
 
     def _row(self, names: list[str], cells: list[str]) -> Row | None:
         if len(cells) > len(names) and not cells[-1]:
