@@ -117,6 +117,13 @@ def test_people_with_archives_of_each_kind_and_the_csv_sample_are_one_run(raw, m
             assert facts[kind, int(f"{day.date:%Y%m%d}")]["steps"] == day.steps
     assert {row["kind"] for row in rows("bronze/uploads")} == set(KINDS)
     assert len({row["user_id"] for row in rows("silver/clean_days")}) == len(EXPORTS) + len(WEB_TABLES) + 40
+    clean = [row for row in rows("silver/clean_days") if row["stress_level"] is not None]
+    said = {row["scope"]: row["finding"] for row in rows("quality/audit") if row["name"] == "verdict"}
+    days_by_source = {metric: text.partition(" Days by source: ")[2] for metric, text in said.items()}
+    for kind in ("apple health", "garmin", "google health", "health connect"):
+        assert f"{kind} 40" in days_by_source["steps"]
+    assert days_by_source["stress_level"] == f"csv {len(clean):,}."
+    assert days_by_source["file"] == ""
     failed = {key for key, evaluation in evaluations(result).items() if not evaluation.passed}
     assert {table for table, _ in failed} <= {"bronze/logged_days", "quality/audit", *MODELS_WITHOUT_SKILL}
 
