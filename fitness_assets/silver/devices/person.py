@@ -60,11 +60,13 @@ class Value(NamedTuple):
         value: the value.
         streams: the streams that it was made from, the best first.
         extra: what else is known of it.
+        basis: what tells its day: ``vendor_date``, ``offset`` or ``zone``, the person's own; None if nobody says.
     """
 
     value: float
     streams: tuple[Stream, ...]
     extra: Mapping[str, Any] = {}
+    basis: str | None = None
 
 
 ByDay = dict[int, Value]
@@ -237,7 +239,8 @@ def _best_totals(person: Person, records: Records, kinds: np.ndarray) -> ByDay:
     records = records.where(counts)
     found: ByDay = {}
     for at in np.lexsort((records.place, -records.stream)):  # the best stream last
-        found[int(records.day[at])] = Value(float(records.value[at]), (person.streams[int(records.stream[at])],))
+        stream = person.streams[int(records.stream[at])]
+        found[int(records.day[at])] = Value(float(records.value[at]), (stream,), basis="vendor_date")
     return found
 
 
@@ -252,6 +255,7 @@ def _by_interval(person: Person, type_: str, records: Records, kinds: np.ndarray
     first = int(day.min())
     width = int(day.max()) - first + 1
     sums = np.bincount(day - first, counted, width)
+    offsets = np.bincount(day - first, ~np.isnan(records.offset[record]), width)
     single: dict[int, float] = {}
     used: dict[int, list[Stream]] = {}
     for each in np.unique(stream):
@@ -264,7 +268,12 @@ def _by_interval(person: Person, type_: str, records: Records, kinds: np.ndarray
             if part[at] > 0 or at not in used:
                 used.setdefault(at, []).append(person.streams[each])
     return {
-        at + first: Value(float(sums[at]), tuple(used[at]), {f"{type_}_max_single_source": round(single[at], 3)})
+        at + first: Value(
+            float(sums[at]),
+            tuple(used[at]),
+            {f"{type_}_max_single_source": round(single[at], 3)},
+            "offset" if offsets[at] else "zone",
+        )
         for at in used
     }
 
@@ -291,7 +300,9 @@ def best_points(
     for begin, until in zip(starts, [*starts[1:], len(day)], strict=True):
         of_best = begin + np.searchsorted(records.stream[begin:until], records.stream[begin], "right")
         value, extra = of_day(records.where(np.arange(begin, of_best)))
-        found[int(day[begin])] = Value(value, (person.streams[records.stream[begin]],), extra)
+        by_time = "zone" if np.isnan(records.offset[begin]) else "offset"
+        basis = by_time if records.day[begin] == NONE else "vendor_date"
+        found[int(day[begin])] = Value(value, (person.streams[records.stream[begin]],), extra, basis)
     return found
 
 
