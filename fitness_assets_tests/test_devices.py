@@ -12,8 +12,10 @@ import pytest
 
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.readers.kinds import VERSIONS, all_readers
+from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import KINDS, UPLOADS
 from fitness_assets.bronze.withdrawal import restore, withdraw
+from fitness_assets.orchestration.pending import pending_of
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.registry import TABLES
 from fitness_assets.sample import EXPORTS
@@ -197,7 +199,10 @@ def test_a_newer_reader_reads_again_what_was_read_or_refused_but_not_what_was_wi
     before = all_readers()
     monkeypatch.setitem(VERSIONS, "garmin", 2)
     monkeypatch.setitem(VERSIONS, "apple_health", 2)
-    for _ in range(2):
+    for new in (["garmin.zip", "movie.db"], []):
+        source = source_of(str(raw))
+        pending = pending_of(lake, source, source.find(), {})
+        assert [Path(uri).name for uri in pending.new] == new, "the sensor asks for a run, once"
         assert materialize(TO_SILVER).success
     found: dict[str, list[dict]] = {}
     for row in sorted(rows("bronze/uploads"), key=lambda row: row["ingested_at"]):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fitness_assets.bronze.readers import web_csv
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.kinds import KINDS, has_records
 from fitness_assets.bronze.readers.layouts import LAYOUTS
@@ -208,6 +209,15 @@ def test_days_of_tables_are_what_the_tables_say(found):
     oura = merged_day("oura", FIRST)
     assert (oura.cells["sleep_hours"], oura.extra["nap_h"]) == (7.5, 0.5)
     assert merged_day("oura", SECOND).cells["exercise_minutes"] == 40
+
+
+def test_tables_and_lines_that_are_too_long_do_not_fill_the_memory(tmp_path, monkeypatch):
+    header = "Date,Step count,Calories (kcal)\n"
+    long = one(tmp_path, f"{header}2024-10-27,{'8' * 100_000},2000\n" + "2024-10-28,8000,2000," * 100_000)
+    assert why(long, "steps") == {"the value is not finite": 1, "a row with too few or too many cells": 3}, "pieces"
+    monkeypatch.setattr(web_csv, "_MOST_AT_ONCE", 50)
+    with pytest.raises(RefusedError, match="a table of Garmin Connect has 57 bytes"):
+        one(tmp_path, ",Actual,Goal\n10/30/2024,8000,7500\n10/31/2024,9000,7500\n")
 
 
 @pytest.mark.parametrize("kind", [*TABLES])

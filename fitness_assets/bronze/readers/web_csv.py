@@ -10,14 +10,17 @@ from collections.abc import Iterator
 from functools import lru_cache
 from io import StringIO, TextIOWrapper
 
-from fitness_assets.bronze.readers.archives import Archive, Entry
+from fitness_assets.bronze.readers.archives import Archive, Entry, lines
 from fitness_assets.bronze.readers.cells import MARKERS, shown, trimmed
+from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.layouts import LAYOUTS, Cell, Layout
 from fitness_assets.bronze.readers.records import Record, Tally, number
 from fitness_assets.bronze.readers.table_rows import Row
 
 VERSION = 1
 _HEAD = 16_384  # bytes in which a header ends
+_MOST_AT_ONCE = 64 << 20
+"""Bytes of a table whose rows are held in memory together."""
 _SAMSUNG = "com.samsung."
 _COMMENT = "comment"
 """A column whose text Samsung does not quote, so commas in it look like more cells."""
@@ -73,12 +76,12 @@ def _layout(archive: Archive, entry: Entry) -> Layout | None:
     return None
 
 
-def _header(lines: Iterator[list[str]]) -> tuple[list[str], set[str]]:
+def _header(rows: Iterator[list[str]]) -> tuple[list[str], set[str]]:
     """The names of a table, and by what it is known: its names, and what Samsung says above them that it is."""
-    first, above = next(lines, []), set[str]()
+    first, above = next(rows, []), set[str]()
     if first and first[0].startswith(_SAMSUNG):
         above.add(first[0])
-        first = [cell.rpartition(".")[2] if cell.startswith(_SAMSUNG) else cell for cell in next(lines, [])]
+        first = [cell.rpartition(".")[2] if cell.startswith(_SAMSUNG) else cell for cell in next(rows, [])]
     names = [trimmed(cell) for cell in first]
     names = names[:-1] if len(names) > 1 and not names[-1] else names
     return names, {*names} | above
@@ -98,6 +101,8 @@ class _Table:
             mine: gets the ids of rows of this one that are used.
         """
         layout = self._layout
+        if layout.prepare and self._entry.size > _MOST_AT_ONCE:
+            raise RefusedError(f"a table of {layout.source} has {self._entry.size:,} bytes, more than it ever has")
         for row in layout.prepare([*self._rows()]) if layout.prepare else self._rows():
             when, skipped = layout.when(row), layout.skip(row)
             id_ = row[layout.once] if layout.once else ""
@@ -123,14 +128,14 @@ class _Table:
     def _rows(self) -> Iterator[Row]:
         """Rows by name. A row with too few or too many cells is counted, and left out."""
         with self._archive.open(self._entry) as file, TextIOWrapper(file, "utf-8-sig", "replace", newline="") as text:
-            lines = csv.reader(text, delimiter=self._layout.delimiter)
+            rows = csv.reader(lines(text), delimiter=self._layout.delimiter)
             try:
-                names, signs = _header(lines)
+                names, signs = _header(rows)
                 if not self._layout.signs <= signs:  # it is longer than what was looked at
                     self._damaged()
                     return
                 self._count_others(names)
-                for cells in lines:
+                for cells in rows:
                     if (row := self._row(names, [trimmed(cell) for cell in cells])) is not None:
                         yield row
             except csv.Error:
