@@ -6,7 +6,7 @@ silver rejects them.
 
 from datetime import UTC, date, datetime
 
-from fitness_assets.bronze.columns import INGESTED_AT, ROW_NUMBER, UPLOAD_ID
+from fitness_assets.bronze.columns import INGESTED_AT, KNOWN_UPLOADS, ROW_NUMBER, UPLOAD_ID
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.schema import standards
 from fitness_assets.schema.rules import Rule, SetRule, key_rule
@@ -82,9 +82,6 @@ RAW_COLUMNS = (
 
 FOUND = "bronze/found_uploads"
 """Key of what rules are asked of beside the tables: ``upload_id`` of those that this run found, known or new."""
-
-KNOWN_UPLOADS = "bronze/known_uploads"
-"""The same for the uploads that the ledger of the version before has."""
 
 KNOWN_USERS = "bronze/known_users"
 """The same for the people whose rows the version before has: ``user_id``."""
