@@ -256,10 +256,12 @@ def arrow_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([{**example, **row} for row in rows], table.arrow_schema)
 
 
-def violations(rule: SetRule, rows: Mapping[str, Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+def violations(
+    rule: SetRule, rows: Mapping[str, Sequence[dict[str, Any]]], known_uploads: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """What a rule about rows together finds in the tables' rows, by key; a few cells of each, as for `frame_of`."""
     with duckdb.connect() as reader:
-        about_runs = run_inputs()
+        about_runs = run_inputs(known_uploads=known_uploads)
         for key in rule.tables:
             given = about_runs[key] if key in about_runs else arrow_of(table_of(key), rows[key])
             reader.register(table_name(key), given)

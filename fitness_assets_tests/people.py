@@ -14,6 +14,7 @@ from fitness_assets.gold import transforms as gold
 from fitness_assets.gold.tables import MONTHLY_SUMMARY
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.silver import transforms as silver
+from fitness_assets.silver.device_tables import DEVICE_DAYS
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 from fitness_assets_tests.conftest import arrow_of
 
@@ -125,6 +126,7 @@ def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: i
         LOGGED_DAYS.key: logged,
         QUARANTINE.key: arrow_of(QUARANTINE, misfits),
         UPLOADS.key: arrow_of(UPLOADS, ledger),
+        DEVICE_DAYS.key: arrow_of(DEVICE_DAYS, []),
         CLEAN_DAYS.key: clean.toArrow(),
         REJECTED_DAYS.key: silver.rejected_days(judged).toArrow(),
         MONTHLY_SUMMARY.key: gold.monthly_summary(gold.monthly_sums(clean)).toArrow(),

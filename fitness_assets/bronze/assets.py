@@ -15,11 +15,11 @@ from fitness_assets.bronze.erasures import LeftOut
 from fitness_assets.bronze.identity import Hashes, Upload, identify
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
-from fitness_assets.bronze.readers.archives import is_archive
 from fitness_assets.bronze.readers.cells import listed
 from fitness_assets.bronze.readers.csv import VERSION as CSV_VERSION
 from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
 from fitness_assets.bronze.readers.header import RAW_NAMES, RefusedError
+from fitness_assets.bronze.readers.kinds import all_readers, has_records
 from fitness_assets.bronze.readers.numbers import NumberStyles
 from fitness_assets.bronze.row_files import Draft, RowFiles
 from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
@@ -66,7 +66,7 @@ class _Ingested:
         """
         found = self.upload.found
         with self.upload.source.local_copy(found, files.folder) as path:
-            if found.is_profile or is_archive(path):
+            if found.is_profile or has_records(path, records.folder):
                 self._read_records(path, records)
                 return
             try:
@@ -158,6 +158,7 @@ class _Ingested:
             "warnings": self.warnings,
             "pseudonym_key": self.pseudonyms.check,
             "ingested_at": self.ingested_at,
+            "reader_version": all_readers() if self.refusal else None,
             **({"kind": "csv", "reader_version": CSV_VERSION} if dialect else {}),
             **(self.archive.ledger_columns() if self.archive else {}),
         }

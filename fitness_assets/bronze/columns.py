@@ -1,8 +1,11 @@
-"""Columns that several tables of bronze have."""
+"""What several tables of bronze have: columns, and what their rules are asked of."""
 
 from datetime import UTC, datetime
 
 from fitness_assets.schema.table import Column
+
+KNOWN_UPLOADS = "bronze/known_uploads"
+"""Key of what rules are asked of beside the tables: ``upload_id`` of those that the version before has."""
 
 UPLOAD_ID = Column(
     "upload_id", "string", "The upload: the first 16 digits of its content hash.", "9f86d081884c7d65", nullable=False

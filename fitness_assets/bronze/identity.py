@@ -9,7 +9,7 @@ from typing import Any
 
 from fitness_assets.bronze.readers.csv import require_name
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.kinds import VERSIONS
+from fitness_assets.bronze.readers.kinds import newer_version
 from fitness_assets.bronze.sources import Found, Source
 
 _HASH_AGAIN_SECONDS = 30 * 86_400
@@ -125,9 +125,9 @@ def identify(
 def upload_id_of(found: Found, content_sha256: str, last: Mapping[str, Any] | None, known: Collection[str]) -> str:
     """The id of an upload: the first digits of its content hash, with these exceptions.
 
-    Of an archive below ``people/`` the person counts too, and the version of its reader once a newer one reads it
-    again. Of other uploads a name that is refused counts: the same content may come, or be there already, under a
-    better name. Where known bytes were put back under a name that had other bytes since, the upload before counts too.
+    Of an upload below ``people/`` the person counts too, and the version of its reader once a newer one reads it again.
+    Of other uploads a name that is refused counts: the same content may come, or be there already, under a better
+    name. Where known bytes were put back under a name that had other bytes since, the upload before counts too.
 
     Args:
         found: the upload.
@@ -136,18 +136,24 @@ def upload_id_of(found: Found, content_sha256: str, last: Mapping[str, Any] | No
         known: every upload id of the ledger.
     """
     if last and last["content_sha256"] == content_sha256:
-        version, now = last.get("reader_version"), VERSIONS.get(last.get("kind") or "")
-        if now in (None, version):
-            return last["upload_id"]
-        return _digest(f"{content_sha256} of {found.person} by reader {now}")
-    try:
-        require_name(found.uri)
-        upload_id = content_sha256[:16]
-    except RefusedError:
-        upload_id = _digest(f"{content_sha256} of {found.person}" if found.person else f"{content_sha256} {found.text}")
+        version = newer_version(last)
+        return _digest(f"{content_sha256} of {found.person} by reader {version}") if version else last["upload_id"]
+    upload_id = content_sha256[:16]
+    if found.person:
+        upload_id = _digest(f"{content_sha256} of {found.person}")
+    elif not _has_name_of_upload(found):
+        upload_id = _digest(f"{content_sha256} {found.text}")
     if last and upload_id in known:
         return _digest(f"{content_sha256} {found.text} after {last['upload_id']}")
     return upload_id
+
+
+def _has_name_of_upload(found: Found) -> bool:
+    try:
+        require_name(found.uri)
+    except RefusedError:
+        return False
+    return True
 
 
 def _digest(text: str) -> str:

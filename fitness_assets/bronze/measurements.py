@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from fitness_assets.bronze.columns import INGESTED_AT, UPLOAD_ID
+from fitness_assets.bronze.columns import INGESTED_AT, KNOWN_UPLOADS, UPLOAD_ID
 from fitness_assets.schema.rules import Rule
 from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
 
@@ -59,6 +59,7 @@ MEASUREMENTS = Table(
         INGESTED_AT,
     ),
     ("upload_id", "row_number"),
+    known_rows=(KNOWN_UPLOADS, ("upload_id",)),
     own_rules=(
         Rule(
             "end_not_before_start",

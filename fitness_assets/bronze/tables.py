@@ -6,7 +6,7 @@ silver rejects them.
 
 from datetime import UTC, date, datetime
 
-from fitness_assets.bronze.columns import INGESTED_AT, ROW_NUMBER, UPLOAD_ID
+from fitness_assets.bronze.columns import INGESTED_AT, KNOWN_UPLOADS, ROW_NUMBER, UPLOAD_ID
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.schema import standards
 from fitness_assets.schema.rules import Rule, SetRule, key_rule
@@ -83,9 +83,6 @@ RAW_COLUMNS = (
 FOUND = "bronze/found_uploads"
 """Key of what rules are asked of beside the tables: ``upload_id`` of those that this run found, known or new."""
 
-KNOWN_UPLOADS = "bronze/known_uploads"
-"""The same for the uploads that the ledger of the version before has."""
-
 KNOWN_USERS = "bronze/known_users"
 """The same for the people whose rows the version before has: ``user_id``."""
 
@@ -95,8 +92,20 @@ UNREAD = "bronze/unread_uploads"
 EVERY_UPLOAD_READ = "every_upload_read"
 """The rule that an upload breaks which is left out, for now: the next run tries again."""
 
-KINDS = ("csv", "profile", "garmin", "health_connect", "apple_health", "google_health")
-"""Kinds of uploads that are read; each has a module in ``readers/``."""
+KINDS = (
+    "csv",
+    "profile",
+    "garmin",
+    "health_connect",
+    "apple_health",
+    "google_health",
+    "samsung_health",
+    "oura",
+    "withings",
+    "garmin_web",
+    "google_fit",
+)
+"""Kinds of uploads that are read."""
 
 _RECORDS_ADD_UP = """
     WITH entries AS (
@@ -194,7 +203,13 @@ UPLOADS = Table(
             "csv",
             allowed=KINDS,
         ),
-        Column("reader_version", "int", "Version of the reader. Archives are read again by a newer one.", 1),
+        Column(
+            "reader_version",
+            "int",
+            "Version of the reader; of a refused upload, of all readers together. Archives, and uploads that were"
+            " refused, are read again by a newer one.",
+            1,
+        ),
         Column("person", "string", "Whose folder raw/people/<user_id>/ it lies in; empty for other uploads.", "17"),
         Column("first_day", "date", "Day of its first record (UTC); empty where it has none.", date(2024, 9, 1)),
         Column("last_day", "date", "Day of its last record (UTC); empty where it has none.", date(2024, 9, 6)),

@@ -21,7 +21,7 @@ FACTORS: dict[str, dict[str, float]] = {
     "basal_rate": {"W": 20.65},  # to kcal a day
     "exercise": _MINUTES,
     "sleep": _MINUTES,
-    "weight": {"kg": 1.0, "g": 1 / 1_000, "lb": _POUND, "st": _STONE},
+    "weight": {"kg": 1.0, "g": 1 / 1_000, "lb": _POUND, "lbs": _POUND, "st": _STONE},
     "bmi": {"count": 1.0},
     "height": {"m": 1.0, "cm": 1 / 100, "mm": 1 / 1_000, "ft": 0.3048, "in": 0.0254},
     "day_length": {"ms": 1 / 3_600_000},

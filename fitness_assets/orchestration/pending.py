@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from fitness_assets.bronze.identity import last_of_each, upload_id_of
+from fitness_assets.bronze.readers.kinds import newer_version
 from fitness_assets.bronze.sources import Found, Source
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.coach.assets import find_goals
@@ -87,7 +88,7 @@ def _unknown(
     deadline, unknown = monotonic() + _SECONDS, []
     for found in there:
         before, content = last.get(found.text), None
-        if before and before["fingerprint"] == found.fingerprint:
+        if before and before["fingerprint"] == found.fingerprint and not newer_version(before):
             continue
         if found.size_bytes in sizes:
             content = hashes.get((found.uri, found.fingerprint))

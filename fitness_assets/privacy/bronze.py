@@ -55,8 +55,7 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
     if version is None:
         return {}
     ledger = lake.rows(UPLOADS, version)
-    changed = {one.old_sha256: one for one in uploads}
-    rewritten = {row["upload_id"]: changed[row["content_sha256"]] for row in ledger if row["content_sha256"] in changed}
+    rewritten = _rewritten(ledger, uploads, people)
     new_ids = _new_ids(ledger, rewritten)
     staging = lake.stage(TABLES, {}, run_id, made_because="a person was erased")
     try:
@@ -85,6 +84,21 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
         staging.clean_up()
     lake.publish(staging)
     return {key: counts.total() for key, counts in removed.items()}
+
+
+def _rewritten(
+    ledger: Sequence[Mapping[str, Any]], uploads: Sequence[Rewritten], people: People
+) -> dict[str, Rewritten]:
+    """The uploads of the ledger that are rewritten or deleted, by id. The same bytes of two people are two uploads."""
+    theirs = {one.old_sha256: one for one in uploads if is_folder_of(one.found.uri, people)}
+    others = {one.old_sha256: one for one in uploads if not is_folder_of(one.found.uri, people)}
+    found: dict[str, Rewritten] = {}
+    for row in ledger:
+        is_others = row.get("person") and not is_folder_of(row["uri"], people)
+        one = others.get(row["content_sha256"]) or (None if is_others else theirs.get(row["content_sha256"]))
+        if one:
+            found[row["upload_id"]] = one
+    return found
 
 
 def _theirs(rows: pa.Table, people: People) -> np.ndarray:

@@ -53,7 +53,7 @@ def _make(step_run: StepRun, made_from: Inputs, changes: Changes) -> Staging:
         staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, dict(made_from)).encode())
         staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
         staging.attach(AUDIT, _BASIS, json.dumps(basis).encode())
-        staging.write_rows(AUDIT, rows(findings))
+        staging.write_rows(AUDIT, rows(findings, collected.sources))
 
     return stage(step_run, STEP, made_from, changes, write_all)
 

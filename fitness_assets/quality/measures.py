@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.sums import HEIGHT, HEIGHT_RANGE_CM, LOG
+from fitness_assets.quality.tables import plain
 from fitness_assets.quality.tallies import RELATIVE_ROUNDING, Row, Tally
 from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.silver.tables import CLEAN_DAYS
@@ -56,6 +57,7 @@ class Collected:
     misfits: dict[str, int]
     person: Row = field(default_factory=dict)
     conclusions: list[str] = field(default_factory=list)
+    days_by_kind: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @property
     def people(self) -> int:
@@ -66,6 +68,15 @@ class Collected:
     def days(self) -> int:
         """How many clean days there are."""
         return self.items.get(LOG, {}).get("n", 0)
+
+    def sources(self, metric: str) -> str:
+        """From which sources the days of a metric come; empty if there are only CSV files."""
+        if not self.days_by_kind:
+            return ""
+        counts = dict(self.days_by_kind.get(metric, {}))
+        rest = self.items.get(metric, {}).get("n", 0) - sum(counts.values())
+        counts["csv"] = counts.pop("csv", 0) + max(rest, 0)
+        return ", ".join(f"{plain(kind)} {days:,}" for kind, days in counts.items() if days)
 
 
 def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Sequence[Row]) -> Collected:
@@ -101,6 +112,7 @@ def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Se
         misfits,
         found.person,
         transforms.conclusions(tables),
+        transforms.days_by_kind(tables),
     )
 
 

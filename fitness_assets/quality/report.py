@@ -31,6 +31,7 @@ class _Compared:
     yours: str
     real: str
     source: str
+    days: str
 
 
 def report(collected: Collected, findings: Sequence[Finding], version: str, made_from: dict[str, str]) -> str:
@@ -95,7 +96,13 @@ def _compared(c: Collected, one: Verdict) -> _Compared:
         return otherwise if value is None else f"{value:,.{0 if value >= 20 else 1}f} {unit}"
 
     return _Compared(
-        one.scope, one.verdict, one.faults, apart(yours, "not enough data"), apart(real, "no reference"), source
+        one.scope,
+        one.verdict,
+        one.faults,
+        apart(yours, "not enough data"),
+        apart(real, "no reference"),
+        source,
+        c.sources(one.scope),
     )
 
 

@@ -5,6 +5,7 @@ from fitness_assets.gold.tables import MONTHLY_SUMMARY
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.schema.rules import KEYS_CHECK, Rule, SetRule
 from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
+from fitness_assets.silver.device_tables import DEVICE_DAYS
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 
 PLAUSIBLE, SUSPICIOUS, LOOKS_GENERATED, NOT_ENOUGH_DATA = VERDICTS = (
@@ -45,11 +46,12 @@ def plain(scope: str) -> str:
 FILE, VERDICT = "file", "verdict"
 """The scope of what is said of all data together, and the name of the diagnostic that sums up the others."""
 
-READS = (LOGGED_DAYS, QUARANTINE, UPLOADS, CLEAN_DAYS, REJECTED_DAYS, MONTHLY_SUMMARY, *MODELS.values())
+READS = (LOGGED_DAYS, QUARANTINE, UPLOADS, DEVICE_DAYS, CLEAN_DAYS, REJECTED_DAYS, MONTHLY_SUMMARY, *MODELS.values())
 
 _SOURCES = (
     *(f"{CLEAN_DAYS.key}.{name}" for name in ("user_id", "date", *METRICS)),
     *(f"{LOGGED_DAYS.key}.{name}" for name in METRICS),
+    f"{DEVICE_DAYS.key}.sources",
     f"{REJECTED_DAYS.key}.reasons",
     f"{QUARANTINE.key}.reasons",
     f"{UPLOADS.key}.rows_read",

@@ -90,6 +90,25 @@ def uploads(tables: "DuckDBPyConnection") -> list[Row]:
     return _rows(tables.sql(f"SELECT upload_id, {counts} FROM logged_days GROUP BY upload_id"))
 
 
+def days_by_kind(tables: "DuckDBPyConnection") -> dict[str, dict[str, int]]:
+    """Of each metric, how many clean days of people with devices have it from each kind of source, ``csv`` among them.
+
+    A value of several sources counts for the best one.
+    """
+    kinds = ", ".join(f"split_part(sources->>'$.{name}', ':', 1) AS {name}" for name in METRICS)
+    rows = tables.sql(
+        f"""
+        WITH kinds AS (SELECT {kinds} FROM device_days SEMI JOIN clean_days USING (upload_id, row_number, user_id)),
+        cells AS (UNPIVOT kinds ON {", ".join(METRICS)} INTO NAME metric VALUE kind)
+        SELECT metric, kind, count(*) FROM cells GROUP BY ALL ORDER BY metric, count(*) DESC, kind
+        """
+    ).fetchall()
+    found: dict[str, dict[str, int]] = {}
+    for metric, kind, days in rows:
+        found.setdefault(metric, {})[kind] = days
+    return found
+
+
 def copies(tables: "DuckDBPyConnection") -> list[Row]:
     """Pairs of people who have days that agree in every metric, whenever these days were.
 

@@ -3,7 +3,7 @@
 What is asked of the data and found stands in ``diagnostics.py``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,8 +93,18 @@ def _rounded(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """The rows of ``quality/audit``, verdicts first."""
+def rows(findings: Sequence[Finding], sources: Callable[[str], str] = lambda _: "") -> list[dict[str, Any]]:
+    """The rows of ``quality/audit``, verdicts first.
+
+    Args:
+        findings: what was found.
+        sources: from which sources the days of a metric come; empty where that says nothing.
+    """
+
+    def said_of(verdict: Verdict) -> str:
+        days = sources(verdict.scope)
+        return f"{verdict.text} Days by source: {days}." if days else verdict.text
+
     summed = [
         {
             "name": VERDICT,
@@ -102,7 +112,7 @@ def rows(findings: Sequence[Finding]) -> list[dict[str, Any]]:
             "unit": "verdict",
             "threshold": "by the diagnostics of the same scope",
             "verdict": verdict.verdict,
-            "finding": advice(findings) if verdict.scope == FILE else verdict.text,
+            "finding": advice(findings) if verdict.scope == FILE else said_of(verdict),
             "why_it_matters": "Whether to believe it at all.",
             "source": "The rules in the README and in the report.",
         }

@@ -85,6 +85,7 @@ def key_rule(
     sums: Sequence[str] = (),
     check: str | None = None,
     except_for: str | None = None,
+    except_by: Sequence[str] = (),
 ) -> SetRule:
     """Make a rule about how many rows each table has for one key. A violation is a key with these numbers of rows.
 
@@ -97,6 +98,7 @@ def key_rule(
         sums: columns of the first table whose sums for the key the condition may use, too.
         check: as of a `SetRule`.
         except_for: key of a table of keys that are not looked at; None: every key is.
+        except_by: the columns of that table, if they are not those of the key.
     """
     first, *others = names = [table_name(key) for key in tables]
     key = ", ".join(columns)
@@ -105,7 +107,9 @@ def key_rule(
     totals = [f"count({counted}) AS {counted}" for counted in names]
     totals += [f"CAST(coalesce(sum({column}), 0) AS BIGINT) AS {column}" for column in sums]
     every = f"({' UNION ALL BY NAME '.join(rows)})"
-    looked_at = f"{every} ANTI JOIN {table_name(except_for)} USING ({key})" if except_for else every
+    looked_at = (
+        f"{every} ANTI JOIN {table_name(except_for)} USING ({', '.join(except_by or columns)})" if except_for else every
+    )
     by_key = f"SELECT {key}, {', '.join(totals)} FROM {looked_at} GROUP BY {key}"
     tables = (*tables, except_for) if except_for else tables
     return SetRule(name, description, tables, f"SELECT * FROM ({by_key}) WHERE {violated}", check=check)

@@ -101,6 +101,8 @@ class Table:
         range_severity: what a value outside its column's range means in this table.
         by_month: whether each file holds rows of one calendar month; the rows have a ``date`` or a ``date_key``.
         artifacts: names of sidecar files that are published beside the table, for people to open.
+        known_rows: key of a table, and its columns. Rows with such values came with an earlier version and never
+            change, so the primary key is not checked again for them.
         is_daily: whether new rows are expected every day; else the Dagster UI never calls the table stale.
         kinds: the tools that make and store it, for the Dagster UI.
     """
@@ -115,6 +117,7 @@ class Table:
     range_severity: Severity = "blocking"
     by_month: bool = False
     artifacts: tuple[str, ...] = ()
+    known_rows: tuple[str, tuple[str, ...]] | None = None
     is_daily: bool = False
     kinds: tuple[str, ...] = ("pyspark", "parquet")
 
@@ -156,6 +159,7 @@ class Table:
     @cached_property
     def set_rules(self) -> tuple[SetRule, ...]:
         """Every rule about several rows: the primary key, the foreign keys, then the table's own rules."""
+        known, known_by = self.known_rows or (None, ())
         unique = key_rule(
             "primary_key",
             f"No two rows have the same {' and '.join(self.primary_key)}.",
@@ -163,6 +167,8 @@ class Table:
             (self.key,),
             f"{self.name} > 1",
             check=KEYS_CHECK,
+            except_for=known,
+            except_by=known_by,
         )
         references = (foreign_key.rule(self.key) for foreign_key in self.foreign_keys)
         return (unique, *references, *(rule for rule in self.own_rules if isinstance(rule, SetRule)))

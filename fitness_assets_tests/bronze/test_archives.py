@@ -12,7 +12,7 @@ import pytest
 from fitness_assets.bronze.readers import archives
 from fitness_assets.bronze.readers.archives import Archive, is_archive
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.kinds import KINDS
+from fitness_assets.bronze.readers.kinds import KINDS, VERSIONS, all_readers, has_records, newer_version
 from fitness_assets.sample import EXPORTS
 from fitness_assets.sample.life import lived
 from fitness_assets_tests.archives import Read, read, zipped
@@ -35,13 +35,30 @@ def test_an_unknown_archive_is_refused_with_the_list_of_what_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "name"),
     [
-        ("samsunghealth_a/com.samsung.shealth.step_daily_trend.20240101.csv", "Samsung Health"),
+        ("strava/activities.csv", "Strava"),
         ("physiological_cycles.csv", "WHOOP"),
         ("HUAWEI_HEALTH_1/Health detail data & description/a.json", "Huawei"),
     ],
 )
 def test_a_kind_that_is_known_but_not_read_is_refused_by_its_name(tmp_path, entry, name):
     assert refusal(zipped(tmp_path / "a.zip", {entry: "x"})).startswith(f"it is an export of {name}")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "version", "newer"),
+    [
+        ("refused", None, None, True),  # before 2026-12
+        ("refused", None, all_readers(), False),
+        ("ingested", "garmin", 0, True),
+        ("ingested", "garmin", VERSIONS["garmin"], False),
+        ("ingested", "csv", 0, False),  # rows of people are not read again
+        ("withdrawn", "garmin", 0, False),
+        ("withdrawn", None, None, False),
+    ],
+)
+def test_what_a_newer_reader_reads_again(status, kind, version, newer):
+    row = {"status": status, "kind": kind, "reader_version": version}
+    assert (newer_version(row) is not None) == newer
 
 
 def test_an_archive_of_nobody_is_refused(tmp_path):
@@ -191,7 +208,7 @@ def mutated(data: bytes, seed: int) -> bytes:
 def survives(path: Path, data: bytes, seed: int) -> str:
     """Read a mutation: it is refused in one sentence, or all of its records are accounted for."""
     path.write_bytes(mutated(data, seed))
-    if not is_archive(path):
+    if not has_records(path, path.parent):
         return "no archive"
     try:
         found = read(path)

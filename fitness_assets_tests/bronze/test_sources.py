@@ -409,9 +409,9 @@ def test_folders_above_the_source_say_nothing_unless_a_run_names_a_part_of_it(tm
     assert named.person == "anna"
 
 
-def test_the_same_archive_of_two_people_is_two_uploads_and_of_one_person_one(source):
+def test_the_same_bytes_of_two_people_are_two_uploads_and_of_one_person_one(source):
     text, put = source
-    for name in ("people/anna/a.zip", "people/anna/b.bin", "people/ben/a.zip", "a.zip"):
+    for name in ("people/anna/a.zip", "people/anna/b.csv", "people/ben/a.csv", "a.csv"):
         put(name, "the same bytes")
     uploads = identify([source_of(text)])
     assert sorted(str(upload.found.person) for upload in uploads) == ["None", "anna", "ben"]

@@ -59,6 +59,13 @@ def test_counts_of_records_that_do_not_add_up_are_found(row, types):
     assert [found["type"] for found in violations(rule, {UPLOADS.key: [row]})] == types
 
 
+@pytest.mark.parametrize(("known", "twice"), [((), {"a", "b"}), (("a",), {"b"}), (("a", "b"), set())])
+def test_records_that_are_stored_twice_are_found_by_the_run_that_stores_them(known, twice):
+    (rule,) = [rule for rule in MEASUREMENTS.set_rules if rule.name == "primary_key"]
+    rows = {MEASUREMENTS.key: [{"upload_id": upload, "row_number": n} for upload in "ab" for n in (1, 1, 2)]}
+    assert {row["upload_id"] for row in violations(rule, rows, known)} == twice
+
+
 @pytest.mark.parametrize(("used", "stored", "lost"), [(2, 2, 0), (2, 1, 1), (1, 2, 1), (None, 0, 0), (0, 0, 0)])
 def test_records_that_are_not_stored_are_found(used, stored, lost):
     (rule,) = [rule for rule in UPLOADS.set_rules if rule.name == "records_reconcile"]

@@ -139,10 +139,15 @@ def archive(folder: Path) -> bytes:
     return (folder / "export.zip").read_bytes()
 
 
+SCALE = b"Date,Weight (kg),Comments\n2024-03-01 07:00:00,70.5,\n"
+"""A table that does not say whose it is: the same bytes of two people are two uploads."""
+
+
 def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_that_never_had_them(place, tmp_path):
     never = place("never")
     for name, content in uploads(with_person=False).items():
         never.put(name, content)
+    never.put("people/ben/scale.csv", SCALE)
     assert never.run_without_history()
 
     had, (first, *others) = place("had"), uploads(with_person=True).items()
@@ -153,8 +158,10 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     goal = {"user_id": PERSON, "start": "2024-03-01", "target_steps": 9_000, "notes": f"{PERSON} wants to walk."}
     had.put("goals/first.json", json.dumps(goal).encode())
     had.put(f"people/{PERSON}/export.zip", archive(tmp_path))
+    for person in (PERSON, "ben"):
+        had.put(f"people/{person}/scale.csv", SCALE)
     assert had.run().success
-    assert {row["user_id"] for row in had.lake.rows(table_of("bronze/measurements"))} == {PERSON}
+    assert {row["user_id"] for row in had.lake.rows(table_of("bronze/measurements"))} == {PERSON, "ben"}
     assert [row["user_id"] for row in had.lake.rows(table_of("coach/goals"))] == [PERSON]
     had.leave_behind()
     assert {*had.holders(NEEDLES)} == {*NEEDLES}, "the search finds what is there"
@@ -166,13 +173,13 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     assert len(keys) == len({*keys}), "older versions of objects and markers of deleted ones are gone"
     assert had.tables() == never.tables()
     (entry,) = Erasures.read(had.lake).erased
-    assert entry["uploads"] == 5
+    assert entry["uploads"] == 6
     assert entry["rows"]["silver/clean_days"] == 7
     assert Erasures.read(had.lake).open == {}
 
     had.put("again.csv", uploads(with_person=True)["first.csv"])
     assert had.run_without_history()
-    assert len(had.lake.rows(table_of("bronze/uploads"))) == 3, "rewritten uploads are known"
+    assert len(had.lake.rows(table_of("bronze/uploads"))) == 4, "rewritten uploads are known"
     (again,) = [row for row in had.lake.rows(table_of("bronze/uploads")) if row["uri"].endswith("again.csv")]
     assert again["warnings"] == ["rows of erased people that were left out: 6"]
     assert PERSON not in {row["user_id"] for row in had.lake.rows(table_of("bronze/logged_days"))}

@@ -96,6 +96,14 @@ def page(collected) -> str:
     return report(collected, diagnose(collected), "000001", {"silver/clean_days": "000002"})
 
 
+def test_the_page_says_from_which_sources_days_come_if_there_are_devices(collected, page):
+    assert "your days by source" not in page
+    mixed = replace(collected, days_by_kind={"steps": {"apple_health": 40, "csv": 7, "garmin": 3}})
+    said = report(mixed, diagnose(mixed), "000001", {})
+    assert "apple health 40, garmin 3, csv 4,957" in said
+    assert "csv 5,000" in said, "no device knows the other metrics"
+
+
 class _Outside(HTMLParser):
     """Everything of a page that could fetch or run something."""
 

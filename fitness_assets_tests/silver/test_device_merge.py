@@ -81,6 +81,23 @@ def test_the_zone_of_the_profile_says_the_day_of_apples_records_whatever_offset_
     assert (without.extra["zone_basis"], without.extra["zone"]) == ("assumed", "UTC")
 
 
+def test_a_day_says_what_tells_it_how_many_sources_it_has_and_whether_it_may_be_a_part():
+    offset = Record("steps", 100.0, "count", at("2024-01-05T22:30"), at("2024-01-05T22:40"), 3_600, None, *PHONE)
+    heart = point("heart_rate", "2024-01-06T10:00", 60, "bpm")._replace(offset=3_600)
+    found = merged(
+        ("profile", [zone("Europe/Berlin")]),
+        ("health_connect", [offset, heart]),
+        ("garmin", [total("steps", date(2024, 1, 7), 5_000, "count"), total("weight", date(2024, 1, 8), 70_000, "g")]),
+        ("apple_health", [steps("2024-01-09T10:00", "2024-01-09T10:10", 100),
+                          point("heart_rate", "2024-01-09T10:00", 60, "bpm", PHONE)]),
+    )  # fmt: skip
+    said = {day.day: (of.extra["zone_basis"], of.extra["n_sources"]) for day, of in found.items()}
+    assert said == {
+        5: ("offset", 1), 6: ("offset", 1), 7: ("vendor_date", 1), 8: ("vendor_date", 1), 9: ("person_zone", 2)
+    }  # fmt: skip
+    assert [day.day for day, of in found.items() if of.extra.get("partial_day")] == [5, 9]
+
+
 def test_a_trip_across_zones_has_its_own_days():
     profile = [zone("Europe/Berlin"), zone("Asia/Tokyo", date(2024, 1, 10)), zone("Europe/Berlin", date(2024, 1, 20))]
     records = [

@@ -8,7 +8,9 @@ import click
 
 from fitness_assets.sample import EXPORTS
 from fitness_assets.sample.life import lived
+from fitness_assets_tests.archives import zipped
 from fitness_assets_tests.bronze.test_archives import survives
+from fitness_assets_tests.web_tables import TABLES
 
 
 @click.command(help=__doc__)
@@ -17,9 +19,12 @@ from fitness_assets_tests.bronze.test_archives import survives
 def main(mutations: int, seed: int) -> None:
     """Print how many mutations of each kind were read, and how many were refused."""
     with TemporaryDirectory() as folder:
-        for kind, write in EXPORTS.items():
-            good, bad = Path(folder) / f"{kind}.zip", Path(folder) / "bad.zip"
-            write(good, lived(3))
+        good, bad = Path(folder) / "good.zip", Path(folder) / "bad.zip"
+        for kind in (*EXPORTS, *TABLES):
+            if kind in EXPORTS:
+                EXPORTS[kind](good, lived(3))
+            else:
+                zipped(good, TABLES[kind])
             data = good.read_bytes()
             outcomes = Counter(survives(bad, data, seed + number) for number in range(mutations))
             click.echo(f"{kind}: {', '.join(f'{count} {outcome}' for outcome, count in sorted(outcomes.items()))}")

@@ -24,6 +24,7 @@ _MOST_BYTES, _MOST_TIMES = 64 << 30, 200
 _FREE_BYTES = 256 << 20
 _MOST_AT_ONCE = 256 << 20
 """Bytes of an entry that is read as a whole."""
+_LONGEST_LINE = 1 << 20  # characters
 _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:")
 
 ZIP, SQLITE, XML = b"PK\x03\x04", b"SQLite format 3\0", b"<?xml"
@@ -159,6 +160,11 @@ class Archive:
             yield copy
         finally:
             copy.unlink(missing_ok=True)
+
+
+def lines(text: IO[str]) -> Iterator[str]:
+    """The lines of a text. A longer one than tables ever have comes in pieces, so that it does not fill the memory."""
+    return iter(lambda: text.readline(_LONGEST_LINE), "")
 
 
 def is_archive(path: Path) -> bool:

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fitness_assets.bronze.readers.archives import Archive, Entry
+from fitness_assets.bronze.readers.archives import Archive, Entry, lines
 from fitness_assets.bronze.readers.google_cells import clock_of, offset_of, stages_of, utc_of, why_wrong
 from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
 from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
@@ -263,14 +263,14 @@ class _Reader:
     def _rows(self, entry: Entry, type_: str, required: tuple[str, ...]) -> Iterator[Mapping[str, str]]:
         """Rows of a CSV file by name; a file that says that there is no data has no rows."""
         with self._archive.open(entry) as file, TextIOWrapper(file, "utf-8-sig", "replace", newline="") as text:
-            lines = csv.reader(text)
+            rows = csv.reader(lines(text))
             try:
-                names = [name.strip() for name in next(lines, [])]
+                names = [name.strip() for name in next(rows, [])]
                 if not set(required) <= set(names):
                     self._tally.see("files without data")
                     self._tally.drop("files without data", "not_mapped")
                     return
-                for cells in lines:
+                for cells in rows:
                     if len(cells) == len(names):
                         yield dict(zip(names, cells, strict=True))
                     elif cells:

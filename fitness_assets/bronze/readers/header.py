@@ -37,29 +37,9 @@ _NEAR |= {name.replace("_", ""): name for name in RAW_NAMES}
 _EXPORTS = (
     ("Fitbit's dailyActivity", {"activitydate", "totalsteps"}, "write days as YYYY-MM-DD"),
     (
-        "Google Fit's daily activity",
-        {"moveminutescount"},
-        "add a column user_id, write sleep in hours, and leave out the columns that you do not need",
-    ),
-    (
-        "Samsung Health's daily step trend",
-        {"comsamsungshealthstepdailytrend"},
-        "remove its first line, add a column user_id, rename count to steps, and write day_time as a date YYYY-MM-DD",
-    ),
-    (
-        "Samsung Health's daily step trend",
-        {"deviceuuid", "daytime", "count"},
-        "add a column user_id, rename count to steps, and write day_time as a date YYYY-MM-DD",
-    ),
-    (
-        "Garmin Connect's steps report",
-        {"actual", "goal"},
-        "add a column user_id, name the first column date, write days as YYYY-MM-DD, and rename Actual to steps",
-    ),
-    (
-        "Withings' weight measurements",
-        {"fatmasskg"},
-        "it is no daily log, because it has no steps: join it to a file with user_id, date and steps, as weight_kg",
+        "Garmin Connect's weekly sleep",
+        {"avgscore", "avgduration"},
+        "download four weeks or less, because means of weeks are no days",
     ),
     (
         "WHOOP's physiological cycles",

@@ -1,10 +1,12 @@
 """The kinds of archives: which one a file is, by its content, and who reads it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from fitness_assets.bronze.readers import apple_health, garmin, google_health, health_connect, profile
-from fitness_assets.bronze.readers.archives import SQLITE, Archive
+from fitness_assets.bronze.readers import apple_health, csv, garmin, google_health, health_connect, profile, web_csv
+from fitness_assets.bronze.readers.archives import SQLITE, Archive, is_archive
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.records import Record, Tally
 
@@ -28,6 +30,10 @@ class Kind:
     records: Callable[[Archive, Tally], Iterator[Record]]
 
 
+def _has_tables_of(kind: str) -> Callable[[Archive], bool]:
+    return lambda archive: web_csv.kind_of_tables(archive) == kind
+
+
 KINDS = (
     Kind("garmin", "Garmin (export of all data)", garmin.VERSION, garmin.matches, garmin.records),
     Kind(
@@ -45,24 +51,61 @@ KINDS = (
         google_health.matches,
         google_health.records,
     ),
+    *(
+        Kind(name, label, web_csv.VERSION, _has_tables_of(name), web_csv.records)
+        for name, label in (
+            ("samsung_health", "Samsung Health (download of personal data)"),
+            ("oura", "Oura (export of data)"),
+            ("withings", "Withings (download of data)"),
+            ("garmin_web", "Garmin Connect (CSV reports of steps, sleep and weight)"),
+            ("google_fit", "Google Fit (daily metrics of Takeout)"),
+        )
+    ),
 )
 
 VERSIONS = {"profile": profile.VERSION, **{kind.name: kind.version for kind in KINDS}}
 """Versions of the readers by kind."""
 
+
+def all_readers() -> int:
+    """A number that grows with each new version of a reader, and with each new kind."""
+    return sum(VERSIONS.values()) + csv.VERSION
+
+
+def newer_version(ledger_row: Mapping[str, Any]) -> int | None:
+    """The version that has to read an upload again; None if the one that read or refused it is still the newest.
+
+    Args:
+        ledger_row: the upload's row of ``bronze/uploads``.
+    """
+    status = ledger_row.get("status")  # ledgers of earlier releases lack columns
+    now = all_readers() if status == "refused" else VERSIONS.get(ledger_row.get("kind") or "")
+    return None if status == "withdrawn" or now == ledger_row.get("reader_version") else now
+
+
 _NOT_READ = (
-    ("an export of Samsung Health", "com.samsung."),
     ("an export of WHOOP", "physiological_cycles"),
     ("an export of Strava", "activities.csv"),
     ("an export of Huawei Health", "health detail data"),
     ("an export of Zepp", "heartrate_auto"),
     ("an export of Mi Fitness", "hlth_center"),
     ("an export of Polar", "247ohr"),
-    ("an export of Withings", "aggregates_steps"),
-    ("an export of Oura", "dailyactivity"),
     ("an export of MyFitnessPal", "measurement-summary"),
     ("an Excel workbook", "[content_types].xml"),
 )
+
+
+def has_records(path: Path, scratch: Path) -> bool:
+    """Whether a file is read as records of a device, and not as a CSV file of daily rows.
+
+    Args:
+        path: the file.
+        scratch: a folder for copies of entries.
+    """
+    if is_archive(path):
+        return True
+    with Archive(path, scratch) as archive:
+        return web_csv.kind_of_tables(archive) is not None
 
 
 def kind_of(archive: Archive) -> Kind:

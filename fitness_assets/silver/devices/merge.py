@@ -33,6 +33,7 @@ _EXERCISE = {
     "apple_health": "Apple exercise minutes",
     "health_connect": "length of sessions",
     "google_health": "moderately and very active minutes",
+    "oura": "medium and high activity",
 }
 
 
@@ -116,8 +117,13 @@ def merged_days(measured: Measured, uploads: Mapping[str, Upload]) -> Iterator[D
     streams = sorted(found, key=of_person.order.key)
     person = Person(uploads, streams, of_person.order, of_person.zones, days, measured)
     columns = _columns(person, of_person)
-    for day in sorted({day for by_day in columns.values() for day in by_day}):
-        yield _day(day, {name: by_day[day] for name, by_day in columns.items() if day in by_day}, of_person, person)
+    every = sorted({day for by_day in columns.values() for day in by_day})
+    for day in every:
+        values = {name: by_day[day] for name, by_day in columns.items() if day in by_day}
+        made = _day(day, values, of_person, person)
+        if day in (every[0], every[-1]):
+            made.extra["partial_day"] = True
+        yield made
 
 
 def _columns(person: Person, of_person: Statements) -> dict[str, ByDay]:
@@ -198,7 +204,7 @@ def _day(day: int, values: Mapping[str, Value], of_person: Statements, person: P
     for name, decimals in _RAW.items():
         if name not in values:
             continue
-        value, streams, more = values[name]
+        value, streams, more, _ = values[name]
         extra |= more
         if math.isnan(value):
             continue
@@ -210,7 +216,10 @@ def _day(day: int, values: Mapping[str, Value], of_person: Statements, person: P
         extra["exercise_rule"] = _EXERCISE.get(values["exercise_minutes"].streams[0].kind)
     if "vendor_stress" in values:
         extra["vendor_stress_scale"] = values["vendor_stress"].extra["scale"]
-    extra["zone_basis"] = "person_zone" if of_person.zones else "assumed"
+    extra["n_sources"] = len({stream for value in values.values() for stream in value.streams})
+    basis = next((values[name].basis for name in _RAW if name in values and values[name].basis), "zone")
+    own_zone = "person_zone" if of_person.zones else "assumed"
+    extra["zone_basis"] = own_zone if basis == "zone" else basis
     extra["zone"] = zone_on(day, of_person.zones)
     known = {name: value for name, value in cells.items() if value is not None}
     return Day(date.fromordinal(day + _EPOCH), known, sources, before_csv, extra)

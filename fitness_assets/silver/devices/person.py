@@ -17,8 +17,8 @@ from fitness_assets.bronze.units import factor
 from fitness_assets.silver.devices.intervals import Days, cut, shares
 from fitness_assets.silver.devices.streams import Order, Stream
 
-_OWN_OFFSETS = {"health_connect", "google_health", "garmin"}
-"""Kinds whose offsets are those of the place where something was measured. Apple writes that of the export."""
+_OFFSET_OF_EXPORT = {"apple_health"}
+"""Kinds whose offsets are those of the place of the export. Others have that of the place of the measurement."""
 
 
 class Upload(NamedTuple):
@@ -60,11 +60,13 @@ class Value(NamedTuple):
         value: the value.
         streams: the streams that it was made from, the best first.
         extra: what else is known of it.
+        basis: what tells its day: ``vendor_date``, ``offset`` or ``zone``, the person's own; None if nobody says.
     """
 
     value: float
     streams: tuple[Stream, ...]
     extra: Mapping[str, Any] = {}
+    basis: str | None = None
 
 
 ByDay = dict[int, Value]
@@ -160,7 +162,9 @@ def _arrays(table: pa.Table, uploads: Mapping[str, Upload], streams: Sequence[St
             for u, s, d in keys.T.tolist()
         ]
     )[at.ravel()]
-    has_own = np.array([uploads[name].kind in _OWN_OFFSETS for name in words["upload_id"][:-1]])[codes["upload_id"]]
+    has_own = np.array([uploads[name].kind not in _OFFSET_OF_EXPORT for name in words["upload_id"][:-1]])[
+        codes["upload_id"]
+    ]
     offset = table["utc_offset_seconds"].cast(pa.float64()).to_numpy() * 1_000.0
     start, end, day = (
         _milliseconds(table["start_at"]),
@@ -235,7 +239,8 @@ def _best_totals(person: Person, records: Records, kinds: np.ndarray) -> ByDay:
     records = records.where(counts)
     found: ByDay = {}
     for at in np.lexsort((records.place, -records.stream)):  # the best stream last
-        found[int(records.day[at])] = Value(float(records.value[at]), (person.streams[int(records.stream[at])],))
+        stream = person.streams[int(records.stream[at])]
+        found[int(records.day[at])] = Value(float(records.value[at]), (stream,), basis="vendor_date")
     return found
 
 
@@ -250,6 +255,7 @@ def _by_interval(person: Person, type_: str, records: Records, kinds: np.ndarray
     first = int(day.min())
     width = int(day.max()) - first + 1
     sums = np.bincount(day - first, counted, width)
+    offsets = np.bincount(day - first, ~np.isnan(records.offset[record]), width)
     single: dict[int, float] = {}
     used: dict[int, list[Stream]] = {}
     for each in np.unique(stream):
@@ -262,7 +268,12 @@ def _by_interval(person: Person, type_: str, records: Records, kinds: np.ndarray
             if part[at] > 0 or at not in used:
                 used.setdefault(at, []).append(person.streams[each])
     return {
-        at + first: Value(float(sums[at]), tuple(used[at]), {f"{type_}_max_single_source": round(single[at], 3)})
+        at + first: Value(
+            float(sums[at]),
+            tuple(used[at]),
+            {f"{type_}_max_single_source": round(single[at], 3)},
+            "offset" if offsets[at] else "zone",
+        )
         for at in used
     }
 
@@ -289,13 +300,19 @@ def best_points(
     for begin, until in zip(starts, [*starts[1:], len(day)], strict=True):
         of_best = begin + np.searchsorted(records.stream[begin:until], records.stream[begin], "right")
         value, extra = of_day(records.where(np.arange(begin, of_best)))
-        found[int(day[begin])] = Value(value, (person.streams[records.stream[begin]],), extra)
+        by_time = "zone" if np.isnan(records.offset[begin]) else "offset"
+        basis = by_time if records.day[begin] == NONE else "vendor_date"
+        found[int(day[begin])] = Value(value, (person.streams[records.stream[begin]],), extra, basis)
     return found
 
 
 def mean_of_bins(records: Records) -> tuple[float, Mapping[str, Any]]:
-    """The mean of means of 5 minutes: watches measure more often in a workout, which must not count more."""
-    return float(records.value.mean()), {"hr_bins_5min": len(records)}
+    """The mean of means of 5 minutes: watches measure more often in a workout, which must not count more.
+
+    A mean that the vendor itself gives for the day is taken as it is.
+    """
+    of_vendor = records.start[0] == NONE
+    return float(records.value.mean()), {"hr_basis": "vendor"} if of_vendor else {"hr_bins_5min": len(records)}
 
 
 def last_of_day(records: Records) -> tuple[float, Mapping[str, Any]]:

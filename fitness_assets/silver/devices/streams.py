@@ -4,7 +4,17 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-KINDS = ("garmin", "apple_health", "health_connect", "google_health")
+KINDS = (
+    "garmin",
+    "apple_health",
+    "health_connect",
+    "google_health",
+    "oura",
+    "samsung_health",
+    "withings",
+    "garmin_web",
+    "google_fit",
+)
 """Where nothing else tells sources apart, the order of their kinds."""
 CSV = "csv"
 """The name by which a person's own order means days from CSV files."""
@@ -14,6 +24,8 @@ _WORN = re.compile(
     re.IGNORECASE,
 )
 _PHONE = re.compile(r"phone|pixel|galaxy|mobile|handset|ipad|ipod", re.IGNORECASE)
+_OWN_DEVICES = {"garmin", "garmin_web", "oura", "samsung_health", "withings"}
+"""Kinds of vendors whose files do not name the device, which is one of their own."""
 _MIRROR = re.compile(r"health ?kit$|health connect$|^connect$|^strava$", re.IGNORECASE)
 
 
@@ -72,8 +84,8 @@ def _class(stream: Stream) -> int:
     """Worn devices come first, then phones, then other apps, then copies of what another app measured."""
     if _MIRROR.search(stream.source or ""):
         return 3
-    # Garmin has no device, and what Google merged itself has no source.
-    if stream.kind == "garmin" or (stream.kind == "google_health" and not stream.source):
+    # What Google merged itself has no source.
+    if stream.kind in _OWN_DEVICES or (stream.kind == "google_health" and not stream.source):
         return 0
     for name in (stream.device, stream.source):  # an app may be called after a band and write what a phone measured
         if name and _WORN.search(name):
