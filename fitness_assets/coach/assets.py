@@ -88,7 +88,8 @@ def named(row: Row, pseudonyms: Pseudonyms) -> Row:
 
 def find_goals(goals: str, ledger: Sequence[Row]) -> tuple[list[Upload], dict[str, str]]:
     """The goal files that are there, in the order in which they count, and those that cannot be read, with reasons."""
-    unread, once = dict[str, str](), {row["upload_id"]: row for row in ledger}
+    # The status is that of a goal: a refused goal is not a file that a newer reader may be able to read.
+    unread, once = dict[str, str](), {row["upload_id"]: {**row, "status": None} for row in ledger}
     return identify(_sources(goals), [*once.values()], unread=unread), unread
 
 
