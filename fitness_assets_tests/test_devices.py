@@ -101,6 +101,7 @@ def test_a_csv_file_and_an_archive_complete_each_other_and_the_row_says_the_sour
     assert (clean["anna", first.date]["steps"], clean["anna", first.date]["stress_level"]) == (first.steps, 4)
 
 
+@pytest.mark.deployment
 def test_people_with_archives_of_each_kind_and_the_csv_sample_are_one_run(raw, materialize, rows, sample):
     days = lived(40, first=FIRST)
     for kind in EXPORTS:

@@ -88,7 +88,7 @@ def days_of_all_eras(seed: int, share: float) -> list[str]:
         )
         for era in range(ERAS)
         for user in "ab"
-        for days in range(120)
+        for days in range(75)
         if dealt.random() < share
     ]
 
@@ -157,6 +157,7 @@ def runs(spark, tmp_path):
     return Runs(spark, tmp_path / "lake")
 
 
+@pytest.mark.deployment
 def test_uploads_one_by_one_give_the_tables_of_a_lake_that_got_them_at_once(spark, tmp_path):
     one_by_one, at_once = (Runs(spark, tmp_path / name) for name in ("one by one", "at once"))
     dealt = random.Random(7)
@@ -293,6 +294,7 @@ def test_everything_is_made_anew_when_the_code_changed_or_bronze_was_rolled_back
     assert "the code" in runs.lake.metadata(table_of("silver/clean_days"), "000004").made_because
 
 
+@pytest.mark.deployment
 def test_a_day_on_s3_neither_reads_nor_writes_a_file_of_an_unchanged_month(spark, cloud, bucket):
     lake = Lake(S3Store(bucket, {}), lambda: spark)
     settings = Settings(storage_mode="s3", s3_bucket=bucket.name)

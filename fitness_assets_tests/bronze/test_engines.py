@@ -20,6 +20,7 @@ from fitness_assets.bronze.row_files import RowFiles
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, RAW_COLUMNS
 from fitness_assets_tests.bronze.test_transforms import CELLS, ROWS, cell_line, line
 from fitness_assets_tests.conftest import NEEDS_JAVA
+from fitness_assets_tests.whole_runs import environment
 
 pytestmark = NEEDS_JAVA
 
@@ -33,6 +34,7 @@ def engines() -> Iterator[dict[str, subprocess.Popen[str]]]:
         engine: subprocess.Popen(
             [sys.executable, "-m", "fitness_assets_tests.bronze.typing_process", engine],
             cwd=Path(__file__).parents[2],
+            env=environment(),  # a session that another test opened on a server leaves variables behind
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

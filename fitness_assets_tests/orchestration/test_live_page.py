@@ -64,7 +64,8 @@ def test_a_run_of_another_process_is_followed_without_a_reload(folder, is_broken
         bars = tab.locator(BARS)
         bars.nth(len(STEPS) - 1).wait_for(timeout=MILLISECONDS)
         widths = {bar.inner_text(): bar.bounding_box()["width"] for bar in bars.all()}
-        assert {*widths} == {*STEPS}
-        assert widths["bronze"] != widths["silver"], "each bar is as long as its step took"
+        found = [[step for step in STEPS if step.startswith(label.rstrip("…"))] for label in widths]  # labels are cut
+        assert sorted(found) == sorted([step] for step in STEPS)
+        assert len({*widths.values()}) > 1, "each bar is as long as its step took"
         assert tab.evaluate("window.isTheSamePage")
         assert run.wait(60) == int(is_broken)

@@ -107,7 +107,7 @@ class Place:
 ON_DISK = pytest.mark.parametrize("place", ["disk"], indirect=True)
 
 
-@pytest.fixture(params=["disk", pytest.param("bucket", marks=pytest.mark.deployment)])
+@pytest.fixture(params=["disk", "bucket"])
 def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
     def on_disk(name: str) -> Place:
         raw = tmp_path / name / "lake" / "raw"
@@ -143,6 +143,7 @@ SCALE = b"Date,Weight (kg),Comments\n2024-03-01 07:00:00,70.5,\n"
 """A table that does not say whose it is: the same bytes of two people are two uploads."""
 
 
+@pytest.mark.deployment
 def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_that_never_had_them(place, tmp_path):
     never = place("never")
     for name, content in uploads(with_person=False).items():

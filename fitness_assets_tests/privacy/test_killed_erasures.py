@@ -8,4 +8,4 @@ pytestmark = pytest.mark.deployment
 
 
 def test_a_killed_erasure_is_finished_by_the_next_run(tmp_path):
-    kill_erasures(tmp_path, times=3, seed=7)
+    kill_erasures(tmp_path, times=1, seed=7)
