@@ -88,7 +88,7 @@ def days_of_all_eras(seed: int, share: float) -> list[str]:
         )
         for era in range(ERAS)
         for user in "ab"
-        for days in range(75)
+        for days in range(60)
         if dealt.random() < share
     ]
 
@@ -136,7 +136,7 @@ def happen(runs: Runs, what: str, detail: Any) -> None:
 
 @pytest.mark.deployment  # minutes long
 @settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(SEED, st.lists(st.lists(EVENT, min_size=1, max_size=4), min_size=3, max_size=5))
+@given(SEED, st.lists(st.lists(EVENT, min_size=1, max_size=4), min_size=2, max_size=4))
 def test_any_sequence_of_uploads_gives_the_tables_of_one_build(spark, tmp_path_factory, first, history):
     runs = Runs(spark, tmp_path_factory.mktemp("incremental"))
     runs.put(days_of_all_eras(first, 0.5))

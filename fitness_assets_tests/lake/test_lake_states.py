@@ -379,4 +379,4 @@ def test_a_lake_in_a_folder():
 
 @pytest.mark.deployment
 def test_a_lake_in_a_bucket(cloud):
-    run(InBucket, examples=6, steps=15)
+    run(InBucket, examples=3, steps=15)

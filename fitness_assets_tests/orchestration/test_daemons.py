@@ -17,7 +17,7 @@ pytestmark = pytest.mark.deployment
 
 
 def test_two_daemons_on_one_bucket_do_everything_once(root):
-    command = [sys.executable, "-m", "fitness_assets_tests.tools.two_daemons", "--minutes", "0.5"]
+    command = [sys.executable, "-m", "fitness_assets_tests.tools.two_daemons", "--minutes", "0.2"]
     run = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, timeout=600, check=False)
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr[-3000:]}"
     assert run.stdout.endswith(": everything once, then rest\n")
