@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from fitness_assets.bronze.readers.cells import gender, listed, shown
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.records import Record, Tally, days_of, iso_day, number
+from fitness_assets.bronze.readers.records import Record, Tally, day_of, days_of, iso_day, number
 
 VERSION = 1
 NAME = "profile.toml"
@@ -70,7 +70,7 @@ def ages(birth_date: object, source: str, tally: Tally) -> Iterator[Record]:
         return
     day = birth_date if isinstance(birth_date, date) else None
     if isinstance(birth_date, str) and (days := iso_day(birth_date[:10])) is not None:
-        day = date.fromordinal(days + date(1970, 1, 1).toordinal())
+        day = day_of(days)
     if day is None or not 1900 <= day.year <= 2100:
         tally.see("age")
         tally.drop("age", "invalid", "the birth date is not a day")

@@ -18,7 +18,6 @@ Skipped = tuple[str, str | None] | None
 """The outcome and the reason if a row does not count; None if it counts."""
 
 _DAY, _HOUR = 86_400_000, 3_600_000
-_EPOCH = date(1970, 1, 1).toordinal()
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _LEAST_STEPS = 500
 _NIGHTS = 14
@@ -83,15 +82,15 @@ def above_zero(column: str, why: str) -> Callable[[Row], Skipped]:
 def garmin_days(rows: Sequence[Row]) -> Sequence[Row]:
     """Days of the report of steps. Daily rows follow each other, which tells whether the day or the month is first."""
 
-    def read(text: str, order: str) -> int | None:
+    def read(text: str, order: str) -> date | None:
         try:
-            return days_of(datetime.strptime(text, order).replace(tzinfo=UTC).date())
+            return datetime.strptime(text, order).replace(tzinfo=UTC).date()
         except ValueError:
             return None
 
     def daily(order: str) -> int:
-        days = sorted({day for row in rows if (day := read(row[""], order)) is not None})
-        return sum(after - before == 1 for before, after in pairwise(days))
+        days = sorted({day for row in rows if (day := read(row[""], order))})
+        return sum((after - before).days == 1 for before, after in pairwise(days))
 
     if not rows:
         return rows
@@ -104,7 +103,7 @@ def garmin_days(rows: Sequence[Row]) -> Sequence[Row]:
         )
     if max(number(row["Actual"]) or 0 for row in rows) < _LEAST_STEPS:
         raise RefusedError("it is a report of Garmin Connect, but not of steps: its values are too small")
-    return [{**row, "": date.fromordinal(day + _EPOCH).isoformat() if day is not None else ""}
+    return [{**row, "": day.isoformat() if day else ""}
             for row in rows for day in [read(row[""], order)]]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
+from fitness_assets.bronze.readers.records import day_of, days_of
 from fitness_assets.bronze.units import factor
 from fitness_assets.silver.devices.nights import sleep_by_day
 from fitness_assets.silver.devices.person import (
@@ -27,7 +28,6 @@ from fitness_assets.silver.devices.zones import days_between, zone_on
 
 _STATEMENTS = ("gender", "height", "zone", "source_order", "age")
 _BIN_MINUTES = 5
-_EPOCH = date(1970, 1, 1).toordinal()
 _EXERCISE = {
     "garmin": "moderate and vigorous minutes",
     "apple_health": "Apple exercise minutes",
@@ -97,7 +97,7 @@ def _names(rows: Sequence[dict[str, Any]], uploads: Mapping[str, Upload], kind: 
 
 
 def _number(day: date | None) -> int:
-    return -1_000_000 if day is None else day.toordinal() - _EPOCH
+    return -1_000_000 if day is None else days_of(day)
 
 
 def merged_days(measured: Measured, uploads: Mapping[str, Upload]) -> Iterator[Day]:
@@ -222,4 +222,4 @@ def _day(day: int, values: Mapping[str, Value], of_person: Statements, person: P
     extra["zone_basis"] = own_zone if basis == "zone" else basis
     extra["zone"] = zone_on(day, of_person.zones)
     known = {name: value for name, value in cells.items() if value is not None}
-    return Day(date.fromordinal(day + _EPOCH), known, sources, before_csv, extra)
+    return Day(day_of(day), known, sources, before_csv, extra)

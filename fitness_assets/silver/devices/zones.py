@@ -1,14 +1,14 @@
 """The local days of a person: the zone of the profile, with its dated changes."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from fitness_assets.bronze.readers.records import day_of
 from fitness_assets.silver.devices.intervals import Days
 
-_EPOCH = date(1970, 1, 1).toordinal()
 UTC = "UTC"
 
 
@@ -30,7 +30,7 @@ def days_between(first: int, last: int, zones: Mapping[int, str]) -> Days:
         while at + 1 < len(starts) and starts[at + 1] <= number:
             at += 1
         zone = ZoneInfo(zones[starts[at]]) if starts else ZoneInfo(UTC)
-        day = date.fromordinal(number + _EPOCH)
+        day = day_of(number)
         midnights.append(int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp() * 1_000))
     # A person who crosses the date line may never have had a day.
     return Days(np.maximum.accumulate(np.array(midnights, np.int64)), numbers.start)
