@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryFile, mkdtemp
+from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
 import click
@@ -22,6 +22,7 @@ from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import connect_server, store_of
 from fitness_assets.export.command import export
 from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.scratch import new_folder
 from fitness_assets.lake.version import LakeError
 from fitness_assets.privacy.commands import erase, pseudonym, readmit
 from fitness_assets.quality.tables import AUDIT
@@ -168,7 +169,7 @@ def report(no_open: bool) -> None:
             return
         path = Path(place).absolute()
         if place.startswith("s3://"):
-            path = Path(mkdtemp(prefix="fitness-")) / name
+            path = new_folder() / name
             path.write_bytes(lake.store.read_sidecar(AUDIT, f"{version}.{name}"))
             click.echo(f"copied to {path}")
         webbrowser.open(path.as_uri())

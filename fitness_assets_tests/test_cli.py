@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 from urllib.parse import urlparse
@@ -187,7 +188,7 @@ def test_without_a_report_one_sentence_says_what_to_run(lake, monkeypatch):
 @EVERYWHERE
 def test_the_report_of_the_current_version_is_opened_also_from_a_bucket(lake, monkeypatch, tmp_path):
     configure(lake, monkeypatch)
-    monkeypatch.setattr("fitness_assets.cli.mkdtemp", lambda prefix: str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
     for words in (b"first", b"second"):

@@ -24,8 +24,8 @@ def remove_left_folders() -> None:
 def _is_running(process: int) -> bool:
     try:
         os.kill(process, 0)  # sends no signal
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # of another user
+    except PermissionError:  # it is another user's
         return True
+    except (ProcessLookupError, OverflowError):  # the number may be of any size: anybody can make such a folder
+        return False
     return True

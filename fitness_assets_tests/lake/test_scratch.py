@@ -17,6 +17,7 @@ def test_folders_of_ended_processes_go_and_those_of_running_ones_stay(tmp_path, 
     subprocess.run([sys.executable, "-c", MAKE], check=True)
     (tmp_path / "fitness-assets-1-of the first process").mkdir()
     (tmp_path / "fitness-assets-old").mkdir()
-    assert len([*tmp_path.iterdir()]) == 5
+    (tmp_path / f"fitness-assets-{9**99}-").mkdir()
+    assert len([*tmp_path.iterdir()]) == 6
     remove_left_folders()
     assert {*tmp_path.iterdir()} == {ours, other, tmp_path / "fitness-assets-1-of the first process"}
