@@ -136,7 +136,8 @@ def decide(
 
     found = pending()
     state, work = replace(state, lake=lake, settled=""), _work(listing, found)
-    if found.new and {*found.new} == {*found.held}:  # the pointer stays: tables follow it when these uploads are gone
+    if found.new and {*found.new} == {*found.held}:
+        # The state keeps the old pointer: once these uploads are gone, later tables still have to follow the rollback.
         what = f"Bronze was rolled back. Uploads that its version lacks wait ({len(found.new)})"
         return Decision(state, None, f"{what}: the next new upload, or a run by hand, ingests them too.")
     state = replace(state, pointer=pointer)

@@ -1,8 +1,8 @@
 """Shows the check results of a version as Dagster asset checks.
 
 Each event of a run takes Dagster some milliseconds, and a reader of the UI wants a few meaningful checks. So one check
-reports the rules for single rows of a table (``columns``), one its keys (``keys``), and rules that people decide by
-have checks of their own. The metadata of a check lists every rule with its failures.
+reports the rules for single rows of a table (``columns``), and one its keys (``keys``). Rules whose failure a person
+acts on have checks of their own. The metadata of a check lists every rule with its failures.
 ``engine/rule_checks.py`` counts the failures.
 """
 

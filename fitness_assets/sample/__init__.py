@@ -89,7 +89,7 @@ def _days_of(user_id: str, days: int, random: Random) -> Iterator[dict[str, str]
         weight = round(min(max(random.gauss(usual_weight, 2), 40), 160), 1)
         yield {
             "user_id": user_id,
-            "age": str(day.year - born.year - ((day.month, day.day) < (born.month, born.day))),
+            "age": str(realistic.age_on(day, born)),
             "gender": gender,
             "date": day.isoformat(),
             "steps": str(steps),

@@ -70,7 +70,7 @@ class Person:
 
     def age(self, day: date) -> int:
         """Whole years on a day."""
-        return day.year - self.born.year - ((day.month, day.day) < (self.born.month, self.born.day))
+        return age_on(day, self.born)
 
     def basal_kcal(self, weight_kg: float, day: date) -> float:
         """Basal metabolic rate in kcal a day."""
@@ -106,14 +106,13 @@ class Day:
     weight_kg: float
 
 
-def rows(users: int, days: int, seed: int) -> Iterator[list[list[str]]]:
-    """Yield the rows of each user, as text cells in the order of the raw columns.
+def age_on(day: date, born: date) -> int:
+    """Whole years of a person on a day."""
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
-    Args:
-        users: the number of people.
-        days: the number of days, starting with `FIRST_DAY`.
-        seed: the same seed gives the same rows.
-    """
+
+def rows(users: int, days: int, seed: int) -> Iterator[list[list[str]]]:
+    """Yield the rows of each user: text cells in the order of the raw columns, arguments as of `sample.rows`."""
     random = Random(seed)  # noqa: S311
     for number in range(1, users + 1):
         person = new_person(f"p{number}", random)

@@ -51,11 +51,6 @@ def chromium() -> Iterator:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def axe() -> str:
-    return axe_script()
-
-
 class Visit:
     """One browser window; `said` holds whatever its console says."""
 
@@ -106,14 +101,14 @@ def visit(chromium, address) -> Iterator:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_fits_and_can_be_read_and_used(visit, axe, width, scheme):
+def test_the_page_fits_and_can_be_read_and_used(visit, width, scheme):
     window = visit(width, scheme)
-    findings = {"choose": serious(window, axe)}
+    findings = {"choose": serious(window)}
     window.choose(WHO)
-    findings["person"] = serious(window, axe)
+    findings["person"] = serious(window)
     window.page.get_by_text("The numbers, day by day").click()
     window.page.get_by_text("More about you").click()
-    findings["opened"] = serious(window, axe)
+    findings["opened"] = serious(window)
     assert findings == {"choose": [], "person": [], "opened": []}
     assert window.page.evaluate("document.documentElement.scrollWidth") <= width, "nobody has to scroll sideways"
     smallest = """Math.min(...[...document.querySelectorAll('svg text')].map(text => {
@@ -132,9 +127,9 @@ def test_the_page_fits_and_can_be_read_and_used(visit, axe, width, scheme):
     )
 
 
-def serious(window: Visit, axe: str) -> list[str]:
+def serious(window: Visit) -> list[str]:
     """What axe-core finds that is more than minor."""
-    window.page.evaluate(axe)
+    window.page.evaluate(axe_script())
     found = window.page.evaluate("axe.run().then(result => result.violations)")
     return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found if each["impact"] != "minor"]
 
