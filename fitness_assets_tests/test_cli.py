@@ -205,10 +205,19 @@ def test_the_report_of_the_current_version_is_opened_also_from_a_bucket(lake, mo
     assert Path(urlparse(opened[0]).path).read_bytes() == b"second"
 
 
+_WITH_CTRL_C = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fitness_assets.cli import main
+main()
+"""
+
+
 def run_fitness(folder, root):
     """`fitness run` of bronze in a folder with the project's `dagster.yaml`, in a process group of its own."""
     (folder / "dagster.yaml").write_text((root / "dagster.yaml").read_text())
-    command = [sys.executable, "-m", "fitness_assets", "run", "--select", "group:bronze"]
+    # A shell starts what runs in the background with Ctrl-C ignored, and tests may run there.
+    command = [sys.executable, "-c", _WITH_CTRL_C, "run", "--select", "group:bronze"]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

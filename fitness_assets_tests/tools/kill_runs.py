@@ -3,7 +3,9 @@
 Every round puts a new upload into ``raw/``, starts the real command line, kills it with SIGKILL at a moment of its own
 (every other time together with its child processes), checks that each table is whole, lets the next run finish, and
 checks that every upload is in bronze exactly once. Not a test: it takes some minutes. At a fault it ends with status 1.
-With ``--bucket`` the lake is in a bucket of a server of its own, on loopback.
+With ``--bucket`` the lake is in a bucket of a server of its own, on loopback. With ``--faults`` nothing is killed: from
+the moment on S3 answers with an error, breaks connections before or after it did what was asked, or is slow. It does so
+for one request of five, or for every request until the run has ended.
 """
 
 import os
@@ -12,8 +14,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -31,8 +34,10 @@ from fitness_assets.sample import FIRST_DAY
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings
-from fitness_assets_tests.cloud import Cloud
+from fitness_assets_tests.cloud import Cloud, Fault
 from fitness_assets_tests.conftest import HEADER, materialize_command, new_bucket, path_of, published
+
+FAULTS: list[Fault] = [503, "cut", "lost", 500, "slow"]
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
@@ -111,13 +116,29 @@ def finish(folder: Path) -> float:
     return time.monotonic() - begin
 
 
+def kill(process: subprocess.Popen[bytes], round_: int) -> str:
+    """Kill a run, every other time with its child processes; returns what was done."""
+    (os.killpg if round_ % 2 else os.kill)(process.pid, signal.SIGKILL)
+    return f"killed{' with its child processes' if round_ % 2 else ''}"
+
+
+def disturb(cloud: Cloud, process: subprocess.Popen[bytes], round_: int) -> str:
+    """Inject faults until a run has ended; returns what was done."""
+    fault, share = FAULTS[round_ % len(FAULTS)], 0.2 if round_ % 2 else 1.0
+    with cloud.faults(lambda _: fault if random.random() < share else None):
+        status = process.wait()
+    return f"{fault} for {share:.0%} of the requests, the run ended with status {status}"
+
+
 @click.command(help=__doc__)
 @click.option("--times", default=20, show_default=True, help="How many runs to kill.")
 @click.option("--seed", default=1, show_default=True, help="Same seed, same moments.")
 @click.option("--bucket", is_flag=True, help="The lake is in a bucket.")
-def main(times: int, seed: int, bucket: bool) -> None:
-    """Kill, look, finish, look; as often as asked."""
+@click.option("--faults", is_flag=True, help="The lake is in a bucket, and S3 fails instead of the run.")
+def main(times: int, seed: int, bucket: bool, faults: bool) -> None:
+    """Interfere, look, finish, look; as often as asked."""
     moments = random.Random(seed)
+    interfere: Callable[[subprocess.Popen[bytes], int], str] = kill
 
     def no_spark() -> Any:
         raise AssertionError("the lake is looked at without Spark")
@@ -125,8 +146,10 @@ def main(times: int, seed: int, bucket: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["FITNESS_LOCAL_ROOT"] = name
-        if bucket:
-            os.environ |= Cloud().environment
+        if bucket or faults:
+            cloud = Cloud()
+            interfere = partial(disturb, cloud) if faults else kill
+            os.environ |= cloud.environment
             os.environ |= {"FITNESS_STORAGE_MODE": "s3", "FITNESS_S3_BUCKET": new_bucket().name}
         settings = Settings()
         lake = Lake(store_of(settings), no_spark)
@@ -140,18 +163,11 @@ def main(times: int, seed: int, bucket: bool) -> None:
             # One moment in each slice of a run, so that all of it is covered.
             moment = whole * (round_ - 1 + moments.random()) / times
             time.sleep(moment)
-            before_end = process.poll() is None
-            if before_end:
-                (os.killpg if round_ % 2 else os.kill)(process.pid, signal.SIGKILL)
+            how = f"after {moment:.1f} s: {interfere(process, round_)}" if process.poll() is None else "had ended"
             process.wait()
             seen = check_whole(lake)
             whole = min(whole, finish(folder))  # the first run may have met a busier machine
             check_complete(lake, rows, uploads=round_ + 1)
-            how = (
-                f"killed {'with its child processes ' if round_ % 2 else ''}after {moment:.1f} s"
-                if before_end
-                else "had ended"
-            )
             click.echo(f"{round_:3}/{times} {how}: {len(seen)} tables whole, the next run succeeded")
     click.echo("every table was whole every time, and no upload was lost or doubled")
 
