@@ -27,6 +27,7 @@ pytestmark = pytest.mark.deployment
 
 _EXIT_SECONDS = 15
 """How long a process may take from the end of its run to its exit, also on a busy machine."""
+_TWO_LAYERS = "group:bronze or group:silver"
 
 
 def told(run: subprocess.Popen, log: Path) -> str:
@@ -84,13 +85,13 @@ def test_a_disk_that_is_full_when_sail_writes_silver(small_disk, sample):
 
 def test_too_little_memory(tmp_path, sample):
     put_uploads(tmp_path / "data", sample)
-    run, _ = materialize(tmp_path)
+    run, _ = materialize(tmp_path, _TWO_LAYERS)
     assert run.wait(300) == 0
     before = check_whole(lake_in(LocalStore(tmp_path / "data")))
     header, *lines = sample.read_text().splitlines()  # other people, in every month: one row needs little memory
     (tmp_path / "data" / "raw" / "more.csv").write_text("\n".join([header, *(f"x{line}" for line in lines)]))
     limits = {"SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": "200000", "SAIL_RUNTIME__TEMPORARY_FILES__MAX_SIZE": "1000"}
-    said = told(*materialize(tmp_path, **limits))
+    said = told(*materialize(tmp_path, _TWO_LAYERS, **limits))
     assert said.startswith("The memory of this machine was not enough to write to "), said
     assert check_whole(lake_in(LocalStore(tmp_path / "data"))) == before
 
@@ -134,13 +135,13 @@ class TestS3:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_in_the_middle(tmp_path, sample, how):
     put_uploads(tmp_path / "data", sample)
-    run, log = materialize(tmp_path)
+    run, log = materialize(tmp_path, _TWO_LAYERS)
     wait_for(lambda: "silver: writing version" in log.read_text(), run, log)
     run.send_signal(how)
     assert run.wait(_EXIT_SECONDS) == (1 if how == signal.SIGINT else -how)
     counts = check_whole(lake_in(LocalStore(tmp_path / "data")))
     assert counts["bronze/uploads"] == 2
-    run, log = materialize(tmp_path)
+    run, log = materialize(tmp_path, _TWO_LAYERS)
     wait_for(lambda: "RUN_SUCCESS" in log.read_text(), run, log)
     assert run.wait(_EXIT_SECONDS) == 0
     assert check_whole(lake_in(LocalStore(tmp_path / "data")))["bronze/uploads"] == 2
