@@ -171,7 +171,7 @@ def test_a_blocking_rule_that_fails_keeps_the_published_version(raw, materialize
     said = failure_of(result)
     assert "gold/fact_daily breaks the rule steps_range" in said
     assert "Nothing was published" in said
-    evaluation = evaluations(result)["gold/fact_daily", "columns"]
+    evaluation = evaluations(result)["gold/fact_daily", "rules"]
     assert "steps_range: " in (evaluation.description or "")
     assert not evaluation.passed
     assert evaluation.blocking
@@ -194,7 +194,7 @@ def test_a_frame_that_breaks_the_contract_is_not_even_staged(raw, materialize, l
     result = materialize("group:silver")
     assert not result.success
     assert "silver/clean_days breaks the rule contract" in failure_of(result)
-    assert not evaluations(result)["silver/clean_days", "columns"].passed
+    assert not evaluations(result)["silver/clean_days", "rules"].passed
     assert lake.versions(CLEAN) == []
 
 

@@ -26,7 +26,7 @@ def test_the_page_for_analysts_is_current(root):
 
 
 def test_the_page_has_every_check_and_reads_well():
-    assert page().count("| `contract` | `columns` | not published |") == len(TABLES)
+    assert page().count("| `contract` | `rules` | not published |") == len(TABLES)
     assert "One row for each upload;" in page()
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 from fitness_assets.bronze.columns import INGESTED_AT, KNOWN_UPLOADS, UPLOAD_ID
 from fitness_assets.schema.rules import Rule
-from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
+from fitness_assets.schema.table import Column, Table
 
 STATEMENTS = ("gender", "height", "zone", "source_order")
 """Types of records that say something of the person and need no day; those with a day hold from that day on."""
@@ -66,7 +66,6 @@ MEASUREMENTS = Table(
             "No record ends before it starts.",
             "end_at < start_at",
             {"start_at": datetime(2024, 9, 7, tzinfo=UTC), "end_at": datetime(2024, 9, 6, tzinfo=UTC)},
-            check=COLUMNS_CHECK,
         ),
         Rule(
             "time_given",
@@ -74,7 +73,6 @@ MEASUREMENTS = Table(
             f"type NOT IN {STATEMENTS} AND (coalesce(CAST(start_at AS DATE), day) IS NULL"
             " OR (value IS NULL AND text IS NULL))",
             {"start_at": None, "end_at": None, "day": None},
-            check=COLUMNS_CHECK,
         ),
     ),
 )

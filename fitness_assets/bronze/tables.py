@@ -10,7 +10,7 @@ from fitness_assets.bronze.columns import INGESTED_AT, KNOWN_UPLOADS, ROW_NUMBER
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.schema import standards
 from fitness_assets.schema.rules import Rule, SetRule, key_rule
-from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
+from fitness_assets.schema.table import Column, Table
 
 RAW_COLUMNS = (
     Column(
@@ -246,6 +246,7 @@ UPLOADS = Table(
             "uploads = 0 OR rows_read != logged_days + quarantine OR rows_typed != logged_days"
             " OR rows_quarantined != quarantine",
             sums=("rows_read", "rows_typed", "rows_quarantined"),
+            check="rows_reconcile",
             except_for=KNOWN_UPLOADS,
         ),
         key_rule(
@@ -271,6 +272,7 @@ UPLOADS = Table(
             ("bronze/uploads", FOUND),
             "SELECT uri, refusal FROM uploads SEMI JOIN found_uploads USING (upload_id) WHERE status = 'refused'",
             "error",
+            check="no_refused_uploads",
         ),
         SetRule(
             EVERY_UPLOAD_READ,
@@ -278,6 +280,7 @@ UPLOADS = Table(
             (UNREAD,),
             "FROM unread_uploads",
             "error",
+            check=EVERY_UPLOAD_READ,
         ),
         SetRule(
             "rows_could_be_typed",
@@ -287,6 +290,7 @@ UPLOADS = Table(
             " FROM uploads SEMI JOIN found_uploads USING (upload_id)"
             " WHERE status = 'ingested' AND rows_read > 0 AND 2 * rows_typed < rows_read",
             "error",
+            check="rows_could_be_typed",
         ),
         SetRule(
             "no_missing_parts",
@@ -304,7 +308,7 @@ UPLOADS = Table(
             FROM parts GROUP BY person, export HAVING max(part) > count(DISTINCT part)
             """,
             "error",
-            check="every_upload_read",
+            check=EVERY_UPLOAD_READ,
         ),
         SetRule(
             "no_upload_warnings",
@@ -312,6 +316,7 @@ UPLOADS = Table(
             ("bronze/uploads", FOUND),
             "SELECT uri, unnest(warnings) AS warning FROM uploads SEMI JOIN found_uploads USING (upload_id)",
             "warning",
+            check="no_upload_warnings",
         ),
     ),
 )
@@ -389,11 +394,7 @@ QUARANTINE = Table(
         INGESTED_AT,
     ),
     ("upload_id", "row_number"),
-    own_rules=(
-        Rule(
-            "reason_given", "Every quarantined row says why.", "len(reasons) = 0", {"reasons": []}, check=COLUMNS_CHECK
-        ),
-    ),
+    own_rules=(Rule("reason_given", "Every quarantined row says why.", "len(reasons) = 0", {"reasons": []}),),
 )
 
 TABLES = (LOGGED_DAYS, QUARANTINE, MEASUREMENTS, UPLOADS)

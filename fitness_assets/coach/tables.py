@@ -7,8 +7,8 @@ from fitness_assets.coach import constants as c
 from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.quality.tables import AUDIT
-from fitness_assets.schema.rules import KEYS_CHECK, ForeignKey, Rule, SetRule
-from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
+from fitness_assets.schema.rules import ForeignKey, Rule, SetRule
+from fitness_assets.schema.table import Column, Table
 
 PLANNED, REFUSED, SUPERSEDED, STOPPED = STATUSES = ("planned", "refused", "superseded", "stopped")
 UNREADABLE = "unreadable"
@@ -89,14 +89,12 @@ GOALS = Table(
             "A refused goal says why, and no other goal does.",
             f"(status = '{REFUSED}') != (reason IS NOT NULL AND refusal IS NOT NULL)",
             {"status": REFUSED},
-            check=COLUMNS_CHECK,
         ),
         SetRule(
             "one_goal_counts",
             "Of each person, at most one goal is planned.",
             ("coach/goals",),
             f"SELECT user_id FROM goals WHERE status = '{PLANNED}' GROUP BY user_id HAVING count(*) > 1",
-            check=KEYS_CHECK,
         ),
         SetRule(
             "every_goal_read",
@@ -105,6 +103,7 @@ GOALS = Table(
             f"SELECT uri, position, reason FROM goals SEMI JOIN found_goals USING (upload_id) "
             f"WHERE refusal = '{UNREADABLE}' ORDER BY uri, position",
             "error",
+            check="every_goal_read",
         ),
     ),
     kinds=("numpy", "parquet"),
@@ -302,14 +301,12 @@ PLANS = Table(
             " OR NOT predicted_sleep_hours BETWEEN sleep_hours_lower AND sleep_hours_upper"
             " OR NOT predicted_stress_level BETWEEN stress_level_lower AND stress_level_upper",
             {"predicted_weight_kg": 90.0},
-            check=COLUMNS_CHECK,
         ),
         Rule(
             "distrust_says_why",
             "A plan that cannot be trusted says why.",
             "is_trusted != (why_not_trusted IS NULL)",
             {"is_trusted": False},
-            check=COLUMNS_CHECK,
         ),
         SetRule(
             "every_goal_has_its_plan",
@@ -317,7 +314,6 @@ PLANS = Table(
             ("coach/plans", "coach/goals"),
             f"SELECT g.goal_id, g.status, count(p.goal_id) AS days FROM goals g LEFT JOIN plans p USING (goal_id) "
             f"GROUP BY ALL HAVING days != CASE g.status WHEN '{PLANNED}' THEN 30 ELSE 0 END",
-            check=KEYS_CHECK,
         ),
     ),
     kinds=("numpy", "parquet"),

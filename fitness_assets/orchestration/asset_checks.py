@@ -1,9 +1,8 @@
 """Shows the check results of a version as Dagster asset checks.
 
 Each event of a run takes Dagster some milliseconds, and a reader of the UI wants a few meaningful checks. So one check
-reports the rules for single rows of a table (``columns``), and one its keys (``keys``). Rules whose failure a person
-acts on have checks of their own. The metadata of a check lists every rule with its failures.
-``engine/rule_checks.py`` counts the failures.
+(``rules``) reports every rule of a table, and rules whose failure a person acts on have checks of their own. The
+metadata of a check lists every rule with its failures. ``engine/rule_checks.py`` counts the failures.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +13,12 @@ import dagster as dg
 
 from fitness_assets.lake.version import CheckResult, VersionMetadata
 from fitness_assets.orchestration.table_metadata import records
-from fitness_assets.schema.rules import RuleSummary
-from fitness_assets.schema.table import COLUMNS_CHECK, Table
+from fitness_assets.schema.rules import RULES_CHECK, RuleSummary
+from fitness_assets.schema.table import Table
 
-_ABOUT_COLUMNS = (
-    "Every rule for single rows: names and types, required values, ranges, allowed values, values that go together. "
-    "The metadata of a result lists the rules."
+_ABOUT_RULES = (
+    "Every rule of the table without a check of its own: names and types, required values, ranges, allowed values, "
+    "values that go together, primary key, references. The metadata of a result lists the rules."
 )
 
 
@@ -29,7 +28,7 @@ def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
         dg.AssetCheckSpec(
             name,
             asset=dg.AssetKey(table.key.split("/")),
-            description=_ABOUT_COLUMNS if name == COLUMNS_CHECK else " ".join(rule.description for rule in rules),
+            description=_ABOUT_RULES if name == RULES_CHECK else " ".join(rule.description for rule in rules),
             blocking=any(rule.severity == "blocking" for rule in rules),
         )
         for name, rules in _rules_by_check(table).items()
@@ -80,7 +79,7 @@ def _check_result(
                 for r in (*failing, *passing)
             ]
         )
-    show = _broken_cells if name == COLUMNS_CHECK else lambda table, result, row: row
+    show = _broken_cells if name == RULES_CHECK else lambda table, result, row: row
     if sample := [{"rule": result.rule, **show(table, result, row)} for result in failing for row in result.sample]:
         metadata["sample"] = records(sample)
     return dg.AssetCheckResult(
@@ -97,7 +96,7 @@ def _check_result(
 def _broken_cells(table: Table, result: CheckResult, row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Of a failing row, its key and the cells that break the rule; whole rows would be too wide for the page."""
     rule = next((rule for rule in table.rules if rule.name == result.rule), None)
-    if rule is None:  # the contract, whose sample names columns
+    if rule is None:  # about columns or keys: the sample is no row of the table
         return row
     empty = [c.name for c in table.columns if not c.nullable and row.get(c.name) is None]
     cells = ", ".join(f"{name} = {row.get(name)}" for name in empty or rule.failing_example)

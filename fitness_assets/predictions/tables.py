@@ -6,8 +6,8 @@ A target is what is true of the days after day t; whatever it is predicted from 
 from dataclasses import dataclass
 
 from fitness_assets.gold.tables import FACT_DAILY
-from fitness_assets.schema.rules import KEYS_CHECK, Rule, key_rule
-from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
+from fitness_assets.schema.rules import Rule, key_rule
+from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.tables import QUALITIES
 
 SKILL, NO_SKILL, NOT_ENOUGH_DATA = VERDICTS = ("skill", "no_skill", "not_enough_data")
@@ -170,13 +170,13 @@ def _model_table(target: Target) -> Table:
                 f"measure = 'skill' AND verdict != '{SKILL}'",
                 {"verdict": NO_SKILL},
                 "warning",
+                check="has_skill",
             ),
             Rule(
                 "verdict_follows",
                 "The verdict is skill only where the interval of the skill lies above zero.",
                 f"measure = 'skill' AND (verdict = '{SKILL}') != (coalesce(lower, 0) > 0)",
                 {"lower": -0.1},
-                check=COLUMNS_CHECK,
             ),
             Rule(
                 "in_range",
@@ -185,6 +185,7 @@ def _model_table(target: Target) -> Table:
                 f" OR (measure = '{OUTCOME_DRIFT}' AND lower > {OUTCOME_DRIFT_LIMIT})",
                 {"measure": INPUT_DRIFT, "lower": 0.5},
                 "warning",
+                check="in_range",
             ),
         ),
         kinds=("scikitlearn", "parquet"),
@@ -320,7 +321,6 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
             f" WHEN '{NO_SKILL}' THEN coalesce({predictor} = '{MODEL}', true)"
             f" ELSE {predictor} IS NOT NULL OR {predicted} IS NOT NULL END",
             {skill: NO_SKILL},
-            check=COLUMNS_CHECK,
         ),
     )
     if not target.classes:
@@ -332,7 +332,6 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
                 "The prediction lies in its interval.",
                 f"NOT {predicted} BETWEEN {low} AND {high}",
                 {predicted: WEIGHT_LIMIT},
-                check=COLUMNS_CHECK,
             ),
         )
     total = " + ".join(probability_of(target, label) for label in target.classes)
@@ -343,7 +342,6 @@ def _prediction_rules(target: Target) -> tuple[Rule, ...]:
             "The probabilities of the labels add up to 1 wherever there is a prediction.",
             f"({predicted} IS NOT NULL AND NOT abs(coalesce({total}, 0) - 1) < 1e-6)",
             {probability_of(target, target.classes[0]): 0.0},
-            check=COLUMNS_CHECK,
         ),
     )
 
@@ -375,7 +373,6 @@ FACT_PREDICTIONS = Table(
             ("user_id", "date_key"),
             (_FACT, "gold/fact_predictions"),
             "fact_daily != fact_predictions",
-            check=KEYS_CHECK,
         ),
         *(rule for target in TARGETS for rule in _prediction_rules(target)),
     ),

@@ -3,8 +3,8 @@
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
 from fitness_assets.gold.tables import MONTHLY_SUMMARY
 from fitness_assets.predictions.tables import MODELS
-from fitness_assets.schema.rules import KEYS_CHECK, Rule, SetRule
-from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
+from fitness_assets.schema.rules import Rule, SetRule
+from fitness_assets.schema.table import Column, Table
 from fitness_assets.silver.device_tables import DEVICE_DAYS
 from fitness_assets.silver.tables import CLEAN_DAYS, REJECTED_DAYS
 
@@ -90,20 +90,19 @@ AUDIT = Table(
             f"name = '{VERDICT}' AND scope = '{FILE}' AND verdict = '{LOOKS_GENERATED}'",
             {"verdict": LOOKS_GENERATED},
             "warning",
+            check="believable",
         ),
         Rule(
             "interval_holds_value",
             "The value lies in its interval.",
             "NOT value BETWEEN lower AND upper",
             {"value": 1.0},
-            check=COLUMNS_CHECK,
         ),
         SetRule(
             "every_metric_judged",
             "The file and every metric have their verdict.",
             ("quality/audit",),
             f"SELECT count_if(name = '{VERDICT}') AS verdicts FROM audit HAVING verdicts != {len(METRICS) + 1}",
-            check=KEYS_CHECK,
         ),
     ),
     kinds=("duckdb", "matplotlib", "parquet"),

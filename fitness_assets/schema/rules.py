@@ -18,8 +18,8 @@ Severity = Literal["blocking", "error", "warning"]
 
 Engine = Literal["duckdb", "spark"]
 
-KEYS_CHECK = "keys"
-"""The Dagster check that reports the primary key and the foreign keys of a table, and rows that have to be there."""
+RULES_CHECK = "rules"
+"""The Dagster check that reports every rule of a table that has no check of its own."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Rule:
         violated: an SQL condition that is true for a row that breaks the rule.
         failing_example: cells that make a correct row break the rule.
         severity: what a failure means.
-        check: the Dagster check that reports this rule together with others; None: a check of the rule's name.
+        check: the Dagster check that reports it. A rule whose failure a person acts on has a check of its own.
         engines: the engines that evaluate ``violated``; their SQL dialects differ. Silver rejects rows with Spark.
     """
 
@@ -41,7 +41,7 @@ class Rule:
     violated: str
     failing_example: Mapping[str, Any] = field(hash=False)
     severity: Severity = "blocking"
-    check: str | None = None
+    check: str = RULES_CHECK
     engines: tuple[Engine, ...] = ("duckdb",)
 
 
@@ -56,7 +56,7 @@ class SetRule:
         violations: a query in DuckDB's SQL that returns one row for each violation. It names a table by its key
             without the layer.
         severity: what a failure means.
-        check: the Dagster check that reports this rule together with others; None: a check of the rule's name.
+        check: the Dagster check that reports it.
     """
 
     name: str
@@ -64,7 +64,7 @@ class SetRule:
     tables: tuple[str, ...]
     violations: str
     severity: Severity = "blocking"
-    check: str | None = None
+    check: str = RULES_CHECK
 
 
 class RuleSummary(NamedTuple):
@@ -83,7 +83,7 @@ def key_rule(
     tables: tuple[str, ...],
     violated: str,
     sums: Sequence[str] = (),
-    check: str | None = None,
+    check: str = RULES_CHECK,
     except_for: str | None = None,
     except_by: Sequence[str] = (),
 ) -> SetRule:
@@ -136,5 +136,4 @@ class ForeignKey:
             self.columns,
             (key, self.references),
             f"{table_name(key)} > 0 AND {target} = 0",
-            check=KEYS_CHECK,
         )

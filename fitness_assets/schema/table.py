@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import types as T
 
 from fitness_assets.schema.rules import (
-    KEYS_CHECK,
+    RULES_CHECK,
     ForeignKey,
     Rule,
     RuleSummary,
@@ -30,9 +30,6 @@ CONTRACT = "contract"
 """Name of the rule about the columns themselves; every table has it."""
 
 CONTRACT_DESCRIPTION = "The columns have the names, types and order of the table's declaration."
-
-COLUMNS_CHECK = "columns"
-"""The Dagster check that reports what every row of a table has to fulfil."""
 
 _SPARK_TYPES: dict[str, Any] = {
     "string": T.StringType(),
@@ -149,7 +146,6 @@ class Table:
                 f"Never empty: {', '.join(required)}.",
                 " OR ".join(f"{name} IS NULL" for name in required),
                 {required[-1]: None},
-                check=COLUMNS_CHECK,
             )
         ]
         derived += [range_rule(c, self.range_severity) for c in self.columns if c.range]
@@ -166,7 +162,6 @@ class Table:
             self.primary_key,
             (self.key,),
             f"{self.name} > 1",
-            check=KEYS_CHECK,
             except_for=known,
             except_by=known_by,
         )
@@ -176,9 +171,9 @@ class Table:
     @property
     def all_rules(self) -> list[RuleSummary]:
         """A summary of every rule: the contract, the rules about single rows, the rules about several rows."""
-        contract = RuleSummary(CONTRACT, CONTRACT_DESCRIPTION, "blocking", COLUMNS_CHECK)
+        contract = RuleSummary(CONTRACT, CONTRACT_DESCRIPTION, "blocking", RULES_CHECK)
         rules = (*self.rules, *self.set_rules)
-        return [contract, *(RuleSummary(r.name, r.description, r.severity, r.check or r.name) for r in rules)]
+        return [contract, *(RuleSummary(r.name, r.description, r.severity, r.check) for r in rules)]
 
     @property
     def spark_schema(self) -> T.StructType:
@@ -228,8 +223,7 @@ def range_rule(column: Column, severity: Severity = "blocking") -> Rule:
         f"{column.name} IS NOT NULL AND NOT {column.name} BETWEEN {number_text(low)} AND {number_text(high)}",
         {column.name: type(column.example)(high + 1)},
         severity,
-        COLUMNS_CHECK,
-        ("duckdb", "spark"),
+        engines=("duckdb", "spark"),
     )
 
 
@@ -240,5 +234,4 @@ def _allowed_rule(column: Column) -> Rule:
         f"{column.name} is one of {', '.join(column.allowed)}.",
         f"{column.name} IS NOT NULL AND {column.name} NOT IN ({values})",
         {column.name: "no such value"},
-        check=COLUMNS_CHECK,
     )

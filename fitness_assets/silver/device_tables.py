@@ -3,7 +3,7 @@
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.schema.rules import Rule
-from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table
+from fitness_assets.schema.table import Column, Table
 
 _KEY = MEASUREMENTS.key
 _VALUES = (f"{_KEY}.value", f"{_KEY}.type", f"{LOGGED_DAYS.key}.steps")
@@ -79,7 +79,6 @@ DEVICE_DAYS = Table(
             "calories_burned < greatest(600, coalesce(TRY_CAST(json_extract(extra, '$.active_kcal') AS DOUBLE), 0))",
             {"calories_burned": 500.0},
             "warning",
-            COLUMNS_CHECK,
         ),
     ),
     range_severity="warning",

@@ -9,7 +9,7 @@ from datetime import date
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.schema.rules import Rule, key_rule
 from fitness_assets.schema.standards import HEIGHT
-from fitness_assets.schema.table import COLUMNS_CHECK, Column, Table, range_rule
+from fitness_assets.schema.table import Column, Table, range_rule
 from fitness_assets.silver.device_tables import DEVICE_DAYS
 
 LEVELS = ("sedentary", "light", "moderate", "active")
@@ -259,13 +259,12 @@ REJECTED_DAYS = Table(
     ),
     ("upload_id", "row_number"),
     own_rules=(
-        Rule("reason_given", "Every rejected row says why.", "len(reasons) = 0", {"reasons": []}, check=COLUMNS_CHECK),
+        Rule("reason_given", "Every rejected row says why.", "len(reasons) = 0", {"reasons": []}),
         Rule(
             "reasons_known",
             "Reasons are names of cleaning rules.",
             f"NOT list_has_all({[*REASONS]}, reasons)",
             {"reasons": ["no such rule"]},
-            check=COLUMNS_CHECK,
         ),
         key_rule(
             "rows_reconcile",
@@ -273,6 +272,7 @@ REJECTED_DAYS = Table(
             ("upload_id", "row_number"),
             (_LOGGED, DEVICE_DAYS.key, CLEAN_DAYS.key, "silver/rejected_days"),
             "logged_days + device_days != clean_days + rejected_days",
+            check="rows_reconcile",
         ),
     ),
     by_month=True,

@@ -128,7 +128,7 @@ class LakeStates(RuleBasedStateMachine):
 
     def commit(self, staging: Staging, is_failing: bool) -> None:
         if is_failing:
-            result = CheckResult("keys", "blocking", "", 1)
+            result = CheckResult("primary_key", "blocking", "", 1)
             staging.metadata[staging.tables[0].key].check_results = [result]
         staging.commit()
         staging.clean_up()
