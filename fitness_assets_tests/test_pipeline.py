@@ -32,7 +32,7 @@ AUDIT = table_of("quality/audit")
 FACT, CLEAN, LOGGED = table_of("gold/fact_daily"), table_of("silver/clean_days"), table_of("bronze/logged_days")
 
 
-EVENTS = 300
+EVENTS = 240
 """The most that a run of the whole graph may record: each takes Dagster some milliseconds and a line of the UI."""
 
 
