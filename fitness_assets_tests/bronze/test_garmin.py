@@ -1,6 +1,7 @@
 """Garmin's archive, case by case."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from fitness_assets.sample import EXPORTS
 from fitness_assets.sample.life import lived
-from fitness_assets_tests.archives import Read, read, zipped
+from fitness_assets_tests.archives import Read, merged, read, zipped
 
 
 def garmin(tmp_path: Path, files: dict[str, Any], folder: str = "DI_CONNECT/DI-Connect-Aggregator") -> Read:
@@ -142,6 +143,28 @@ def test_of_a_day_in_two_files_the_later_file_counts(tmp_path):
     assert values(found, "steps") == {"2024-04-09": 100, "2024-04-10": 9_000}
     assert values(found, "resting_heart_rate") == {"2024-04-10": 50}, "what only the earlier file knows stays"
     assert found.counts["steps"]["overlapped"] == 1
+
+
+def test_a_night_that_a_later_file_has_again_replaces_the_whole_night(tmp_path):
+    def night(start: str, **seconds: int) -> dict[str, Any]:
+        return {
+            "calendarDate": "2024-01-05",
+            **{f"{stage}SleepSeconds": value for stage, value in seconds.items()},
+            "sleepStartTimestampGMT": f"2024-01-04T{start}:00.0",
+            "sleepEndTimestampGMT": "2024-01-05T06:00:00.0",
+        }
+
+    same = {"calendarDate": "2024-01-06", "deepSleepSeconds": 7_200, "lightSleepSeconds": 7_200}
+    files = {
+        "2024-01-01_2024-04-10_1_sleepData.json": [night("22:00", deep=3_600, light=9_000, rem=1_800), same],
+        "2024-04-10_2024-07-18_1_sleepData.json": [night("22:30", deep=5_400, light=7_200, awake=900), same],
+    }
+    found = garmin(tmp_path, files)
+    days = merged(("garmin", found.records))
+    assert {day.day: said.cells["sleep_hours"] for day, said in days.items()} == {5: 3.5, 6: 4.0}
+    assert "nap_h" not in days[date(2024, 1, 5)].extra
+    assert days[date(2024, 1, 5)].extra["sleep_start"] == "2024-01-04T22:30:00+00:00"
+    assert (found.counts["sleep"]["overlapped"], found.counts["sleep"]["duplicate"]) == (3, 2)
 
 
 def test_other_objects_and_files_are_counted_and_not_read(tmp_path):

@@ -52,17 +52,7 @@ def night(connection: sqlite3.Connection, start: str, end: str, number: int, off
 
 
 def days(found: Read) -> dict[date, dict[str, object]]:
-    from fitness_assets.bronze.readers.records import Record
-
-    records = [
-        Record(
-            row["type"], row["value"], row["unit"],
-            row["start_at"] and at(row["start_at"].isoformat()), row["end_at"] and at(row["end_at"].isoformat()),
-            row["utc_offset_seconds"], None, row["source"], row["device"], row["text"],
-        )
-        for row in found.rows
-    ]  # fmt: skip
-    return {day: said.cells for day, said in merged(("health_connect", records)).items()}
+    return {day: said.cells for day, said in merged(("health_connect", found.records)).items()}
 
 
 def test_a_record_shortly_before_local_midnight_is_of_its_own_day(tmp_path):
@@ -118,22 +108,11 @@ def test_a_night_in_forty_pieces_is_one_night_and_a_nap_is_added(tmp_path):
                   f"2024-01-06T{hour - 6:02}:{minute + 10:02}", n)  # fmt: skip
         night(connection, "2024-01-06T08:30", "2024-01-06T09:00", 99)  # 14:00 to 14:30
 
-    found = merged_extra(connect(tmp_path, fill))
-    cells, extra = found[date(2024, 1, 6)]
-    assert cells == {"sleep_hours": pytest.approx(40 / 6 + 0.5, abs=0.001)}
-    assert extra["nap_h"] == 0.5
+    found = merged(("health_connect", connect(tmp_path, fill).records))
+    day = found[date(2024, 1, 6)]
+    assert day.cells == {"sleep_hours": pytest.approx(40 / 6 + 0.5, abs=0.001)}
+    assert (day.extra["nap_h"], day.extra["sleep_basis"]) == (0.5, "session")
     assert found.keys() == {date(2024, 1, 6)}
-
-
-def merged_extra(found: Read) -> dict[date, tuple[dict[str, object], dict[str, object]]]:
-    from fitness_assets.bronze.readers.records import Record
-
-    records = [
-        Record("sleep", None, None, at(row["start_at"].isoformat()), at(row["end_at"].isoformat()),
-               row["utc_offset_seconds"], None, row["source"], row["device"], row["text"])
-        for row in found.of("sleep")
-    ]  # fmt: skip
-    return {day: (said.cells, said.extra) for day, said in merged(("health_connect", records)).items()}
 
 
 def test_stages_say_more_than_their_session_and_awake_is_no_sleep(tmp_path):
