@@ -1,12 +1,14 @@
 """Google's Takeout of Google Health and Fitbit, case by case."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fitness_assets_tests.archives import Read, read, zipped
+from fitness_assets.bronze.readers.records import Record
+from fitness_assets_tests.archives import Read, at, merged, read, zipped
 
 CSV, JSON = "Physical Activity_GoogleData", "Global Export Data"
 
@@ -128,17 +130,98 @@ def test_files_without_data_and_families_that_are_not_read_are_reported(tmp_path
         {
             f"{CSV}/steps_2024-01-05.csv": "timestamp,steps,data source\n",
             f"{CSV}/weight_2024-01-05.csv": "No data available for this period\n",
+            f"{JSON}/resting_heart_rate-2024-01-01.json": [],
             f"{CSV}/gps_location_2024-01-05.csv": "timestamp,latitude,longitude\n",
             "Sleep Score/sleep_score.csv": "a\n",
             f"{JSON}/steps-2024-01-01.json": "{broken",
         },
     )
     assert not found.rows
-    assert found.counts["files without data"]["not_mapped"] == 1
-    assert found.counts["files of gps_location"]["not_mapped"] == 1
-    assert found.counts["files of sleep_score"]["not_mapped"] == 1
+    assert {family for family, counts in found.counts.items() if counts["not_mapped"] == counts["seen"] == 1} == {
+        "files of steps without data", "files of weight without data", "files of resting_heart_rate without data",
+        "files of gps_location", "files of sleep_score",
+    }  # fmt: skip
     assert found.tally.warnings == ["a file of steps cannot be read and was left out"]
     assert "latitude" not in json.dumps(found.counts)
+
+
+def test_a_number_behind_the_name_of_a_file_does_not_matter(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{CSV}/steps_2024-01-05(15).csv": steps_csv("2024-01-05T10:00:00Z,51,Watch"),
+            f"{JSON}/steps-2024-01-06(2).json": [minute("01/06/24 10:00:00", "7")],
+            "Stress Score/Stress Score(1).csv": "DATE,STRESS_SCORE\n2024-01-05T00:00:00,78\n",
+            "Your Profile/Profile(3).csv": "date_of_birth,gender\n,FEMALE\n",
+        },
+    )
+    assert starts(found, "steps") == [("2024-01-05 10:00", 51), ("2024-01-06 10:00", 7)]
+    assert len(found.of("stress")) == len(found.of("gender")) == 1
+    assert not any(counts["not_mapped"] for counts in found.counts.values())
+
+
+def test_codes_of_families_that_are_not_read_never_become_values(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{CSV}/oxygen_saturation_2024-01-05.csv": "timestamp,percentage\n2024-01-05T01:00Z,50.0\n",
+            "Health Fitness Data_GoogleData/UserSleepScores_2024-01-01.csv": "sleep_id,overall_score\n1,-1\n",
+            "Active Zone Minutes (AZM)/Active Zone Minutes - 2024-01-01.csv": "date_time,total_minutes\nx,2\n",
+        },
+    )
+    assert not found.rows
+    assert found.counts.keys() == {
+        "energy_total", "exercise", "files of oxygen_saturation", "files of UserSleepScores",
+        "files of Active Zone Minutes",
+    }  # fmt: skip
+
+
+def test_around_midnight_steps_are_of_the_day_in_the_persons_zone_and_calories_of_the_day_that_stands_there(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{JSON}/steps-2024-01-01.json": [minute("01/05/24 14:59:00", "7"), minute("01/05/24 15:00:00", "20")],
+            f"{JSON}/calories-2024-01-01.json": [minute("01/05/24 23:59:00", "1.5"), minute("01/06/24 00:00:00", "2")],
+            "Your Profile/Profile.csv": "date_of_birth,timezone\n,Asia/Tokyo\n",
+        },
+    )
+    assert {day.day: said.cells for day, said in merged(("google_health", found.records)).items()} == {
+        5: {"steps": 7, "calories_burned": 1.5}, 6: {"steps": 20, "calories_burned": 2.0}
+    }  # fmt: skip
+
+
+def test_a_mirror_of_apple_health_adds_only_what_its_origin_does_not_have(tmp_path):
+    rows = [f"2024-01-05T10:0{n}:00Z,90,Apple Health Health Kit" for n in range(6)]
+    rows += [f"2024-01-05T10:0{n}:00Z,100,Google Fitbit Air" for n in range(4)]
+    rows += ["2024-01-06T10:00:00Z,90,Apple Health Health Kit"]
+    found = google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv(*rows)})
+    days = merged(("google_health", found.records))
+    assert {day.day: said.cells["steps"] for day, said in days.items()} == {5: 4 * 100 + 2 * 90, 6: 90}
+    phone = Record("steps", 1_000, "count", at("2024-01-05T10:00"), at("2024-01-05T10:10"), source="A", device="iPhone")
+    mirror = google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv(*rows[:6])})
+    both = merged(("google_health", mirror.records), ("apple_health", [phone]))
+    assert [said.cells["steps"] for said in both.values()] == [1_000], "the origin is in another archive"
+
+
+def test_what_two_trees_have_of_one_day_counts_once(tmp_path):
+    """Sleep, weight and calories stand in CSV and in JSON files, with other ids."""
+    night = {"dateOfSleep": "2024-01-06", "startTime": "2024-01-06T00:30:00.000", "endTime": "2024-01-06T07:00:00.000"}
+    found = google(
+        tmp_path,
+        {
+            "Health Fitness Data_GoogleData/UserSleeps_2024-01-01.csv": "sleep_start,sleep_end,end_utc_offset,"
+            "minutes_asleep\n2024-01-05T23:30:00Z,2024-01-06T06:00:00Z,+01:00,360\n",
+            f"{JSON}/sleep-2024-01-01.json": [{**night, "logId": 5, "minutesAsleep": 360}],
+            f"{CSV}/weight_2024-01-06.csv": "timestamp,weight grams,data source\n2024-01-06T06:00:00Z,72000,Scale\n",
+            f"{JSON}/weight-2024-01-01.json": [{"weight": 158.73, "date": "01/06/24", "time": "07:00:00"}],
+            f"{CSV}/calories_2024-01-06.csv": "timestamp,calories,data source\n2024-01-06T12:00:00Z,2.5,Watch\n",
+            f"{JSON}/calories-2024-01-01.json": [minute("01/06/24 13:00:00", "2.5")],
+            "Your Profile/Profile.csv": "date_of_birth,timezone\n,Europe/Berlin\n",
+        },
+    )
+    ((day, said),) = merged(("google_health", found.records)).items()
+    assert day == date(2024, 1, 6), "the day of waking"
+    assert said.cells == {"sleep_hours": 6.0, "calories_burned": 2.5, "weight_kg": pytest.approx(72, abs=0.01)}
 
 
 def test_an_export_without_sleep_is_read(tmp_path):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import TextIOWrapper
+from itertools import chain
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,7 +24,7 @@ from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
 
 VERSION = 1
 _CSV, _FITNESS, _JSON = "Physical Activity_GoogleData", "Health Fitness Data_GoogleData", "Global Export Data"
-_FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Your Profile"}
+_FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Active Zone Minutes (AZM)", "Your Profile"}
 _MINUTE, _DAY = 60_000, 86_400_000
 _SOURCE = "Google Health"
 _POUNDS = 0.45359237
@@ -266,11 +267,10 @@ class _Reader:
             rows = csv.reader(lines(text))
             try:
                 names = [name.strip() for name in next(rows, [])]
-                if not set(required) <= set(names):
-                    self._tally.see("files without data")
-                    self._tally.drop("files without data", "not_mapped")
+                if not set(required) <= set(names) or (first := next(rows, None)) is None:
+                    self._empty(entry)
                     return
-                for cells in rows:
+                for cells in chain([first], rows):
                     if len(cells) == len(names):
                         yield dict(zip(names, cells, strict=True))
                     elif cells:
@@ -287,6 +287,8 @@ class _Reader:
             except (ValueError, RecursionError):
                 self._unreadable(_family(entry))
                 continue
+            if content == []:
+                self._empty(entry)
             for item in content if isinstance(content, list) else [content]:
                 if type_:
                     self._tally.see(type_)
@@ -294,6 +296,11 @@ class _Reader:
                     yield item
                 elif type_:
                     self._tally.drop(type_, "invalid", "no object")
+
+    def _empty(self, entry: Entry) -> None:
+        name = f"files of {_family(entry)} without data"
+        self._tally.see(name)
+        self._tally.drop(name, "not_mapped")
 
     def _unreadable(self, family: str) -> None:
         self._tally.see("unreadable files")
