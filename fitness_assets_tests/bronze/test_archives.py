@@ -124,6 +124,12 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path):
     assert refusal(tmp_path / "b.zip") == archives.DAMAGED
 
 
+def test_an_archive_without_entries_is_refused(tmp_path):
+    path = zipped(tmp_path / "a.zip", {})
+    assert is_archive(path)
+    assert refusal(path) == "the ZIP archive is empty"
+
+
 def test_csv_text_is_no_archive(tmp_path):
     for name, content in (("a", b"user_id,date\n"), ("b", b""), ("c", b"<html>")):
         (tmp_path / name).write_bytes(content)

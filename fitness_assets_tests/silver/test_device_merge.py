@@ -1,13 +1,17 @@
 """Records of several sources become days: what counts, by column."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
 import pytest
 
 from fitness_assets.bronze.readers.records import Record, days_of
+from fitness_assets.sample import EXPORTS
+from fitness_assets.sample.life import LivedDay, lived
+from fitness_assets.silver.devices.merge import Day
 from fitness_assets.silver.devices.streams import Order, Stream
-from fitness_assets_tests.archives import at, merged, repeated
+from fitness_assets_tests.archives import at, merged, read, repeated
 
 Owner = tuple[str | None, str | None]
 """An app and a device."""
@@ -112,6 +116,45 @@ def test_a_trip_across_zones_has_its_own_days():
     assert found[date(2024, 1, 13)].extra["zone"] == "Asia/Tokyo"
 
 
+def steps_and_sleep(days: Iterable[Day]) -> dict[date, tuple[int, float]]:
+    return {day.date: (day.cells["steps"], round(day.cells["sleep_hours"], 2)) for day in days}
+
+
+def truth(days: Iterable[LivedDay]) -> dict[date, tuple[int, float]]:
+    return {day.date: (day.steps, round(day.sleep_hours, 2)) for day in days}
+
+
+@pytest.mark.parametrize("first", [date(2024, 2, 28), date(2024, 3, 30), date(2024, 10, 26)])
+@pytest.mark.parametrize("kind", [*EXPORTS])
+def test_on_29_february_and_where_clocks_change_days_are_what_really_happened(tmp_path, kind, first):
+    days = lived(3, first=first)
+    EXPORTS[kind](tmp_path / "a.zip", days)
+    name = {"apple": "apple_health", "google": "google_health", "health-connect": "health_connect"}.get(kind) or kind
+    found = merged(("profile", [zone("Europe/Berlin")]), (name, read(tmp_path / "a.zip").records))
+    assert steps_and_sleep(found.values()) == truth(days)
+
+
+def test_days_of_a_trip_are_what_really_happened(tmp_path):
+    """Apple writes the same offset for all of them."""
+    days = lived(3, first=date(2024, 3, 7))
+    days += lived(3, seed=2, first=date(2024, 3, 11), zone="America/Los_Angeles")
+    days += lived(3, seed=3, first=date(2024, 3, 15))
+    EXPORTS["apple"](tmp_path / "a.zip", days)
+    home, away = zone("Europe/Berlin"), zone("America/Los_Angeles", date(2024, 3, 11))
+    zones = [home, away, zone("Europe/Berlin", date(2024, 3, 15))]
+    found = merged(("profile", zones), ("apple_health", read(tmp_path / "a.zip").records))
+    lived_days = {day.date for day in days}
+    assert steps_and_sleep(day for day in found.values() if day.date in lived_days) == truth(days)
+
+
+@pytest.mark.parametrize(("minutes", "hours"), [(59, {"sleep_hours": 6.517}), (60, {"sleep_hours": 6.5, "nap_h": 3.0})])
+def test_pieces_less_than_an_hour_apart_are_one_sleep(minutes, hours):
+    night = asleep("2024-01-04T22:00", "2024-01-05T01:30")
+    later = asleep(f"2024-01-05T02:{minutes - 30:02}", "2024-01-05T05:30")
+    said = merged(("health_connect", [night, later]))[DAY]
+    assert {**said.cells, **{name: said.extra[name] for name in said.extra if name == "nap_h"}} == hours
+
+
 def test_a_workout_measured_every_second_does_not_raise_the_mean_of_the_day():
     rest = [
         point("heart_rate", f"2024-01-05T{hour:02}:{minute:02}", 60, "count/min")
@@ -207,7 +250,10 @@ def test_a_newer_export_replaces_the_days_that_it_has_and_no_others():
     new = [steps("2024-01-05T10:00", "2024-01-05T11:30", 5_000), steps("2024-01-06T10:00", "2024-01-06T11:00", 6_000)]
     # The new export begins in the middle of the 4th, of which the old one has more.
     new += [steps("2024-01-04T10:30", "2024-01-04T11:00", 900)]
-    found = cells(("apple_health", old), ("apple_health", new))
+    garmin = [total("weight", DAY, 72_000, "g"), total("exercise", date(2024, 1, 4), 30, "min")]
+    found = cells(("apple_health", old), ("garmin", garmin), ("apple_health", new))
+    weight, exercise = found[DAY].pop("weight_kg"), found[date(2024, 1, 4)].pop("exercise_minutes")
+    assert (weight, exercise) == (72, 30), "days of another source stay"
     assert found == {
         date(2024, 1, 3): {"steps": 3_000},
         date(2024, 1, 4): {"steps": 4_000},
