@@ -126,7 +126,7 @@ def test_people_with_archives_of_each_kind_and_the_csv_sample_are_one_run(raw, m
     days_by_source = {metric: text.partition(" Days by source: ")[2] for metric, text in said.items()}
     for kind in ("apple health", "garmin", "google health", "health connect"):
         assert f"{kind} 40" in days_by_source["steps"]
-    assert days_by_source["stress_level"] == f"csv {len(clean):,}."
+    assert days_by_source["stress_level"] == f"csv {len(clean):,} (100%)."
     assert days_by_source["file"] == ""
     failed = {key for key, evaluation in evaluations(result).items() if not evaluation.passed}
     assert {table for table, _ in failed} <= {"bronze/logged_days", "quality/audit", *MODELS_WITHOUT_SKILL}
