@@ -182,7 +182,10 @@ def test_the_last_weight_of_the_day_counts_in_whatever_unit(value, unit):
     day = merged(("profile", profile), ("apple_health", found))[DAY]
     assert day.cells["weight_kg"] == pytest.approx(72, abs=0.01)
     assert day.cells["bmi"] == pytest.approx(72 / 1.68**2, abs=0.01)
-    assert day.extra["bmi_basis"] == "computed"
+    assert (day.extra["bmi_basis"], day.extra["weight_unit_in"]) == ("computed", unit)
+    assert (day.extra["weight_min_kg"], day.extra["weight_max_kg"]) == (pytest.approx(72, abs=0.01), 75)
+    (alone,) = merged(("apple_health", found[1:])).values()
+    assert "weight_min_kg" not in alone.extra
 
 
 def test_the_vendors_bmi_counts_only_without_a_height():
@@ -215,7 +218,9 @@ def test_in_bed_is_no_sleep_and_of_several_streams_one_with_stages_counts():
         (
             "apple_health",
             [
+                asleep("2024-01-03T22:00", "2024-01-04T07:00", "in_bed", PHONE),
                 asleep("2024-01-04T22:00", "2024-01-05T07:00", "in_bed", PHONE),
+                asleep("2024-01-04T22:00", "2024-01-05T06:00", "in_bed", ("Sleep app", None)),
                 asleep("2024-01-04T22:10", "2024-01-05T06:50", "asleep", ("Sleep app", None)),
                 asleep("2024-01-04T22:30", "2024-01-05T02:00", "light"),
                 asleep("2024-01-05T02:00", "2024-01-05T02:30", "awake"),
@@ -224,6 +229,7 @@ def test_in_bed_is_no_sleep_and_of_several_streams_one_with_stages_counts():
         )
     )[DAY]
     assert found.cells == {"sleep_hours": 7.5}
+    assert found.extra["in_bed_h"] == 9.0, "of another source, and only of this night"
     assert (found.extra["sleep_light_h"], found.extra["sleep_deep_h"], found.extra["sleep_awake_h"]) == (3.5, 4.0, 0.5)
 
 
@@ -282,6 +288,17 @@ def test_a_daily_total_and_intervals_are_never_added():
         Record("source_order", float(n), source="profile", text=name) for n, name in enumerate(["iPhone", "garmin"])
     ]
     assert cells(("profile", order), ("garmin", found), ("apple_health", walk)) == {DAY: {"steps": 4_000}}
+
+
+def test_a_day_says_of_each_sum_whether_it_was_merged_or_is_a_total_of_the_vendor():
+    hour = at("2024-01-05T10:00"), at("2024-01-05T11:00")
+    energy = [Record(f"energy_{kind}", 500.0, "kcal", *hour, None, None, *WATCH) for kind in ("active", "basal")]
+    garmin = [total("steps", DAY, 9_000, "count"), total("energy_active", date(2024, 1, 6), 500, "kcal")]
+    garmin += [total("energy_basal", date(2024, 1, 6), 1_500, "kcal"), total("weight", date(2024, 1, 7), 70_000, "g")]
+    found = merged(("garmin", garmin), ("apple_health", energy))
+    assert [day.extra.get("merge_rule") for day in found.values()] == [
+        {"steps": "vendor_total", "calories_burned": "intervals"}, {"calories_burned": "vendor_total"}, None
+    ]  # fmt: skip
 
 
 def test_each_column_has_the_source_that_knows_it():
