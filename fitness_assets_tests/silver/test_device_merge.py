@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fitness_assets.bronze.readers.records import Record, days_of
-from fitness_assets.sample import EXPORTS
+from fitness_assets.sample import EXPORTS, web_tables
 from fitness_assets.sample.life import LivedDay, lived
 from fitness_assets.silver.devices.merge import Day
 from fitness_assets.silver.devices.streams import Order, Stream
@@ -132,6 +132,21 @@ def test_on_29_february_and_where_clocks_change_days_are_what_really_happened(tm
     name = {"apple": "apple_health", "google": "google_health", "health-connect": "health_connect"}.get(kind) or kind
     found = merged(("profile", [zone("Europe/Berlin")]), (name, read(tmp_path / "a.zip").records))
     assert steps_and_sleep(found.values()) == truth(days)
+
+
+@pytest.mark.parametrize("export", [*web_tables.WRITERS])
+def test_csv_tables_of_the_sample_are_what_really_happened(tmp_path, export):
+    days = lived(4, first=date(2024, 10, 25))
+    web_tables.WRITERS[export](tmp_path / "a.zip", days)
+    records, kind = read(tmp_path / "a.zip"), {"samsung": "samsung_health"}.get(export, export.replace("-", "_"))
+    found = merged(("profile", [zone("Europe/Berlin")]), (kind, records.records))
+    assert {day: said.cells["steps"] for day, said in found.items()} == {day.date: day.steps for day in days}
+    for day in days:
+        cells, energy = found[day.date].cells, day.active_kcal + day.basal_kcal
+        assert cells["sleep_hours"] == pytest.approx(day.sleep_hours, abs=0.01)
+        assert cells.get("weight_kg") == (None if export == "oura" else day.weight_kg)
+        assert cells.get("calories_burned") == (None if export in ("garmin-web", "samsung") else energy)
+    assert {name for name, counts in records.counts.items() if counts["invalid"]} == set()
 
 
 def test_days_of_a_trip_are_what_really_happened(tmp_path):
