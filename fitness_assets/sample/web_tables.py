@@ -26,14 +26,17 @@ def google_fit(path: Path, days: Sequence[LivedDay]) -> None:
 def garmin_web(path: Path, days: Sequence[LivedDay]) -> None:
     """Write the reports of Garmin Connect."""
     sleep = "Sleep Score 4 Weeks,Score,Resting Heart Rate,Duration,Bedtime,Wake Time"
-    weights = [line for day in days if day.weight_kg for line in
-               (f'" {day.date:%b} {day.date.day}, {day.date.year}",', f"7:00 AM,{day.weight_kg} kg,--,--,")]  # fmt: skip
+    weights = [
+        f'" {day.date:%b} {day.date.day}, {day.date.year}",\n7:00 AM,{day.weight_kg} kg,--,--,\n'
+        for day in days
+        if day.weight_kg
+    ]
     _write(
         path,
         {
             "Steps.csv": _table(",Actual,Goal", ((f"{day.date:%m/%d/%Y}", day.steps, 7_500) for day in days)),
             "Sleep.csv": _table(sleep, ((day.date, 80, day.resting_bpm, _duration(day), "", "") for day in days)),
-            "Weight.csv": "\n".join(["Time,Weight,Change,Body Fat,", *weights, ""]),
+            "Weight.csv": "".join(["Time,Weight,Change,Body Fat,\n", *weights]),
         },
     )
 

@@ -138,7 +138,8 @@ def test_on_29_february_and_where_clocks_change_days_are_what_really_happened(tm
 def test_csv_tables_of_the_sample_are_what_really_happened(tmp_path, export):
     days = lived(4, first=date(2024, 10, 25))
     web_tables.WRITERS[export](tmp_path / "a.zip", days)
-    records, kind = read(tmp_path / "a.zip"), {"samsung": "samsung_health"}.get(export, export.replace("-", "_"))
+    records = read(tmp_path / "a.zip")
+    kind = {"samsung": "samsung_health"}.get(export) or export.replace("-", "_")
     found = merged(("profile", [zone("Europe/Berlin")]), (kind, records.records))
     assert {day: said.cells["steps"] for day, said in found.items()} == {day.date: day.steps for day in days}
     for day in days:
