@@ -98,6 +98,30 @@ def test_sizes_that_lie_are_found(tmp_path):
     assert refusal(path) == archives.DAMAGED
 
 
+def test_sizes_of_64_bits_and_sizes_behind_the_data_are_read(tmp_path):
+    """Phones stream archives: sizes follow each entry, and the directory has them."""
+
+    class Stream(io.RawIOBase):
+        written = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data) -> int:
+            self.written += bytes(data)
+            return len(data)
+
+    stream = Stream()
+    with (
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("DI_CONNECT/UDSFile_1.json", "w", force_zip64=True) as entry,
+    ):
+        entry.write(b'[{"calendarDate": "2024-01-05", "totalSteps": 8120}]')
+    (tmp_path / "a.zip").write_bytes(stream.written)
+    assert stream.written[6] & 8, "sizes are behind the data"
+    assert [row["value"] for row in read(tmp_path / "a.zip").rows] == [8_120]
+
+
 def test_an_encrypted_archive_is_refused(tmp_path):
     path = zipped(tmp_path / "a.zip", {"DI_CONNECT/x": "x"})
     data = bytearray(path.read_bytes())

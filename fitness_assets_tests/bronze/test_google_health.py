@@ -119,7 +119,17 @@ def test_weights_of_json_have_the_unit_that_the_grams_of_csv_prove(tmp_path, fac
     assert found.of("bmi")[0]["value"] == 24.9
 
 
-def test_without_grams_weights_of_json_are_pounds(tmp_path):
+@pytest.mark.parametrize(
+    ("weight", "bmi", "unit"),
+    [(158.73, 24.9, "lb"), (72, 24.9, "kg"), (99.2, 22.0, "lb"), (110, 25.9, "kg"), (72, 0, "lb")],
+)
+def test_without_grams_the_heights_that_weight_and_bmi_imply_tell_the_unit(tmp_path, weight, bmi, unit):
+    items = [{"weight": weight, "bmi": bmi, "date": f"01/0{day}/24"} for day in range(1, 4)]
+    found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": items})
+    assert {row["unit"] for row in found.of("weight")} == {unit}
+
+
+def test_without_grams_and_bmi_weights_of_json_are_pounds(tmp_path):
     found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": [{"weight": 158.7, "date": "01/05/24"}]})
     assert [(row["value"], row["unit"], str(row["day"])) for row in found.of("weight")] == [(158.7, "lb", "2024-01-05")]
 
@@ -201,6 +211,15 @@ def test_a_mirror_of_apple_health_adds_only_what_its_origin_does_not_have(tmp_pa
     mirror = google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv(*rows[:6])})
     both = merged(("google_health", mirror.records), ("apple_health", [phone]))
     assert [said.cells["steps"] for said in both.values()] == [1_000], "the origin is in another archive"
+
+
+def test_copies_in_csv_do_not_take_the_place_of_what_the_vendor_merged(tmp_path):
+    json_day = [minute(f"01/05/24 10:0{n}:00", "100") for n in range(5)]
+    copies = [f"2024-01-05T10:0{n}:00Z,90,Apple Health Health Kit" for n in range(7)]
+    for source, steps in (("", 500 + 2 * 90), ("\n2024-01-05T12:00:00Z,40,Google Fitbit Air", 7 * 90 + 40)):
+        files = {f"{CSV}/steps_2024-01-05.csv": steps_csv(*copies) + source.lstrip(), f"{JSON}/steps-1.json": json_day}
+        (said,) = merged(("google_health", google(tmp_path, files).records)).values()
+        assert said.cells["steps"] == steps
 
 
 def test_what_two_trees_have_of_one_day_counts_once(tmp_path):

@@ -352,6 +352,7 @@ def test_what_the_profile_says_of_the_person_counts_before_vendors():
         (Stream("google_health", "MobileTrack", None), Stream("google_health", "Garmin Connect Health Kit", None)),
         (Stream("health_connect", "com.band", "A W1 (watch)"), Stream("health_connect", "com.band", "A P1 (phone)")),
         (Stream("garmin", "Garmin Connect", None), Stream("apple_health", "A", "iPhone")),
+        (Stream("health_connect", "a.pp", None), Stream("health_connect", "com.google.android.apps.healthdata", None)),
     ],
 )
 def test_worn_devices_come_before_phones_and_copies_last(better, worse):

@@ -1,7 +1,8 @@
 """Google Health and Fitbit: one part of a Takeout archive, with the old root folder or the new one.
 
 The same reading comes in two ways: CSV files with a column of sources, in UTC, and older JSON files, which are what
-the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have.
+the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have, but
+for copies of what other apps measured.
 Times of JSON differ by family: steps and heart rates are in UTC, calories in local time. The minutes of calories of a
 local day are one record.
 """
@@ -13,21 +14,24 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import TextIOWrapper
 from itertools import chain
+from math import sqrt
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fitness_assets.bronze.measurements import MIRROR
 from fitness_assets.bronze.readers.archives import Archive, Entry, lines
 from fitness_assets.bronze.readers.google_cells import clock_of, offset_of, stages_of, utc_of, why_wrong
 from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
 from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
 
-VERSION = 1
+VERSION = 2
 _CSV, _FITNESS, _JSON = "Physical Activity_GoogleData", "Health Fitness Data_GoogleData", "Global Export Data"
 _FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Active Zone Minutes (AZM)", "Your Profile"}
 _MINUTE, _DAY = 60_000, 86_400_000
 _SOURCE = "Google Health"
-_POUNDS = 0.45359237
+_TALL = 2.1
+"""Metres; nearly all people are shorter. Pounds that are taken as kg make who is above 1.42 m taller than this."""
 _STRESS = "1 to 100, high is calm"
 _FAMILY = re.compile(r"[A-Za-z][A-Za-z_ -]{0,40}")
 
@@ -122,7 +126,8 @@ class _Reader:
             source = row.get("data source") or None
             if start is None or value is None:
                 continue
-            self._covered.setdefault(type_, set()).add(start // _DAY)
+            if not MIRROR.search(source or ""):
+                self._covered.setdefault(type_, set()).add(start // _DAY)
             self._last = max(self._last, start // _DAY)
             if family == "daily_resting_heart_rate":
                 # A local midnight, or the day at 00:00 UTC: the nearest midnight is the day.
@@ -228,23 +233,31 @@ class _Reader:
                 yield Record("sleep", value, "min", *times, day=day, text=stage)
 
     def _json_weight(self, entries: list[Entry]) -> Iterator[Record]:
-        """Weights; files seen so far have pounds. Weights of CSV files for the same days, in grams, tell it."""
+        """Weights; files seen so far have pounds.
+
+        Weights of CSV files for the same days, in grams, tell the unit; else the heights that weight and BMI imply.
+        """
         found = []
         for item in self._items(entries, "weight"):
             clock, value = clock_of(f"{item.get('date')} {item.get('time') or '00:00:00'}"), number(item.get("weight"))
             if (why := why_wrong(clock, value, "weight")) or clock is None or value is None:
                 self._tally.drop("weight", "invalid", why)
                 continue
-            found.append((clock, value))
-            if (bmi := number(item.get("bmi"))) is not None:
+            bmi = number(item.get("bmi"))
+            found.append((clock, value, bmi))
+            if bmi is not None:
                 self._tally.see("bmi")
                 if why := why_wrong(clock, bmi, "bmi"):
                     self._tally.drop("bmi", "invalid", why)
                 else:
                     yield Record("bmi", bmi, "count", day=clock // _DAY)
-        ratios = [value / self._weights[clock // _DAY] for clock, value in found if self._weights.get(clock // _DAY)]
-        unit = "kg" if ratios and 0.9 < median(ratios) < 1.1 else "lb"
-        for clock, value in found:
+        ratios = [value / self._weights[clock // _DAY] for clock, value, _ in found if self._weights.get(clock // _DAY)]
+        heights = [sqrt(value / bmi) for _, value, bmi in found if bmi and bmi > 0]
+        if ratios:
+            unit = "kg" if 0.9 < median(ratios) < 1.1 else "lb"
+        else:
+            unit = "kg" if heights and median(heights) < _TALL else "lb"
+        for clock, value, _ in found:
             yield Record("weight", value, unit, day=clock // _DAY)
 
     def _json_active(self, entries: list[Entry]) -> Iterator[Record]:
