@@ -14,14 +14,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import TextIOWrapper
 from itertools import chain
-from math import sqrt
-from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fitness_assets.bronze.measurements import MIRROR
 from fitness_assets.bronze.readers.archives import Archive, Entry, lines
-from fitness_assets.bronze.readers.google_cells import clock_of, offset_of, stages_of, utc_of, why_wrong
+from fitness_assets.bronze.readers.google_cells import (
+    clock_of,
+    offset_of,
+    stages_of,
+    unit_of_weights,
+    utc_of,
+    why_wrong,
+)
 from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
 from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
 
@@ -30,8 +35,6 @@ _CSV, _FITNESS, _JSON = "Physical Activity_GoogleData", "Health Fitness Data_Goo
 _FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Active Zone Minutes (AZM)", "Your Profile"}
 _MINUTE, _DAY = 60_000, 86_400_000
 _SOURCE = "Google Health"
-_TALL = 2.1
-"""Metres; nearly all people are shorter. Pounds that are taken as kg make who is above 1.42 m taller than this."""
 _STRESS = "1 to 100, high is calm"
 _FAMILY = re.compile(r"[A-Za-z][A-Za-z_ -]{0,40}")
 
@@ -233,10 +236,7 @@ class _Reader:
                 yield Record("sleep", value, "min", *times, day=day, text=stage)
 
     def _json_weight(self, entries: list[Entry]) -> Iterator[Record]:
-        """Weights; files seen so far have pounds.
-
-        Weights of CSV files for the same days, in grams, tell the unit; else the heights that weight and BMI imply.
-        """
+        """Weights in the unit that other weights, or the BMI beside them, tell."""
         found = []
         for item in self._items(entries, "weight"):
             clock, value = clock_of(f"{item.get('date')} {item.get('time') or '00:00:00'}"), number(item.get("weight"))
@@ -251,12 +251,7 @@ class _Reader:
                     self._tally.drop("bmi", "invalid", why)
                 else:
                     yield Record("bmi", bmi, "count", day=clock // _DAY)
-        ratios = [value / self._weights[clock // _DAY] for clock, value, _ in found if self._weights.get(clock // _DAY)]
-        heights = [sqrt(value / bmi) for _, value, bmi in found if bmi and bmi > 0]
-        if ratios:
-            unit = "kg" if 0.9 < median(ratios) < 1.1 else "lb"
-        else:
-            unit = "kg" if heights and median(heights) < _TALL else "lb"
+        unit = unit_of_weights([(clock // _DAY, value, bmi) for clock, value, bmi in found], self._weights)
         for clock, value, _ in found:
             yield Record("weight", value, unit, day=clock // _DAY)
 
