@@ -13,7 +13,7 @@ from fitness_assets.bronze.readers import archives
 from fitness_assets.bronze.readers.archives import Archive, is_archive
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.kinds import KINDS, VERSIONS, all_readers, has_records, newer_version
-from fitness_assets.sample import EXPORTS
+from fitness_assets.sample import EXPORTS, web_tables
 from fitness_assets.sample.life import lived
 from fitness_assets_tests.archives import Read, read, zipped
 
@@ -158,6 +158,23 @@ def test_csv_text_is_no_archive(tmp_path):
     for name, content in (("a", b"user_id,date\n"), ("b", b""), ("c", b"<html>")):
         (tmp_path / name).write_bytes(content)
         assert not is_archive(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [*EXPORTS, *web_tables.WRITERS])
+def test_no_name_of_an_entry_is_repeated_whatever_is_wrong_with_it(tmp_path, kind):
+    """Vendors put mail addresses into names."""
+    path, address = tmp_path / "a.zip", "anna.b@example.org"
+    (EXPORTS | web_tables.WRITERS)[kind](path, DAYS[:2])
+    with zipfile.ZipFile(path, "a") as archive:
+        folders = {name.rpartition("/")[0] for name in archive.namelist()}
+        names = [f"{folder}/{address}{end}" for folder in folders for end in ("_sleepData.json", "-1.json", ".csv", "")]
+        for name in [*names, *(f"{folder}/steps-{address}.json" for folder in folders)]:
+            archive.writestr(name.lstrip("/"), "{broken")
+    found = read(path)
+    assert found.rows
+    said = str(found.rows) + json.dumps(found.counts) + str(found.tally.warnings)
+    assert "@" not in said
+    assert "example" not in said.replace("com.example.", "")
 
 
 def profile(tmp_path: Path, text: str) -> Read:
