@@ -91,13 +91,18 @@ def at(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
-def merged(*uploads: tuple[str, Sequence[Record]]) -> dict[date, Day]:
+def merged(*uploads: tuple[str, Sequence[Record]], places: Sequence[int] | None = None) -> dict[date, Day]:
     """Merge the records of one person.
 
     Args:
         uploads: the kind and the records of each, oldest first.
+        places: of the uploads, where parts of one export share a place; as they come otherwise.
     """
     with _measurements(uploads) as (connection, known):
+        if places is not None:
+            known = {
+                name: upload._replace(place=place) for (name, upload), place in zip(known.items(), places, strict=True)
+            }
         return {day.date: day for day in merged_days(PersonRecords(connection, "anna", [*known]), known)}
 
 

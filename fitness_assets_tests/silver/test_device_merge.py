@@ -9,6 +9,7 @@ import pytest
 from fitness_assets.bronze.readers.records import Record, days_of
 from fitness_assets.sample import EXPORTS, web_tables
 from fitness_assets.sample.life import LivedDay, lived
+from fitness_assets.silver.devices.days import uploads_of
 from fitness_assets.silver.devices.merge import Day
 from fitness_assets.silver.devices.streams import Order, Stream
 from fitness_assets_tests.archives import at, merged, read, repeated
@@ -124,10 +125,10 @@ def truth(days: Iterable[LivedDay]) -> dict[date, tuple[int, float]]:
     return {day.date: (day.steps, round(day.sleep_hours, 2)) for day in days}
 
 
-@pytest.mark.parametrize("first", [date(2024, 2, 28), date(2024, 3, 30), date(2024, 10, 26)])
 @pytest.mark.parametrize("kind", [*EXPORTS])
-def test_on_29_february_and_where_clocks_change_days_are_what_really_happened(tmp_path, kind, first):
-    days = lived(3, first=first)
+def test_where_clocks_go_back_days_are_what_really_happened(tmp_path, kind):
+    """29 February, and clocks that go forward, are in the whole runs of test_devices.py."""
+    days = lived(3, first=date(2024, 10, 26))
     EXPORTS[kind](tmp_path / "a.zip", days)
     name = {"apple": "apple_health", "google": "google_health", "health-connect": "health_connect"}.get(kind) or kind
     found = merged(("profile", [zone("Europe/Berlin")]), (name, read(tmp_path / "a.zip").records))
@@ -282,6 +283,27 @@ def test_a_newer_export_replaces_the_days_that_it_has_and_no_others():
         DAY: {"steps": 5_000, "sleep_hours": 7.0},
         date(2024, 1, 6): {"steps": 6_000},
     }
+
+
+def test_parts_of_one_export_of_google_are_one_export():
+    names = [
+        ("apple_health", "takeout-20260101T000000Z-1-001.zip"),
+        ("google_health", "takeout-20260101T000000Z-1-001.zip"),
+        ("google_health", "takeout-20260201T000000Z-1-001.zip"),
+        ("google_health", "takeout-20260101T000000Z-3-002.zip"),
+        ("google_health", "my takeout.zip"),
+    ]
+    rows = [{"upload_id": n, "kind": kind, "uri": f"raw/people/anna/{name}"} for n, (kind, name) in enumerate(names)]
+    apple, first, other, second, mine = (upload.place for upload in uploads_of(rows).values())
+    assert first == second
+    assert len({apple, first, other, mine}) == 4
+
+    morning = [steps("2024-01-05T08:00", "2024-01-05T09:00", 4_000)]
+    evening = [steps("2024-01-05T20:00", "2024-01-05T21:00", 1_500)]
+    found = merged(("google_health", morning), ("google_health", evening), places=(0, 0))
+    assert found[DAY].cells == {"steps": 5_500}
+    again = merged(("google_health", morning), ("google_health", evening))
+    assert again[DAY].cells == {"steps": 1_500}, "of two exports the newer one counts"
 
 
 def test_an_older_export_is_left_out_only_if_a_newer_one_has_all_of_its_days():
