@@ -129,6 +129,14 @@ def test_without_grams_the_heights_that_weight_and_bmi_imply_tell_the_unit(tmp_p
     assert {row["unit"] for row in found.of("weight")} == {unit}
 
 
+def test_the_last_weight_of_a_day_counts_wherever_it_stands_in_the_file(tmp_path):
+    items = [
+        {"weight": pounds, "date": "01/05/24", "time": f"{hour}:00:00"} for hour, pounds in ((21, 159.8), (16, 158))
+    ]
+    (said,) = merged(("google_health", google(tmp_path, {f"{JSON}/weight-1.json": items}).records)).values()
+    assert said.cells["weight_kg"] == pytest.approx(159.8 * 0.45359237, abs=0.001)
+
+
 def test_without_grams_and_bmi_weights_of_json_are_pounds(tmp_path):
     found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": [{"weight": 158.7, "date": "01/05/24"}]})
     assert [(row["value"], row["unit"], str(row["day"])) for row in found.of("weight")] == [(158.7, "lb", "2024-01-05")]

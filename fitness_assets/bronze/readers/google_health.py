@@ -236,10 +236,14 @@ class _Reader:
                 yield Record("sleep", value, "min", *times, day=day, text=stage)
 
     def _json_weight(self, entries: list[Entry]) -> Iterator[Record]:
-        """Weights in the unit that other weights, or the BMI beside them, tell."""
+        """Weights in the unit that other weights, or the BMI beside them, tell, in the order of their times."""
         found = []
-        for item in self._items(entries, "weight"):
-            clock, value = clock_of(f"{item.get('date')} {item.get('time') or '00:00:00'}"), number(item.get("weight"))
+        timed = [
+            (clock_of(f"{item.get('date')} {item.get('time') or '00:00:00'}"), item)
+            for item in self._items(entries, "weight")
+        ]
+        for clock, item in sorted(timed, key=lambda one: one[0] or 0):
+            value = number(item.get("weight"))
             if (why := why_wrong(clock, value, "weight")) or clock is None or value is None:
                 self._tally.drop("weight", "invalid", why)
                 continue
