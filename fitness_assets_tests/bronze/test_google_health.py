@@ -75,6 +75,19 @@ def test_minutes_of_calories_are_local_and_those_of_steps_are_in_utc(tmp_path):
     assert [(str(row["day"]), row["value"]) for row in found.of("energy_total")] == [("2024-01-05", 2.25)]
 
 
+@pytest.mark.parametrize(("family", "type_"), [("calories", "energy_total"), ("very_active_minutes", "exercise")])
+def test_minutes_that_are_no_values_are_counted_beside_the_sums_of_days(tmp_path, family, type_):
+    bad = [minute("yesterday", "5"), minute("01/05/24 10:01:00", "much"), minute("01/05/24 10:02:00", "-1"), 7, None]
+    good = [minute("01/05/24 10:03:00", "5"), minute("01/05/24 10:04:00", "0")]
+    steps = {f"{CSV}/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,Watch")}
+    found = google(tmp_path, {f"{JSON}/{family}-2024-01-01.json": bad + good} | steps)
+    assert [row["value"] for row in found.of(type_)] == [5]
+    assert found.counts[type_]["invalid"] == 5
+    assert found.counts[type_]["why"] == {
+        "no time": 1, "no number": 1, "a code for no measurement": 1, "no object": 2
+    }  # fmt: skip
+
+
 def test_a_resting_heart_rate_is_of_the_nearest_midnight(tmp_path):
     name = f"{CSV}/daily_resting_heart_rate_2024-01-05.csv"
     rows = "timestamp,beats per minute,data source\n2024-01-05T00:00:00Z,51,A\n2024-01-05T16:00:00Z,52,B\n"

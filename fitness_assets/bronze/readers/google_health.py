@@ -196,17 +196,25 @@ class _Reader:
 
     def _json_calories(self, entries: list[Entry]) -> Iterator[Record]:
         """Sums of local days; a basal rate is in them also on days when nothing was worn."""
-        sums: dict[int, float] = {}
-        for item in self._items(entries, None):
-            start, value = clock_of(item.get("dateTime")), number(item.get("value"))
-            if start is not None and value is not None and value >= 0:
-                sums[start // _DAY] = sums.get(start // _DAY, 0.0) + value
+        sums = self._sums_of_days(entries, "energy_total")
         self._tally.see("energy_total", len(sums))
         for day, value in sums.items():
             if day in self._covered.get("energy_total", ()):
                 self._tally.drop("energy_total", "overlapped")
             else:
                 yield Record("energy_total", value, "kcal", day=day)
+
+    def _sums_of_days(self, entries: list[Entry], type_: str) -> dict[int, float]:
+        """Sums of values of minutes or days by local day. What is no value is counted; what is, counts as its day."""
+        sums: dict[int, float] = {}
+        for item in self._items(entries, type_, is_counted=False):
+            clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
+            if (why := why_wrong(clock, value, type_)) or clock is None or value is None:
+                self._tally.see(type_)
+                self._tally.drop(type_, "invalid", why)
+            else:
+                sums[clock // _DAY] = sums.get(clock // _DAY, 0.0) + value
+        return sums
 
     def _json_resting(self, entries: list[Entry]) -> Iterator[Record]:
         for item in self._items(entries, "resting_heart_rate"):
@@ -261,11 +269,7 @@ class _Reader:
 
     def _json_active(self, entries: list[Entry]) -> Iterator[Record]:
         """Moderately and very active minutes of local days; the files go on into the future, with zeros."""
-        sums: dict[int, float] = {}
-        for item in self._items(entries, None):
-            clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
-            if clock is not None and value is not None and value >= 0:
-                sums[clock // _DAY] = sums.get(clock // _DAY, 0.0) + value
+        sums = self._sums_of_days(entries, "exercise")
         self._tally.see("exercise", len(sums))
         for day, value in sums.items():
             if day > self._last + 1:
@@ -291,8 +295,8 @@ class _Reader:
             except csv.Error:
                 self._unreadable(_family(entry))
 
-    def _items(self, entries: list[Entry], type_: str | None) -> Iterator[dict[str, Any]]:
-        """Objects of JSON files, each counted as seen if there is a type."""
+    def _items(self, entries: list[Entry], type_: str, is_counted: bool = True) -> Iterator[dict[str, Any]]:
+        """Objects of JSON files, each counted as seen unless the caller does it; what is no object is counted here."""
         for entry in entries:
             try:
                 content = json.loads(self._archive.read(entry))
@@ -302,11 +306,12 @@ class _Reader:
             if content == []:
                 self._empty(entry)
             for item in content if isinstance(content, list) else [content]:
-                if type_:
+                is_object = isinstance(item, dict)
+                if is_counted or not is_object:
                     self._tally.see(type_)
-                if isinstance(item, dict):
+                if is_object:
                     yield item
-                elif type_:
+                else:
                     self._tally.drop(type_, "invalid", "no object")
 
     def _empty(self, entry: Entry) -> None:
