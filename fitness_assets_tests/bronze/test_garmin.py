@@ -77,6 +77,7 @@ def test_the_day_is_that_of_the_record_and_never_a_nested_one(tmp_path):
         ({"totalKilocalories": -1}, "energy_total", "a code"),
         ({"totalSteps": "many"}, "steps", "without wellness data"),
         ({"totalSteps": None, "totalKilocalories": 1_900}, "energy_total", "without wellness data"),
+        ({"totalSteps": None}, "steps", "without wellness data"),
         ({"includesWellnessData": False}, "steps", "without wellness data"),
         ({"calendarDate": "yesterday"}, "steps", "no calendarDate"),
         ({"calendarDate": None}, "steps", "no calendarDate"),

@@ -98,6 +98,8 @@ def _uds(item: Any, tally: Tally) -> Iterator[Record]:
         found.append(("exercise", "min", sum(value for value in minutes if value is not None)))
     if stress := _stress(item):
         found.append(("stress", None, stress[0]))
+    if not found:
+        found.append(("steps", "count", None))
     for type_, unit, value in found:
         tally.see(type_)
         reason = why or _reason(type_, value)
