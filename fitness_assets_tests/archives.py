@@ -15,7 +15,7 @@ import pyarrow as pa
 from fitness_assets.bronze.archives import ReadArchive
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.readers import records as rec
-from fitness_assets.bronze.readers.records import SCHEMA, Record, Tally
+from fitness_assets.bronze.readers.records import SCHEMA, Record, Tally, days_of
 from fitness_assets.bronze.sources import Folder
 from fitness_assets.silver.devices.days import PersonRecords, repeated_uploads
 from fitness_assets.silver.devices.merge import Day, merged_days
@@ -37,6 +37,18 @@ class Read:
     def of(self, type_: str) -> list[dict[str, Any]]:
         """The records of one type."""
         return [row for row in self.rows if row["type"] == type_]
+
+    @property
+    def records(self) -> list[Record]:
+        """All records as readers yield them, to merge."""
+        return [
+            Record(
+                row["type"], row["value"], row["unit"], row["start_at"] and at(row["start_at"].isoformat()),
+                row["end_at"] and at(row["end_at"].isoformat()), row["utc_offset_seconds"],
+                row["day"] and days_of(row["day"]), row["source"], row["device"], row["text"],
+            )
+            for row in self.rows
+        ]  # fmt: skip
 
     @property
     def counts(self) -> dict[str, dict[str, Any]]:
@@ -79,13 +91,18 @@ def at(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 
-def merged(*uploads: tuple[str, Sequence[Record]]) -> dict[date, Day]:
+def merged(*uploads: tuple[str, Sequence[Record]], places: Sequence[int] | None = None) -> dict[date, Day]:
     """Merge the records of one person.
 
     Args:
         uploads: the kind and the records of each, oldest first.
+        places: of the uploads, where parts of one export share a place; as they come otherwise.
     """
     with _measurements(uploads) as (connection, known):
+        if places is not None:
+            known = {
+                name: upload._replace(place=place) for (name, upload), place in zip(known.items(), places, strict=True)
+            }
         return {day.date: day for day in merged_days(PersonRecords(connection, "anna", [*known]), known)}
 
 

@@ -1,5 +1,6 @@
 """The table of device records: one long table for all kinds of archives."""
 
+import re
 from datetime import UTC, date, datetime
 
 from fitness_assets.bronze.columns import INGESTED_AT, KNOWN_UPLOADS, UPLOAD_ID
@@ -29,6 +30,11 @@ TYPES = (
     *STATEMENTS,
 )
 """What a record of ``bronze/measurements`` can be about."""
+
+MIRROR = re.compile(
+    r"health ?kit$|health connect$|^com\.google\.android\.apps\.healthdata$|^connect$|^strava$", re.IGNORECASE
+)
+"""Names of apps that copy what another app measured."""
 
 MEASUREMENTS = Table(
     "bronze/measurements",

@@ -149,20 +149,27 @@ def _link(link: tuple[str, str]) -> Diagnostic:
 
 
 def _rounding(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
+    """Whether values are rounded by hand; what chance gives follows from the precision of each kind of source."""
     if name not in ROUND_TO or not item:
         return
-    chance = _CHANCE_OF_ROUND[name]
-    if item.get("coarse", 0) > _NEARLY_ALL * item["n"]:
-        chance = COARSE_STEP[name] / ROUND_TO[name]
-    elif name != "sleep_hours" and item["fine"] > item["n"] / 2:
-        chance /= 10
+    chances = {kind: (counts["n"], _chance_of_round(name, counts)) for kind, counts in c.kinds(name).items()}
+    chance = sum(n * of_kind for n, of_kind in chances.values()) / max(sum(n for n, _ in chances.values()), 1)
     ratio = share(item["round"], item["n"], MIN_PAIRS)
     unit = f"{(ratio.value if ratio else 0):.1%} are multiples of {ROUND_TO[name]:,}; chance gives {chance:.1%}."
     times = ratio and _exact(ratio.value / chance)
     yield Finding(t.ROUND, name, name, times, unit)
-    rounding = _named(c, name, "round", above=max(0.5, 3 * chance) - 1e-9)
+    largest = max((of_kind for _, of_kind in chances.values()), default=0.0)
+    rounding = _named(c, name, "round", above=max(0.5, 3 * largest) - 1e-9)
     text = _people(rounding, lambda r: f"{r['value']:.0%} of {r['n']} days")
     yield Finding(t.ROUND_PEOPLE, name, name, _exact(len(rounding)), text)
+
+
+def _chance_of_round(name: str, counts: Row) -> float:
+    """The share of round values that chance gives one kind of source."""
+    chance = _CHANCE_OF_ROUND[name]
+    if counts["coarse"] > _NEARLY_ALL * counts["n"]:
+        return COARSE_STEP[name] / ROUND_TO[name]
+    return chance / 10 if name != "sleep_hours" and counts["fine"] > counts["n"] / 2 else chance
 
 
 def _flat(c: Collected, name: str, item: Row | None) -> Finding:

@@ -57,7 +57,7 @@ class Collected:
     misfits: dict[str, int]
     person: Row = field(default_factory=dict)
     conclusions: list[str] = field(default_factory=list)
-    days_by_kind: dict[str, dict[str, int]] = field(default_factory=dict)
+    by_kind: dict[str, dict[str, Row]] = field(default_factory=dict)
 
     @property
     def people(self) -> int:
@@ -69,14 +69,23 @@ class Collected:
         """How many clean days there are."""
         return self.items.get(LOG, {}).get("n", 0)
 
+    def kinds(self, metric: str) -> dict[str, Row]:
+        """The counts ``n``, ``fine`` and ``coarse`` of a metric by kind of source; what no device gave is ``csv``."""
+        every, found = self.items.get(metric, {}), dict(self.by_kind.get(metric, {}))
+        found.pop("csv", None)
+        rest = {
+            name: max(every.get(name, 0) - sum(counts[name] for counts in found.values()), 0)
+            for name in ("n", "fine", "coarse")
+        }
+        return {kind: counts for kind, counts in (found | {"csv": rest}).items() if counts["n"]}
+
     def sources(self, metric: str) -> str:
         """From which sources the days of a metric come; empty if there are only CSV files."""
-        if not self.days_by_kind:
+        if not self.by_kind:
             return ""
-        counts = dict(self.days_by_kind.get(metric, {}))
-        rest = self.items.get(metric, {}).get("n", 0) - sum(counts.values())
-        counts["csv"] = counts.pop("csv", 0) + max(rest, 0)
-        return ", ".join(f"{plain(kind)} {days:,}" for kind, days in counts.items() if days)
+        counts = {kind: of_kind["n"] for kind, of_kind in self.kinds(metric).items()}
+        total = sum(counts.values())
+        return ", ".join(f"{plain(kind)} {days:,} ({days / total:.0%})" for kind, days in counts.items())
 
 
 def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Sequence[Row]) -> Collected:
@@ -112,7 +121,7 @@ def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Se
         misfits,
         found.person,
         transforms.conclusions(tables),
-        transforms.days_by_kind(tables),
+        transforms.by_kind(tables),
     )
 
 

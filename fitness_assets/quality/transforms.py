@@ -9,7 +9,7 @@ Most of it comes from sums for each person, which ``sums.py`` makes and ``tallie
 from typing import TYPE_CHECKING
 
 from fitness_assets.predictions.tables import MODELS
-from fitness_assets.quality.sums import DAY, HEIGHT, INPUTS, ROUND_TO
+from fitness_assets.quality.sums import COARSE_STEP, DAY, HEIGHT, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
 from fitness_assets.quality.tallies import NAMED, ROWS, Row, Tally, tally_people
 
@@ -90,22 +90,34 @@ def uploads(tables: "DuckDBPyConnection") -> list[Row]:
     return _rows(tables.sql(f"SELECT upload_id, {counts} FROM logged_days GROUP BY upload_id"))
 
 
-def days_by_kind(tables: "DuckDBPyConnection") -> dict[str, dict[str, int]]:
-    """Of each metric, how many clean days of people with devices have it from each kind of source, ``csv`` among them.
+def by_kind(tables: "DuckDBPyConnection") -> dict[str, dict[str, Row]]:
+    """Of each metric, what clean days of people with devices have it from each kind of source, ``csv`` among them.
 
     A value of several sources counts for the best one.
+
+    Returns:
+        By metric and kind, that with most days first: days (n), how many of them are ``fine`` (not whole), and how many
+        are multiples of a ``coarse`` step.
     """
-    kinds = ", ".join(f"split_part(sources->>'$.{name}', ':', 1) AS {name}" for name in METRICS)
-    rows = tables.sql(
-        f"""
-        WITH kinds AS (SELECT {kinds} FROM device_days SEMI JOIN clean_days USING (upload_id, row_number, user_id)),
-        cells AS (UNPIVOT kinds ON {", ".join(METRICS)} INTO NAME metric VALUE kind)
-        SELECT metric, kind, count(*) FROM cells GROUP BY ALL ORDER BY metric, count(*) DESC, kind
-        """
-    ).fetchall()
-    found: dict[str, dict[str, int]] = {}
-    for metric, kind, days in rows:
-        found.setdefault(metric, {})[kind] = days
+    kinds = ", ".join(
+        f"split_part(sources->>'$.{name}', ':', 1) AS {name}_kind, CAST({name} AS DOUBLE) AS {name}" for name in METRICS
+    )
+    pairs = ", ".join(f"({name}_kind, {name}) AS {name}" for name in METRICS)
+    steps = " ".join(f"WHEN '{name}' THEN {step}" for name, step in COARSE_STEP.items())
+    rows = _rows(
+        tables.sql(
+            f"""
+            WITH days AS (SELECT {kinds} FROM device_days SEMI JOIN clean_days USING (upload_id, row_number, user_id)),
+            cells AS (UNPIVOT days ON {pairs} INTO NAME metric VALUE kind, x)
+            SELECT metric, kind, count(*) AS n, count(*) FILTER (x != round(x)) AS fine,
+                count(*) FILTER (x % CASE metric {steps} END = 0) AS coarse
+            FROM cells WHERE kind IS NOT NULL GROUP BY ALL ORDER BY metric, n DESC, kind
+            """
+        )
+    )
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        found.setdefault(row.pop("metric"), {})[row.pop("kind")] = row
     return found
 
 

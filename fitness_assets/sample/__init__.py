@@ -19,7 +19,7 @@ from random import Random
 import click
 
 from fitness_assets.bronze.tables import RAW_COLUMNS
-from fitness_assets.sample import apple_health, garmin, google_health, health_connect, realistic
+from fitness_assets.sample import apple_health, garmin, google_health, health_connect, realistic, web_tables
 from fitness_assets.sample.life import LivedDay, lived
 
 FIRST_DAY = date(2024, 1, 1)
@@ -30,7 +30,7 @@ EXPORTS: dict[str, Callable[[Path, Sequence[LivedDay]], None]] = {
     "google": google_health.write,
     "health-connect": health_connect.write,
 }
-"""What writes an archive of each kind."""
+"""What writes an archive of each kind that has records of single moments; `web_tables.WRITERS` writes the others."""
 
 _REALISTIC = Path("realistic/raw/people.csv")
 """In a lake of its own: the audit judges all people of a lake together."""
@@ -124,7 +124,11 @@ def _flaw(values: dict[str, str], random: Random) -> None:
 @click.option("--days", default=365, show_default=True, type=click.IntRange(1, 36_500), help="The number of days.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same file.")
 @click.option("--realistic", "is_realistic", is_flag=True, help="People who resemble real people; no flaws.")
-@click.option("--export", type=click.Choice([*EXPORTS]), help="Make an archive of one person's devices instead.")
+@click.option(
+    "--export",
+    type=click.Choice([*EXPORTS, *web_tables.WRITERS]),
+    help="Make an archive of one person's devices instead.",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help=f"The file. [default: {_OUT}]")
 def main(users: int, days: int, seed: int, is_realistic: bool, export: str | None, out: Path | None) -> None:
     """Write the file and show a progress bar."""
@@ -136,7 +140,7 @@ def main(users: int, days: int, seed: int, is_realistic: bool, export: str | Non
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.name}.part")  # the sensor ignores hidden files, so it never sees half a file
     if export:
-        EXPORTS[export](draft, lived(days, seed))
+        (EXPORTS | web_tables.WRITERS)[export](draft, lived(days, seed))
         draft.replace(out)
         click.echo(f"{days:,} days of one person written to {out}")
         return

@@ -44,7 +44,7 @@ def write(path: Path, days: Sequence[LivedDay]) -> None:
         ])  # fmt: skip
         put_csv("steps", "steps", [
             *((at, count, _WATCH) for at, count in minutes if at >= border),
-            *((at, f"{count}.0", _WATCH) for at, count in minutes[-5:]),
+            *((at, f"{count}.0", _WATCH) for at, count in minutes[-5:] if at >= border),
             *((at, count, _MIRROR) for at, count in minutes[-500:] if at >= border),
         ])  # fmt: skip
         pulse = [(at, bpm) for day in days for at, bpm in day.pulse]

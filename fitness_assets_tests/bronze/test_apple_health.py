@@ -1,12 +1,14 @@
 """Apple Health's export, case by case."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from fitness_assets.bronze.readers import xml_stream
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets_tests.archives import Read, read, zipped
+from fitness_assets.bronze.readers.records import Record
+from fitness_assets_tests.archives import Read, merged, read, zipped
 
 DTD = '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE HealthData [\n<!ELEMENT HealthData (Record*)>\n]>\n'
 IOS_16 = DTD.replace("]>\n", '<!ATTLIST Record\n  type CDATA #REQUIRED\n<!ELEMENT "\n]>\n')
@@ -174,6 +176,43 @@ def test_stages_of_sleep_have_one_name_each(tmp_path):
     ]
     texts = [row["text"] for row in apple(tmp_path, *lines).rows]
     assert texts == ["in_bed", "awake", "asleep", "light", "deep", "rem"], "the two words for asleep are one record"
+
+
+def test_a_day_is_what_its_records_say_whatever_their_units_and_the_offset_of_the_export(tmp_path):
+    """A day of January in Berlin (+01:00), exported in July: all offsets are +02:00."""
+
+    def at(clock: str, until: str) -> dict[str, str]:
+        return {"startDate": f"2024-01-{clock}:00 +0200", "endDate": f"2024-01-{until}:00 +0200"}
+
+    def sleep(stage: str, clock: str, until: str, source: str) -> str:
+        value = f"HKCategoryValueSleepAnalysis{stage}"
+        return record("CategoryTypeIdentifierSleepAnalysis", value, None, sourceName=source, **at(clock, until))
+
+    quantity, noon = "QuantityTypeIdentifier", at("05 12:00", "05 13:00")
+    found = apple(
+        tmp_path,
+        record(value=90, **at("06 00:20", "06 00:50")),  # 23:20 to 23:50 in Berlin
+        record(f"{quantity}BodyMass", 73, "kg", **at("05 08:00", "05 08:00")),
+        record(f"{quantity}BodyMass", 158.733, "lb", **at("05 21:00", "05 21:00")),
+        record(f"{quantity}ActiveEnergyBurned", 2_092, "kJ", **noon),
+        record(f"{quantity}BasalEnergyBurned", 1_600, "Cal", **noon),
+        record(f"{quantity}AppleExerciseTime", 35, "min", **noon),
+        record(f"{quantity}RestingHeartRate", 52, "count/min", **noon),
+        sleep("InBed", "04 23:00", "05 09:00", "Phone"),
+        sleep("AsleepUnspecified", "04 23:10", "05 08:50", "Sleep app"),
+        sleep("AsleepCore", "05 00:30", "05 04:00", "Watch"),
+        sleep("Awake", "05 04:00", "05 04:30", "Watch"),
+        sleep("AsleepDeep", "05 04:30", "05 07:30", "Watch"),
+        sleep("AsleepCore", "05 15:00", "05 15:30", "Watch"),
+    )
+    zone = Record("zone", source="profile", text="Europe/Berlin")
+    ((day, said),) = merged(("profile", [zone]), ("apple_health", found.records)).items()
+    assert day == date(2024, 1, 5)
+    assert said.cells == {
+        "steps": 90, "weight_kg": pytest.approx(72, abs=0.001), "calories_burned": 2_100, "exercise_minutes": 35,
+        "sleep_hours": 7.0,
+    }  # fmt: skip
+    assert (said.extra["nap_h"], said.extra["resting_hr_bpm"]) == (0.5, 52)
 
 
 def test_the_person_is_told_by_age_and_gender(tmp_path):

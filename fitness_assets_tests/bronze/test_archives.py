@@ -13,7 +13,7 @@ from fitness_assets.bronze.readers import archives
 from fitness_assets.bronze.readers.archives import Archive, is_archive
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.kinds import KINDS, VERSIONS, all_readers, has_records, newer_version
-from fitness_assets.sample import EXPORTS
+from fitness_assets.sample import EXPORTS, web_tables
 from fitness_assets.sample.life import lived
 from fitness_assets_tests.archives import Read, read, zipped
 
@@ -98,6 +98,30 @@ def test_sizes_that_lie_are_found(tmp_path):
     assert refusal(path) == archives.DAMAGED
 
 
+def test_sizes_of_64_bits_and_sizes_behind_the_data_are_read(tmp_path):
+    """Phones stream archives: sizes follow each entry, and the directory has them."""
+
+    class Stream(io.RawIOBase):
+        written = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data) -> int:
+            self.written += bytes(data)
+            return len(data)
+
+    stream = Stream()
+    with (
+        zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("DI_CONNECT/UDSFile_1.json", "w", force_zip64=True) as entry,
+    ):
+        entry.write(b'[{"calendarDate": "2024-01-05", "totalSteps": 8120}]')
+    (tmp_path / "a.zip").write_bytes(stream.written)
+    assert stream.written[6] & 8, "sizes are behind the data"
+    assert [row["value"] for row in read(tmp_path / "a.zip").rows] == [8_120]
+
+
 def test_an_encrypted_archive_is_refused(tmp_path):
     path = zipped(tmp_path / "a.zip", {"DI_CONNECT/x": "x"})
     data = bytearray(path.read_bytes())
@@ -124,10 +148,33 @@ def test_an_archive_that_is_cut_off_is_refused(tmp_path):
     assert refusal(tmp_path / "b.zip") == archives.DAMAGED
 
 
+def test_an_archive_without_entries_is_refused(tmp_path):
+    path = zipped(tmp_path / "a.zip", {})
+    assert is_archive(path)
+    assert refusal(path) == "the ZIP archive is empty"
+
+
 def test_csv_text_is_no_archive(tmp_path):
     for name, content in (("a", b"user_id,date\n"), ("b", b""), ("c", b"<html>")):
         (tmp_path / name).write_bytes(content)
         assert not is_archive(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", [*EXPORTS, *web_tables.WRITERS])
+def test_no_name_of_an_entry_is_repeated_whatever_is_wrong_with_it(tmp_path, kind):
+    """Vendors put mail addresses into names."""
+    path, address = tmp_path / "a.zip", "anna.b@example.org"
+    (EXPORTS | web_tables.WRITERS)[kind](path, DAYS[:2])
+    with zipfile.ZipFile(path, "a") as archive:
+        folders = {name.rpartition("/")[0] for name in archive.namelist()}
+        names = [f"{folder}/{address}{end}" for folder in folders for end in ("_sleepData.json", "-1.json", ".csv", "")]
+        for name in [*names, *(f"{folder}/steps-{address}.json" for folder in folders)]:
+            archive.writestr(name.lstrip("/"), "{broken")
+    found = read(path)
+    assert found.rows
+    said = str(found.rows) + json.dumps(found.counts) + str(found.tally.warnings)
+    assert "@" not in said
+    assert "example" not in said.replace("com.example.", "")
 
 
 def profile(tmp_path: Path, text: str) -> Read:

@@ -1,6 +1,7 @@
 """Garmin's archive, case by case."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from fitness_assets.sample import EXPORTS
 from fitness_assets.sample.life import lived
-from fitness_assets_tests.archives import Read, read, zipped
+from fitness_assets_tests.archives import Read, merged, read, zipped
 
 
 def garmin(tmp_path: Path, files: dict[str, Any], folder: str = "DI_CONNECT/DI-Connect-Aggregator") -> Read:
@@ -51,6 +52,7 @@ def test_the_day_is_that_of_the_record_and_never_a_nested_one(tmp_path):
         "remSleepSeconds": 0,
         "awakeSleepSeconds": 600,
         "sleepStartTimestampGMT": "2026-10-04T22:58:00.0",
+        "sleepStartTimestampLocal": "2026-10-05T00:58:00.0",
         "sleepEndTimestampGMT": "2026-10-05T02:00:00.0",
     }
     only_nested = {"nextSleepNeed": {"calendarDate": "2026-10-07"}, "deepSleepSeconds": 3_600}
@@ -75,6 +77,7 @@ def test_the_day_is_that_of_the_record_and_never_a_nested_one(tmp_path):
         ({"totalKilocalories": -1}, "energy_total", "a code"),
         ({"totalSteps": "many"}, "steps", "without wellness data"),
         ({"totalSteps": None, "totalKilocalories": 1_900}, "energy_total", "without wellness data"),
+        ({"totalSteps": None}, "steps", "without wellness data"),
         ({"includesWellnessData": False}, "steps", "without wellness data"),
         ({"calendarDate": "yesterday"}, "steps", "no calendarDate"),
         ({"calendarDate": None}, "steps", "no calendarDate"),
@@ -144,13 +147,59 @@ def test_of_a_day_in_two_files_the_later_file_counts(tmp_path):
     assert found.counts["steps"]["overlapped"] == 1
 
 
+def test_a_night_that_a_later_file_has_again_replaces_the_whole_night(tmp_path):
+    def night(start: str, **seconds: int) -> dict[str, Any]:
+        return {
+            "calendarDate": "2024-01-05",
+            **{f"{stage}SleepSeconds": value for stage, value in seconds.items()},
+            "sleepStartTimestampGMT": f"2024-01-04T{start}:00.0",
+            "sleepEndTimestampGMT": "2024-01-05T06:00:00.0",
+        }
+
+    same = {"calendarDate": "2024-01-06", "deepSleepSeconds": 7_200, "lightSleepSeconds": 7_200}
+    files = {
+        "2024-01-01_2024-04-10_1_sleepData.json": [night("22:00", deep=3_600, light=9_000, rem=1_800), same],
+        "2024-04-10_2024-07-18_1_sleepData.json": [night("22:30", deep=5_400, light=7_200, awake=900), same],
+    }
+    found = garmin(tmp_path, files)
+    days = merged(("garmin", found.records))
+    assert {day.day: said.cells["sleep_hours"] for day, said in days.items()} == {5: 3.5, 6: 4.0}
+    assert "nap_h" not in days[date(2024, 1, 5)].extra
+    assert days[date(2024, 1, 5)].extra["sleep_start"] == "2024-01-04T22:30:00+00:00"
+    assert (found.counts["sleep"]["overlapped"], found.counts["sleep"]["duplicate"]) == (3, 2)
+
+
 def test_other_objects_and_files_are_counted_and_not_read(tmp_path):
     items = [{"calendarDate": "2024-01-05", "hydration": {"goalInML": 2000}}, "text", None, {}]
-    files = {"UDSFile_1.json": items, "a_summarizedActivities.json": []}
+    files = {"UDSFile_1.json": items, "a_summarizedActivities.json": [], "UploadedFiles_0-_Part1.zip": "FIT"}
     found = garmin(tmp_path, files)
     assert not found.rows
     assert found.counts["other objects"]["not_mapped"] == 4
-    assert found.counts["other files"]["not_mapped"] == 2
+    assert found.counts["other files"]["not_mapped"] == 3
+
+
+def test_a_day_is_what_its_files_say_in_the_units_of_the_lake(tmp_path):
+    def weighing(grams: int, hour: int) -> dict[str, Any]:
+        return {
+            "metaData": {"calendarDate": "2024-10-27"},
+            "weight": {"weight": grams, "timestampGMT": f"2024-10-27T{hour:02}:00:00.0"},
+        }
+
+    day = {"calendarDate": "2024-10-27", "totalSteps": 8_120, "totalKilocalories": 2_100, "activeKilocalories": 500}
+    day |= {"moderateIntensityMinutes": 20, "vigorousIntensityMinutes": 10, "durationInMilliseconds": 25 * 3_600_000}
+    night = {"calendarDate": "2024-10-27", "deepSleepSeconds": 3_600, "lightSleepSeconds": 10_800}
+    files = {
+        "UDSFile_1.json": [{**day, "restingHeartRate": 51}],
+        "a_sleepData.json": [{**night, "remSleepSeconds": 1_800, "awakeSleepSeconds": 1_800}],
+        "a_userBioMetrics.json": [weighing(85_500, 20), weighing(86_000, 22), weighing(84_900, 6)],
+    }
+    ((date_, said),) = merged(("garmin", garmin(tmp_path, files).records)).items()
+    assert date_ == date(2024, 10, 27)
+    assert said.cells == {
+        "steps": 8_120, "calories_burned": 2_100, "exercise_minutes": 30, "sleep_hours": 4.5, "weight_kg": 86.0
+    }  # fmt: skip
+    assert (said.extra["day_hours"], said.extra["resting_hr_bpm"], said.extra["active_kcal"]) == (25, 51, 500)
+    assert (said.extra["sleep_awake_h"], said.extra["zone_basis"]) == (0.5, "vendor_date")
 
 
 def test_a_file_that_is_no_json_is_left_out_with_a_warning(tmp_path):

@@ -1,12 +1,14 @@
 """Google's Takeout of Google Health and Fitbit, case by case."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fitness_assets_tests.archives import Read, read, zipped
+from fitness_assets.bronze.readers.records import Record
+from fitness_assets_tests.archives import Read, at, merged, read, zipped
 
 CSV, JSON = "Physical Activity_GoogleData", "Global Export Data"
 
@@ -73,6 +75,19 @@ def test_minutes_of_calories_are_local_and_those_of_steps_are_in_utc(tmp_path):
     assert [(str(row["day"]), row["value"]) for row in found.of("energy_total")] == [("2024-01-05", 2.25)]
 
 
+@pytest.mark.parametrize(("family", "type_"), [("calories", "energy_total"), ("very_active_minutes", "exercise")])
+def test_minutes_that_are_no_values_are_counted_beside_the_sums_of_days(tmp_path, family, type_):
+    bad = [minute("yesterday", "5"), minute("01/05/24 10:01:00", "much"), minute("01/05/24 10:02:00", "-1"), 7, None]
+    good = [minute("01/05/24 10:03:00", "5"), minute("01/05/24 10:04:00", "0")]
+    steps = {f"{CSV}/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,Watch")}
+    found = google(tmp_path, {f"{JSON}/{family}-2024-01-01.json": bad + good} | steps)
+    assert [row["value"] for row in found.of(type_)] == [5]
+    assert found.counts[type_]["invalid"] == 5
+    assert found.counts[type_]["why"] == {
+        "no time": 1, "no number": 1, "a code for no measurement": 1, "no object": 2
+    }  # fmt: skip
+
+
 def test_a_resting_heart_rate_is_of_the_nearest_midnight(tmp_path):
     name = f"{CSV}/daily_resting_heart_rate_2024-01-05.csv"
     rows = "timestamp,beats per minute,data source\n2024-01-05T00:00:00Z,51,A\n2024-01-05T16:00:00Z,52,B\n"
@@ -117,7 +132,25 @@ def test_weights_of_json_have_the_unit_that_the_grams_of_csv_prove(tmp_path, fac
     assert found.of("bmi")[0]["value"] == 24.9
 
 
-def test_without_grams_weights_of_json_are_pounds(tmp_path):
+@pytest.mark.parametrize(
+    ("weight", "bmi", "unit"),
+    [(158.73, 24.9, "lb"), (72, 24.9, "kg"), (99.2, 22.0, "lb"), (110, 25.9, "kg"), (72, 0, "lb")],
+)
+def test_without_grams_the_heights_that_weight_and_bmi_imply_tell_the_unit(tmp_path, weight, bmi, unit):
+    items = [{"weight": weight, "bmi": bmi, "date": f"01/0{day}/24"} for day in range(1, 4)]
+    found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": items})
+    assert {row["unit"] for row in found.of("weight")} == {unit}
+
+
+def test_the_last_weight_of_a_day_counts_wherever_it_stands_in_the_file(tmp_path):
+    items = [
+        {"weight": pounds, "date": "01/05/24", "time": f"{hour}:00:00"} for hour, pounds in ((21, 159.8), (16, 158))
+    ]
+    (said,) = merged(("google_health", google(tmp_path, {f"{JSON}/weight-1.json": items}).records)).values()
+    assert said.cells["weight_kg"] == pytest.approx(159.8 * 0.45359237, abs=0.001)
+
+
+def test_without_grams_and_bmi_weights_of_json_are_pounds(tmp_path):
     found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": [{"weight": 158.7, "date": "01/05/24"}]})
     assert [(row["value"], row["unit"], str(row["day"])) for row in found.of("weight")] == [(158.7, "lb", "2024-01-05")]
 
@@ -128,17 +161,107 @@ def test_files_without_data_and_families_that_are_not_read_are_reported(tmp_path
         {
             f"{CSV}/steps_2024-01-05.csv": "timestamp,steps,data source\n",
             f"{CSV}/weight_2024-01-05.csv": "No data available for this period\n",
+            f"{JSON}/resting_heart_rate-2024-01-01.json": [],
             f"{CSV}/gps_location_2024-01-05.csv": "timestamp,latitude,longitude\n",
             "Sleep Score/sleep_score.csv": "a\n",
             f"{JSON}/steps-2024-01-01.json": "{broken",
         },
     )
     assert not found.rows
-    assert found.counts["files without data"]["not_mapped"] == 1
-    assert found.counts["files of gps_location"]["not_mapped"] == 1
-    assert found.counts["files of sleep_score"]["not_mapped"] == 1
+    assert {family for family, counts in found.counts.items() if counts["not_mapped"] == counts["seen"] == 1} == {
+        "files of steps without data", "files of weight without data", "files of resting_heart_rate without data",
+        "files of gps_location", "files of sleep_score",
+    }  # fmt: skip
     assert found.tally.warnings == ["a file of steps cannot be read and was left out"]
     assert "latitude" not in json.dumps(found.counts)
+
+
+def test_a_number_behind_the_name_of_a_file_does_not_matter(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{CSV}/steps_2024-01-05(15).csv": steps_csv("2024-01-05T10:00:00Z,51,Watch"),
+            f"{JSON}/steps-2024-01-06(2).json": [minute("01/06/24 10:00:00", "7")],
+            "Stress Score/Stress Score(1).csv": "DATE,STRESS_SCORE\n2024-01-05T00:00:00,78\n",
+            "Your Profile/Profile(3).csv": "date_of_birth,gender\n,FEMALE\n",
+        },
+    )
+    assert starts(found, "steps") == [("2024-01-05 10:00", 51), ("2024-01-06 10:00", 7)]
+    assert len(found.of("stress")) == len(found.of("gender")) == 1
+    assert not any(counts["not_mapped"] for counts in found.counts.values())
+
+
+def test_codes_of_families_that_are_not_read_never_become_values(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{CSV}/oxygen_saturation_2024-01-05.csv": "timestamp,percentage\n2024-01-05T01:00Z,50.0\n",
+            "Health Fitness Data_GoogleData/UserSleepScores_2024-01-01.csv": "sleep_id,overall_score\n1,-1\n",
+            "Active Zone Minutes (AZM)/Active Zone Minutes - 2024-01-01.csv": "date_time,total_minutes\nx,2\n",
+        },
+    )
+    assert not found.rows
+    assert found.counts.keys() == {
+        "energy_total", "exercise", "files of oxygen_saturation", "files of UserSleepScores",
+        "files of Active Zone Minutes",
+    }  # fmt: skip
+
+
+def test_around_midnight_steps_are_of_the_day_in_the_persons_zone_and_calories_of_the_day_that_stands_there(tmp_path):
+    found = google(
+        tmp_path,
+        {
+            f"{JSON}/steps-2024-01-01.json": [minute("01/05/24 14:59:00", "7"), minute("01/05/24 15:00:00", "20")],
+            f"{JSON}/calories-2024-01-01.json": [minute("01/05/24 23:59:00", "1.5"), minute("01/06/24 00:00:00", "2")],
+            "Your Profile/Profile.csv": "date_of_birth,timezone\n,Asia/Tokyo\n",
+        },
+    )
+    assert {day.day: said.cells for day, said in merged(("google_health", found.records)).items()} == {
+        5: {"steps": 7, "calories_burned": 1.5}, 6: {"steps": 20, "calories_burned": 2.0}
+    }  # fmt: skip
+
+
+def test_a_mirror_of_apple_health_adds_only_what_its_origin_does_not_have(tmp_path):
+    rows = [f"2024-01-05T10:0{n}:00Z,90,Apple Health Health Kit" for n in range(6)]
+    rows += [f"2024-01-05T10:0{n}:00Z,100,Google Fitbit Air" for n in range(4)]
+    rows += ["2024-01-06T10:00:00Z,90,Apple Health Health Kit"]
+    found = google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv(*rows)})
+    days = merged(("google_health", found.records))
+    assert {day.day: said.cells["steps"] for day, said in days.items()} == {5: 4 * 100 + 2 * 90, 6: 90}
+    phone = Record("steps", 1_000, "count", at("2024-01-05T10:00"), at("2024-01-05T10:10"), source="A", device="iPhone")
+    mirror = google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv(*rows[:6])})
+    both = merged(("google_health", mirror.records), ("apple_health", [phone]))
+    assert [said.cells["steps"] for said in both.values()] == [1_000], "the origin is in another archive"
+
+
+def test_copies_in_csv_do_not_take_the_place_of_what_the_vendor_merged(tmp_path):
+    json_day = [minute(f"01/05/24 10:0{n}:00", "100") for n in range(5)]
+    copies = [f"2024-01-05T10:0{n}:00Z,90,Apple Health Health Kit" for n in range(7)]
+    for source, steps in (("", 500 + 2 * 90), ("\n2024-01-05T12:00:00Z,40,Google Fitbit Air", 7 * 90 + 40)):
+        files = {f"{CSV}/steps_2024-01-05.csv": steps_csv(*copies) + source.lstrip(), f"{JSON}/steps-1.json": json_day}
+        (said,) = merged(("google_health", google(tmp_path, files).records)).values()
+        assert said.cells["steps"] == steps
+
+
+def test_what_two_trees_have_of_one_day_counts_once(tmp_path):
+    """Sleep, weight and calories stand in CSV and in JSON files, with other ids."""
+    night = {"dateOfSleep": "2024-01-06", "startTime": "2024-01-06T00:30:00.000", "endTime": "2024-01-06T07:00:00.000"}
+    found = google(
+        tmp_path,
+        {
+            "Health Fitness Data_GoogleData/UserSleeps_2024-01-01.csv": "sleep_start,sleep_end,end_utc_offset,"
+            "minutes_asleep\n2024-01-05T23:30:00Z,2024-01-06T06:00:00Z,+01:00,360\n",
+            f"{JSON}/sleep-2024-01-01.json": [{**night, "logId": 5, "minutesAsleep": 360}],
+            f"{CSV}/weight_2024-01-06.csv": "timestamp,weight grams,data source\n2024-01-06T06:00:00Z,72000,Scale\n",
+            f"{JSON}/weight-2024-01-01.json": [{"weight": 158.73, "date": "01/06/24", "time": "07:00:00"}],
+            f"{CSV}/calories_2024-01-06.csv": "timestamp,calories,data source\n2024-01-06T12:00:00Z,2.5,Watch\n",
+            f"{JSON}/calories-2024-01-01.json": [minute("01/06/24 13:00:00", "2.5")],
+            "Your Profile/Profile.csv": "date_of_birth,timezone\n,Europe/Berlin\n",
+        },
+    )
+    ((day, said),) = merged(("google_health", found.records)).items()
+    assert day == date(2024, 1, 6), "the day of waking"
+    assert said.cells == {"sleep_hours": 6.0, "calories_burned": 2.5, "weight_kg": pytest.approx(72, abs=0.01)}
 
 
 def test_an_export_without_sleep_is_read(tmp_path):

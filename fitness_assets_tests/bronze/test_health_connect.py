@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.records import Record
 from fitness_assets.sample.health_connect import SCHEMA
 from fitness_assets_tests.archives import Read, at, merged, read, zipped
 
@@ -52,17 +53,7 @@ def night(connection: sqlite3.Connection, start: str, end: str, number: int, off
 
 
 def days(found: Read) -> dict[date, dict[str, object]]:
-    from fitness_assets.bronze.readers.records import Record
-
-    records = [
-        Record(
-            row["type"], row["value"], row["unit"],
-            row["start_at"] and at(row["start_at"].isoformat()), row["end_at"] and at(row["end_at"].isoformat()),
-            row["utc_offset_seconds"], None, row["source"], row["device"], row["text"],
-        )
-        for row in found.rows
-    ]  # fmt: skip
-    return {day: said.cells for day, said in merged(("health_connect", records)).items()}
+    return {day: said.cells for day, said in merged(("health_connect", found.records)).items()}
 
 
 def test_a_record_shortly_before_local_midnight_is_of_its_own_day(tmp_path):
@@ -98,6 +89,36 @@ def test_the_phones_own_order_of_apps_decides(tmp_path):
     assert found.counts["source_order"]["not_mapped"] == 1
 
 
+def test_an_app_that_is_second_in_the_phones_order_adds_what_the_first_did_not_see(tmp_path):
+    def fill(connection: sqlite3.Connection) -> None:
+        steps(connection, "2024-01-05T06:00", "2024-01-05T07:00", 4_149, app=1)
+        steps(connection, "2024-01-05T06:45", "2024-01-05T07:45", 1_600, app=2)
+        connection.execute("INSERT INTO health_data_category_priority_table VALUES (1, '1,2')")
+
+    assert days(connect(tmp_path, fill)) == {date(2024, 1, 5): {"steps": 4_149 + 1_200}}
+
+
+def test_without_an_offset_the_zone_of_the_person_tells_the_day(tmp_path):
+    found = connect(tmp_path, lambda c: night(c, "2024-01-05T12:00", "2024-01-05T16:30", 1, None))  # to 01:30 in Tokyo
+    for zone, day in (("Asia/Tokyo", 6), ("Europe/Berlin", 5)):
+        profile = [Record("zone", source="profile", text=zone)]
+        (said,) = merged(("profile", profile), ("health_connect", found.records)).values()
+        assert (said.date, said.extra["zone"]) == (date(2024, 1, day), zone)
+
+
+def test_columns_are_taken_by_name_also_where_the_phone_computes_them(tmp_path):
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.executescript(
+            "DROP TABLE weight_record_table; CREATE TABLE weight_record_table (weight, device_info_id, minutes, time,"
+            " zone_offset INTEGER GENERATED ALWAYS AS (60 * minutes) VIRTUAL, app_info_id);"
+            f"INSERT INTO weight_record_table VALUES (72000, 2, 330, {at('2024-01-05T18:45')}, 1)"
+        )
+
+    (row,) = connect(tmp_path, fill).rows
+    assert (row["value"], row["unit"], row["source"], row["device"]) == (72_000, "g", "com.band", "A W1 (watch)")
+    assert row["utc_offset_seconds"] == IST
+
+
 def test_energy_is_in_small_calories(tmp_path):
     def fill(connection: sqlite3.Connection) -> None:
         connection.execute(
@@ -118,22 +139,11 @@ def test_a_night_in_forty_pieces_is_one_night_and_a_nap_is_added(tmp_path):
                   f"2024-01-06T{hour - 6:02}:{minute + 10:02}", n)  # fmt: skip
         night(connection, "2024-01-06T08:30", "2024-01-06T09:00", 99)  # 14:00 to 14:30
 
-    found = merged_extra(connect(tmp_path, fill))
-    cells, extra = found[date(2024, 1, 6)]
-    assert cells == {"sleep_hours": pytest.approx(40 / 6 + 0.5, abs=0.001)}
-    assert extra["nap_h"] == 0.5
+    found = merged(("health_connect", connect(tmp_path, fill).records))
+    day = found[date(2024, 1, 6)]
+    assert day.cells == {"sleep_hours": pytest.approx(40 / 6 + 0.5, abs=0.001)}
+    assert (day.extra["nap_h"], day.extra["sleep_basis"]) == (0.5, "session")
     assert found.keys() == {date(2024, 1, 6)}
-
-
-def merged_extra(found: Read) -> dict[date, tuple[dict[str, object], dict[str, object]]]:
-    from fitness_assets.bronze.readers.records import Record
-
-    records = [
-        Record("sleep", None, None, at(row["start_at"].isoformat()), at(row["end_at"].isoformat()),
-               row["utc_offset_seconds"], None, row["source"], row["device"], row["text"])
-        for row in found.of("sleep")
-    ]  # fmt: skip
-    return {day: (said.cells, said.extra) for day, said in merged(("health_connect", records)).items()}
 
 
 def test_stages_say_more_than_their_session_and_awake_is_no_sleep(tmp_path):
@@ -155,6 +165,18 @@ def test_stages_say_more_than_their_session_and_awake_is_no_sleep(tmp_path):
     assert days(found) == {date(2024, 1, 6): {"sleep_hours": 3.5}}
     assert found.counts["sleep"]["overlapped"] == 1
     assert found.counts["sleep"]["why"] == {"a stage without its session": 1, "an unknown stage": 1}
+
+
+def test_sleep_without_deeper_stages_is_sleep_and_out_of_bed_is_none(tmp_path):
+    def fill(connection: sqlite3.Connection) -> None:
+        night(connection, "2024-01-05T17:00", "2024-01-06T01:00", 1)
+        for hour, stage in enumerate((7, 2, 2, 3, 2, 0)):
+            times = at(f"2024-01-05T{17 + hour}:00"), at(f"2024-01-05T{18 + hour}:00")
+            connection.execute("INSERT INTO sleep_stages_table VALUES (1, ?, ?, ?)", (*times, stage))
+
+    found = connect(tmp_path, fill)
+    assert days(found) == {date(2024, 1, 6): {"sleep_hours": 3.0}}, "sleep with an hour of pause would be two"
+    assert found.counts["sleep"]["why"] == {"an unknown stage": 1}
 
 
 def test_rows_of_other_tables_are_counted(tmp_path):
@@ -227,3 +249,10 @@ def test_nights_that_end_in_the_afternoon_are_a_warning(tmp_path):
             night(connection, f"2024-01-{n:02}T02:00", f"2024-01-{n:02}T09:30", n)  # 07:30 to 15:00
 
     assert "wrong time zone" in connect(tmp_path, fill).tally.warnings[0]
+
+    def fill_half(connection: sqlite3.Connection) -> None:
+        for n in range(1, 9):
+            end = "09:30" if n % 2 else "01:30"  # 15:00 or 07:00
+            night(connection, f"2024-01-{n:02}T20:00", f"2024-01-{n + 1:02}T{end}", n)
+
+    assert not connect(tmp_path, fill_half).tally.warnings

@@ -9,9 +9,8 @@ from fitness_assets.bronze.readers import web_csv
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.kinds import KINDS, has_records
 from fitness_assets.bronze.readers.layouts import LAYOUTS
-from fitness_assets.bronze.readers.records import Record, days_of
 from fitness_assets.silver.devices.merge import Day
-from fitness_assets_tests.archives import Read, at, merged, read, zipped
+from fitness_assets_tests.archives import Read, merged, read, zipped
 from fitness_assets_tests.bronze.test_archives import survives
 from fitness_assets_tests.web_tables import SAMSUNG, TABLES
 
@@ -179,15 +178,7 @@ def test_oura_days_and_nights(found):
 
 def test_days_of_tables_are_what_the_tables_say(found):
     def merged_day(kind: str, day: date) -> Day:
-        records = [
-            Record(
-                row["type"], row["value"], row["unit"], row["start_at"] and at(str(row["start_at"])),
-                row["end_at"] and at(str(row["end_at"])), row["utc_offset_seconds"],
-                row["day"] and days_of(row["day"]), row["source"], row["device"], row["text"],
-            )
-            for row in found[kind].rows
-        ]  # fmt: skip
-        return merged((kind, records))[day]
+        return merged((kind, found[kind].records))[day]
 
     fit = merged_day("google_fit", date(2024, 10, 26))
     assert (fit.cells["steps"], fit.cells["heart_rate_avg"], fit.cells["sleep_hours"]) == (8000, 72, 7.1)

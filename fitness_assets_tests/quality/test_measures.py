@@ -1,5 +1,6 @@
 """What sums over people say, where it is known what they have to say: statistics, and findings that hang on them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -54,11 +55,26 @@ def tally(rows: Any) -> Tally:
     return tally_people(pa.Table.from_pandas(rows, preserve_index=False).to_batches())
 
 
-def findings(rows: pd.DataFrame) -> dict[tuple[str, str], Finding]:
-    found = tally(rows)
-    with asked({"clean_days": rows.assign(gender="M", weekday_num=(rows["_day"] + 3) % 7)}) as tables:
+def findings(rows: pd.DataFrame, kinds: pd.Series | None = None) -> dict[tuple[str, str], Finding]:
+    """What is found.
+
+    Args:
+        rows: days.
+        kinds: of the device that measured all of a day; None where a CSV file has it.
+    """
+    found, by_kind = tally(rows), {}
+    days = rows.assign(gender="M", weekday_num=(rows["_day"] + 3) % 7, upload_id="u", row_number=rows.index)
+    frames: dict[str, Any] = {"clean_days": days}
+    if kinds is not None:
+        sources = [json.dumps(dict.fromkeys(METRICS, f"{kind}: App on Watch: 2") if kind else {}) for kind in kinds]
+        frames["device_days"] = days.assign(sources=sources)[[bool(kind) for kind in kinds]]
+    with asked(frames) as tables:
         after = transforms.bars(tables, "clean_days", "CAST(weekday_num AS VARCHAR)")
-    collected = Collected(found.items, found.named, [], after, after, [], [], found.changing, [], {}, {})
+        if kinds is not None:
+            by_kind = transforms.by_kind(tables)
+    collected = Collected(
+        found.items, found.named, [], after, after, [], [], found.changing, [], {}, {}, {}, [], by_kind
+    )
     return {(f.diagnostic.name, f.scope): f for f in diagnose(collected)}
 
 
@@ -153,6 +169,28 @@ def test_tenths_that_are_round_too_often_were_typed_in(step, verdict):
     found = findings(rows)["round_values", "weight_kg"]
     assert found.verdict == verdict
     assert "chance gives 2.0%" in found.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "chance", "rounded", "verdict"),
+    [
+        ("heart_rate_avg", 0.6 * 0.01 + 0.4 * 0.1, 0.0, PLAUSIBLE),  # a CSV file with whole numbers
+        ("heart_rate_avg", 0.6 * 0.01 + 0.4 * 0.1, 0.3, SUSPICIOUS),
+        ("weight_kg", 0.6 * 0.02 + 0.4 * 0.1, 0.0, PLAUSIBLE),  # whole numbers are multiples of a scale's half
+    ],
+)
+def test_values_are_as_often_round_as_the_precision_of_their_source_lets_them(metric, chance, rounded, verdict):
+    """Six of ten people have a device that gives tenths."""
+    rows = noise(20, 200)
+    by_hand = rows.user_id >= "0012"
+    rows.loc[by_hand, metric] = rows[metric][by_hand].round()
+    typed = by_hand & (rows.index % 10 < 10 * rounded)
+    rows.loc[typed, metric] = (rows[metric][typed] / 10).round() * 10
+    kinds = pd.Series(np.where(by_hand, "", "apple_health"))
+    found = findings(rows, kinds)["round_values", metric]
+    assert (found.verdict, f"chance gives {chance:.1%}" in found.text) == (verdict, True), found.text
+    as_one = findings(rows)["round_values", metric]
+    assert as_one.verdict == SUSPICIOUS, "without sources, whole numbers look rounded beside tenths"
 
 
 def test_an_age_from_a_profile_is_that_of_one_person():

@@ -98,10 +98,12 @@ def page(collected) -> str:
 
 def test_the_page_says_from_which_sources_days_come_if_there_are_devices(collected, page):
     assert "your days by source" not in page
-    mixed = replace(collected, days_by_kind={"steps": {"apple_health": 40, "csv": 7, "garmin": 3}})
+    whole = {"fine": 0, "coarse": 0}
+    of_steps = {"apple_health": {"n": 1_250} | whole, "csv": {"n": 7} | whole, "garmin": {"n": 3} | whole}
+    mixed = replace(collected, by_kind={"steps": of_steps})
     said = report(mixed, diagnose(mixed), "000001", {})
-    assert "apple health 40, garmin 3, csv 4,957" in said
-    assert "csv 5,000" in said, "no device knows the other metrics"
+    assert "apple health 1,250 (25%), garmin 3 (0%), csv 3,747 (75%)" in said
+    assert "csv 5,000 (100%)" in said, "no device knows the other metrics"
 
 
 class _Outside(HTMLParser):

@@ -1,13 +1,18 @@
 """Records of several sources become days: what counts, by column."""
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
 import pytest
 
 from fitness_assets.bronze.readers.records import Record, days_of
+from fitness_assets.sample import EXPORTS, web_tables
+from fitness_assets.sample.life import LivedDay, lived
+from fitness_assets.silver.devices.days import uploads_of
+from fitness_assets.silver.devices.merge import Day
 from fitness_assets.silver.devices.streams import Order, Stream
-from fitness_assets_tests.archives import at, merged, repeated
+from fitness_assets_tests.archives import at, merged, read, repeated
 
 Owner = tuple[str | None, str | None]
 """An app and a device."""
@@ -112,6 +117,61 @@ def test_a_trip_across_zones_has_its_own_days():
     assert found[date(2024, 1, 13)].extra["zone"] == "Asia/Tokyo"
 
 
+def steps_and_sleep(days: Iterable[Day]) -> dict[date, tuple[int, float]]:
+    return {day.date: (day.cells["steps"], round(day.cells["sleep_hours"], 2)) for day in days}
+
+
+def truth(days: Iterable[LivedDay]) -> dict[date, tuple[int, float]]:
+    return {day.date: (day.steps, round(day.sleep_hours, 2)) for day in days}
+
+
+@pytest.mark.parametrize("kind", [*EXPORTS])
+def test_where_clocks_go_back_days_are_what_really_happened(tmp_path, kind):
+    """29 February, and clocks that go forward, are in the whole runs of test_devices.py."""
+    days = lived(3, first=date(2024, 10, 26))
+    EXPORTS[kind](tmp_path / "a.zip", days)
+    name = {"apple": "apple_health", "google": "google_health", "health-connect": "health_connect"}.get(kind) or kind
+    found = merged(("profile", [zone("Europe/Berlin")]), (name, read(tmp_path / "a.zip").records))
+    assert steps_and_sleep(found.values()) == truth(days)
+
+
+@pytest.mark.parametrize("export", [*web_tables.WRITERS])
+def test_csv_tables_of_the_sample_are_what_really_happened(tmp_path, export):
+    days = lived(4, first=date(2024, 10, 25))
+    web_tables.WRITERS[export](tmp_path / "a.zip", days)
+    records = read(tmp_path / "a.zip")
+    kind = {"samsung": "samsung_health"}.get(export) or export.replace("-", "_")
+    found = merged(("profile", [zone("Europe/Berlin")]), (kind, records.records))
+    assert {day: said.cells["steps"] for day, said in found.items()} == {day.date: day.steps for day in days}
+    for day in days:
+        cells, energy = found[day.date].cells, day.active_kcal + day.basal_kcal
+        assert cells["sleep_hours"] == pytest.approx(day.sleep_hours, abs=0.01)
+        assert cells.get("weight_kg") == (None if export == "oura" else day.weight_kg)
+        assert cells.get("calories_burned") == (None if export in ("garmin-web", "samsung") else energy)
+    assert {name for name, counts in records.counts.items() if counts["invalid"]} == set()
+
+
+def test_days_of_a_trip_are_what_really_happened(tmp_path):
+    """Apple writes the same offset for all of them."""
+    days = lived(3, first=date(2024, 3, 7))
+    days += lived(3, seed=2, first=date(2024, 3, 11), zone="America/Los_Angeles")
+    days += lived(3, seed=3, first=date(2024, 3, 15))
+    EXPORTS["apple"](tmp_path / "a.zip", days)
+    home, away = zone("Europe/Berlin"), zone("America/Los_Angeles", date(2024, 3, 11))
+    zones = [home, away, zone("Europe/Berlin", date(2024, 3, 15))]
+    found = merged(("profile", zones), ("apple_health", read(tmp_path / "a.zip").records))
+    lived_days = {day.date for day in days}
+    assert steps_and_sleep(day for day in found.values() if day.date in lived_days) == truth(days)
+
+
+@pytest.mark.parametrize(("minutes", "hours"), [(59, {"sleep_hours": 6.517}), (60, {"sleep_hours": 6.5, "nap_h": 3.0})])
+def test_pieces_less_than_an_hour_apart_are_one_sleep(minutes, hours):
+    night = asleep("2024-01-04T22:00", "2024-01-05T01:30")
+    later = asleep(f"2024-01-05T02:{minutes - 30:02}", "2024-01-05T05:30")
+    said = merged(("health_connect", [night, later]))[DAY]
+    assert {**said.cells, **{name: said.extra[name] for name in said.extra if name == "nap_h"}} == hours
+
+
 def test_a_workout_measured_every_second_does_not_raise_the_mean_of_the_day():
     rest = [
         point("heart_rate", f"2024-01-05T{hour:02}:{minute:02}", 60, "count/min")
@@ -139,7 +199,10 @@ def test_the_last_weight_of_the_day_counts_in_whatever_unit(value, unit):
     day = merged(("profile", profile), ("apple_health", found))[DAY]
     assert day.cells["weight_kg"] == pytest.approx(72, abs=0.01)
     assert day.cells["bmi"] == pytest.approx(72 / 1.68**2, abs=0.01)
-    assert day.extra["bmi_basis"] == "computed"
+    assert (day.extra["bmi_basis"], day.extra["weight_unit_in"]) == ("computed", unit)
+    assert (day.extra["weight_min_kg"], day.extra["weight_max_kg"]) == (pytest.approx(72, abs=0.01), 75)
+    (alone,) = merged(("apple_health", found[1:])).values()
+    assert "weight_min_kg" not in alone.extra
 
 
 def test_the_vendors_bmi_counts_only_without_a_height():
@@ -172,7 +235,9 @@ def test_in_bed_is_no_sleep_and_of_several_streams_one_with_stages_counts():
         (
             "apple_health",
             [
+                asleep("2024-01-03T22:00", "2024-01-04T07:00", "in_bed", PHONE),
                 asleep("2024-01-04T22:00", "2024-01-05T07:00", "in_bed", PHONE),
+                asleep("2024-01-04T22:00", "2024-01-05T06:00", "in_bed", ("Sleep app", None)),
                 asleep("2024-01-04T22:10", "2024-01-05T06:50", "asleep", ("Sleep app", None)),
                 asleep("2024-01-04T22:30", "2024-01-05T02:00", "light"),
                 asleep("2024-01-05T02:00", "2024-01-05T02:30", "awake"),
@@ -181,6 +246,7 @@ def test_in_bed_is_no_sleep_and_of_several_streams_one_with_stages_counts():
         )
     )[DAY]
     assert found.cells == {"sleep_hours": 7.5}
+    assert found.extra["in_bed_h"] == 9.0, "of another source, and only of this night"
     assert (found.extra["sleep_light_h"], found.extra["sleep_deep_h"], found.extra["sleep_awake_h"]) == (3.5, 4.0, 0.5)
 
 
@@ -207,13 +273,37 @@ def test_a_newer_export_replaces_the_days_that_it_has_and_no_others():
     new = [steps("2024-01-05T10:00", "2024-01-05T11:30", 5_000), steps("2024-01-06T10:00", "2024-01-06T11:00", 6_000)]
     # The new export begins in the middle of the 4th, of which the old one has more.
     new += [steps("2024-01-04T10:30", "2024-01-04T11:00", 900)]
-    found = cells(("apple_health", old), ("apple_health", new))
+    garmin = [total("weight", DAY, 72_000, "g"), total("exercise", date(2024, 1, 4), 30, "min")]
+    found = cells(("apple_health", old), ("garmin", garmin), ("apple_health", new))
+    weight, exercise = found[DAY].pop("weight_kg"), found[date(2024, 1, 4)].pop("exercise_minutes")
+    assert (weight, exercise) == (72, 30), "days of another source stay"
     assert found == {
         date(2024, 1, 3): {"steps": 3_000},
         date(2024, 1, 4): {"steps": 4_000},
         DAY: {"steps": 5_000, "sleep_hours": 7.0},
         date(2024, 1, 6): {"steps": 6_000},
     }
+
+
+def test_parts_of_one_export_of_google_are_one_export():
+    names = [
+        ("apple_health", "takeout-20260101T000000Z-1-001.zip"),
+        ("google_health", "takeout-20260101T000000Z-1-001.zip"),
+        ("google_health", "takeout-20260201T000000Z-1-001.zip"),
+        ("google_health", "takeout-20260101T000000Z-3-002.zip"),
+        ("google_health", "my takeout.zip"),
+    ]
+    rows = [{"upload_id": n, "kind": kind, "uri": f"raw/people/anna/{name}"} for n, (kind, name) in enumerate(names)]
+    apple, first, other, second, mine = (upload.place for upload in uploads_of(rows).values())
+    assert first == second
+    assert len({apple, first, other, mine}) == 4
+
+    morning = [steps("2024-01-05T08:00", "2024-01-05T09:00", 4_000)]
+    evening = [steps("2024-01-05T20:00", "2024-01-05T21:00", 1_500)]
+    found = merged(("google_health", morning), ("google_health", evening), places=(0, 0))
+    assert found[DAY].cells == {"steps": 5_500}
+    again = merged(("google_health", morning), ("google_health", evening))
+    assert again[DAY].cells == {"steps": 1_500}, "of two exports the newer one counts"
 
 
 def test_an_older_export_is_left_out_only_if_a_newer_one_has_all_of_its_days():
@@ -236,6 +326,17 @@ def test_a_daily_total_and_intervals_are_never_added():
         Record("source_order", float(n), source="profile", text=name) for n, name in enumerate(["iPhone", "garmin"])
     ]
     assert cells(("profile", order), ("garmin", found), ("apple_health", walk)) == {DAY: {"steps": 4_000}}
+
+
+def test_a_day_says_of_each_sum_whether_it_was_merged_or_is_a_total_of_the_vendor():
+    hour = at("2024-01-05T10:00"), at("2024-01-05T11:00")
+    energy = [Record(f"energy_{kind}", 500.0, "kcal", *hour, None, None, *WATCH) for kind in ("active", "basal")]
+    garmin = [total("steps", DAY, 9_000, "count"), total("energy_active", date(2024, 1, 6), 500, "kcal")]
+    garmin += [total("energy_basal", date(2024, 1, 6), 1_500, "kcal"), total("weight", date(2024, 1, 7), 70_000, "g")]
+    found = merged(("garmin", garmin), ("apple_health", energy))
+    assert [day.extra.get("merge_rule") for day in found.values()] == [
+        {"steps": "vendor_total", "calories_burned": "intervals"}, {"calories_burned": "vendor_total"}, None
+    ]  # fmt: skip
 
 
 def test_each_column_has_the_source_that_knows_it():
@@ -273,6 +374,7 @@ def test_what_the_profile_says_of_the_person_counts_before_vendors():
         (Stream("google_health", "MobileTrack", None), Stream("google_health", "Garmin Connect Health Kit", None)),
         (Stream("health_connect", "com.band", "A W1 (watch)"), Stream("health_connect", "com.band", "A P1 (phone)")),
         (Stream("garmin", "Garmin Connect", None), Stream("apple_health", "A", "iPhone")),
+        (Stream("health_connect", "a.pp", None), Stream("health_connect", "com.google.android.apps.healthdata", None)),
     ],
 )
 def test_worn_devices_come_before_phones_and_copies_last(better, worse):

@@ -27,7 +27,7 @@ _MOST_AT_ONCE = 256 << 20
 _LONGEST_LINE = 1 << 20  # characters
 _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:")
 
-ZIP, SQLITE, XML = b"PK\x03\x04", b"SQLite format 3\0", b"<?xml"
+ZIP, EMPTY_ZIP, SQLITE, XML = b"PK\x03\x04", b"PK\x05\x06", b"SQLite format 3\0", b"<?xml"
 DAMAGED = "the ZIP archive is damaged or cut off"
 
 
@@ -65,7 +65,7 @@ class Archive:
     def __init__(self, path: Path, scratch: Path) -> None:
         self._path, self._scratch = path, scratch
         with path.open("rb") as file:
-            self.is_zip = file.read(4) == ZIP
+            self.is_zip = file.read(4) in (ZIP, EMPTY_ZIP)
         self._zip: zipfile.ZipFile | None = None
         self._infos: list[zipfile.ZipInfo] = []
         self.entries: Sequence[Entry] = [Entry(path.name, path.stat().st_size, 0)]
@@ -88,6 +88,8 @@ class Archive:
 
     def _listed(self) -> list[Entry]:
         infos, packed = self._infos, self._path.stat().st_size
+        if not infos:
+            raise RefusedError("the ZIP archive is empty")
         if len(infos) > _MOST_ENTRIES:
             raise RefusedError(f"the ZIP archive has more than {_MOST_ENTRIES:,} entries")
         if any(_OUTSIDE.search(info.filename) for info in infos):
@@ -171,7 +173,9 @@ def is_archive(path: Path) -> bool:
     """Whether a file is what archives of devices begin with: ZIP, SQLite or XML."""
     with path.open("rb") as file:
         head = file.read(64)
-    return head.startswith((ZIP, SQLITE)) or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((XML, b"<HealthData"))
+    return head.startswith((ZIP, EMPTY_ZIP, SQLITE)) or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(
+        (XML, b"<HealthData")
+    )
 
 
 def _is_link(info: zipfile.ZipInfo) -> bool:

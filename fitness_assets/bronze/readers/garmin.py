@@ -9,13 +9,14 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 from fitness_assets.bronze.readers.archives import Archive
 from fitness_assets.bronze.readers.profile import ages, gender_record
 from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
 
-VERSION = 1
+VERSION = 2
 _FOLDER = re.compile(r"(^|/)(DI_CONNECT|DI-Connect-[A-Za-z-]+)/")
 _SOURCE = "Garmin Connect"
 _DAILY = {
@@ -46,7 +47,7 @@ def matches(archive: Archive) -> bool:
 
 def records(archive: Archive, tally: Tally) -> Iterator[Record]:
     """Yield the records; those of a later file replace those of an earlier one for the same day."""
-    days: dict[tuple[str, str | None, int | None, int | None], Record] = {}
+    days: dict[tuple[str, int | None, int | None], list[Record]] = {}
     for entry in sorted(archive.entries, key=lambda entry: (entry.base, entry.index)):
         read = next((reader for pattern, reader in _READERS if re.search(pattern, entry.base)), None)
         if read is None:
@@ -61,12 +62,16 @@ def records(archive: Archive, tally: Tally) -> Iterator[Record]:
             tally.warnings.append(f"a file of the archive is no JSON and was left out: {_kind_of(entry.base)}")
             continue
         for item in content if isinstance(content, list) else [content]:
+            found: dict[tuple[str, int | None, int | None], list[Record]] = {}
             for record in read(item, tally):
-                key = record.type, record.text, record.day, record.start
-                if before := days.get(key):
-                    tally.drop(record.type, "duplicate" if before == record else "overlapped")
-                days[key] = record
-    yield from days.values()
+                # A night is one thing with all its stages: a later file may have another start for it.
+                start = None if record.type == "sleep" else record.start
+                found.setdefault((record.type, record.day, start), []).append(record)
+            for key, of_key in found.items():
+                for before in days.get(key, ()):
+                    tally.drop(before.type, "duplicate" if before in of_key else "overlapped")
+            days |= found
+    yield from chain.from_iterable(days.values())
 
 
 def _kind_of(base: str) -> str:
@@ -93,6 +98,8 @@ def _uds(item: Any, tally: Tally) -> Iterator[Record]:
         found.append(("exercise", "min", sum(value for value in minutes if value is not None)))
     if stress := _stress(item):
         found.append(("stress", None, stress[0]))
+    if not found:
+        found.append(("steps", "count", None))
     for type_, unit, value in found:
         tally.see(type_)
         reason = why or _reason(type_, value)

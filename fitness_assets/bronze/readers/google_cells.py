@@ -1,12 +1,17 @@
 """Cells and objects in files of Google Health and Fitbit: times, offsets, stages of sleep, and codes for nothing."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from math import sqrt
+from statistics import median
 from typing import Any
 
 from fitness_assets.bronze.readers.records import days_of, number
 
 _DAY = 86_400_000
+_TALL = 2.1
+"""Metres; nearly all people are shorter. Pounds that are taken as kg make who is above 1.42 m taller than this."""
 _NEVER_ZERO = {"heart_rate", "weight", "height", "resting_heart_rate", "stress", "bmi", "sleep"}
 
 
@@ -21,6 +26,22 @@ def stages_of(item: dict[str, Any]) -> dict[str, float]:
         if minutes is not None and minutes >= 0:
             found[stage] = minutes
     return found
+
+
+def unit_of_weights(weights: Sequence[tuple[int, float, float | None]], known: Mapping[int, float]) -> str:
+    """The unit of weights of JSON files, ``kg`` or ``lb``; files seen so far have pounds.
+
+    Weights of CSV files for the same days, in grams, tell it; else the heights that weight and BMI imply.
+
+    Args:
+        weights: days since 1970, weight and BMI.
+        known: weights in kg by day.
+    """
+    ratios = [value / known[day] for day, value, _ in weights if known.get(day)]
+    if ratios:
+        return "kg" if 0.9 < median(ratios) < 1.1 else "lb"
+    heights = [sqrt(value / bmi) for _, value, bmi in weights if bmi and bmi > 0]
+    return "kg" if heights and median(heights) < _TALL else "lb"
 
 
 def why_wrong(start: int | None, value: float | None, type_: str) -> str | None:

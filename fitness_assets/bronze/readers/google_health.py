@@ -1,7 +1,8 @@
 """Google Health and Fitbit: one part of a Takeout archive, with the old root folder or the new one.
 
 The same reading comes in two ways: CSV files with a column of sources, in UTC, and older JSON files, which are what
-the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have.
+the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have, but
+for copies of what other apps measured.
 Times of JSON differ by family: steps and heart rates are in UTC, calories in local time. The minutes of calories of a
 local day are one record.
 """
@@ -12,21 +13,28 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from io import TextIOWrapper
-from statistics import median
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fitness_assets.bronze.measurements import MIRROR
 from fitness_assets.bronze.readers.archives import Archive, Entry, lines
-from fitness_assets.bronze.readers.google_cells import clock_of, offset_of, stages_of, utc_of, why_wrong
+from fitness_assets.bronze.readers.google_cells import (
+    clock_of,
+    offset_of,
+    stages_of,
+    unit_of_weights,
+    utc_of,
+    why_wrong,
+)
 from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
 from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
 
-VERSION = 1
+VERSION = 2
 _CSV, _FITNESS, _JSON = "Physical Activity_GoogleData", "Health Fitness Data_GoogleData", "Global Export Data"
-_FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Your Profile"}
+_FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Active Zone Minutes (AZM)", "Your Profile"}
 _MINUTE, _DAY = 60_000, 86_400_000
 _SOURCE = "Google Health"
-_POUNDS = 0.45359237
 _STRESS = "1 to 100, high is calm"
 _FAMILY = re.compile(r"[A-Za-z][A-Za-z_ -]{0,40}")
 
@@ -121,7 +129,8 @@ class _Reader:
             source = row.get("data source") or None
             if start is None or value is None:
                 continue
-            self._covered.setdefault(type_, set()).add(start // _DAY)
+            if not MIRROR.search(source or ""):
+                self._covered.setdefault(type_, set()).add(start // _DAY)
             self._last = max(self._last, start // _DAY)
             if family == "daily_resting_heart_rate":
                 # A local midnight, or the day at 00:00 UTC: the nearest midnight is the day.
@@ -187,17 +196,25 @@ class _Reader:
 
     def _json_calories(self, entries: list[Entry]) -> Iterator[Record]:
         """Sums of local days; a basal rate is in them also on days when nothing was worn."""
-        sums: dict[int, float] = {}
-        for item in self._items(entries, None):
-            start, value = clock_of(item.get("dateTime")), number(item.get("value"))
-            if start is not None and value is not None and value >= 0:
-                sums[start // _DAY] = sums.get(start // _DAY, 0.0) + value
+        sums = self._sums_of_days(entries, "energy_total")
         self._tally.see("energy_total", len(sums))
         for day, value in sums.items():
             if day in self._covered.get("energy_total", ()):
                 self._tally.drop("energy_total", "overlapped")
             else:
                 yield Record("energy_total", value, "kcal", day=day)
+
+    def _sums_of_days(self, entries: list[Entry], type_: str) -> dict[int, float]:
+        """Sums of values of minutes or days by local day. What is no value is counted; what is, counts as its day."""
+        sums: dict[int, float] = {}
+        for item in self._items(entries, type_, is_counted=False):
+            clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
+            if (why := why_wrong(clock, value, type_)) or clock is None or value is None:
+                self._tally.see(type_)
+                self._tally.drop(type_, "invalid", why)
+            else:
+                sums[clock // _DAY] = sums.get(clock // _DAY, 0.0) + value
+        return sums
 
     def _json_resting(self, entries: list[Entry]) -> Iterator[Record]:
         for item in self._items(entries, "resting_heart_rate"):
@@ -227,32 +244,32 @@ class _Reader:
                 yield Record("sleep", value, "min", *times, day=day, text=stage)
 
     def _json_weight(self, entries: list[Entry]) -> Iterator[Record]:
-        """Weights; files seen so far have pounds. Weights of CSV files for the same days, in grams, tell it."""
+        """Weights in the unit that other weights, or the BMI beside them, tell, in the order of their times."""
         found = []
-        for item in self._items(entries, "weight"):
-            clock, value = clock_of(f"{item.get('date')} {item.get('time') or '00:00:00'}"), number(item.get("weight"))
+        timed = [
+            (clock_of(f"{item.get('date')} {item.get('time') or '00:00:00'}"), item)
+            for item in self._items(entries, "weight")
+        ]
+        for clock, item in sorted(timed, key=lambda one: one[0] or 0):
+            value = number(item.get("weight"))
             if (why := why_wrong(clock, value, "weight")) or clock is None or value is None:
                 self._tally.drop("weight", "invalid", why)
                 continue
-            found.append((clock, value))
-            if (bmi := number(item.get("bmi"))) is not None:
+            bmi = number(item.get("bmi"))
+            found.append((clock, value, bmi))
+            if bmi is not None:
                 self._tally.see("bmi")
                 if why := why_wrong(clock, bmi, "bmi"):
                     self._tally.drop("bmi", "invalid", why)
                 else:
                     yield Record("bmi", bmi, "count", day=clock // _DAY)
-        ratios = [value / self._weights[clock // _DAY] for clock, value in found if self._weights.get(clock // _DAY)]
-        unit = "kg" if ratios and 0.9 < median(ratios) < 1.1 else "lb"
-        for clock, value in found:
+        unit = unit_of_weights([(clock // _DAY, value, bmi) for clock, value, bmi in found], self._weights)
+        for clock, value, _ in found:
             yield Record("weight", value, unit, day=clock // _DAY)
 
     def _json_active(self, entries: list[Entry]) -> Iterator[Record]:
         """Moderately and very active minutes of local days; the files go on into the future, with zeros."""
-        sums: dict[int, float] = {}
-        for item in self._items(entries, None):
-            clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
-            if clock is not None and value is not None and value >= 0:
-                sums[clock // _DAY] = sums.get(clock // _DAY, 0.0) + value
+        sums = self._sums_of_days(entries, "exercise")
         self._tally.see("exercise", len(sums))
         for day, value in sums.items():
             if day > self._last + 1:
@@ -266,11 +283,10 @@ class _Reader:
             rows = csv.reader(lines(text))
             try:
                 names = [name.strip() for name in next(rows, [])]
-                if not set(required) <= set(names):
-                    self._tally.see("files without data")
-                    self._tally.drop("files without data", "not_mapped")
+                if not set(required) <= set(names) or (first := next(rows, None)) is None:
+                    self._empty(entry)
                     return
-                for cells in rows:
+                for cells in chain([first], rows):
                     if len(cells) == len(names):
                         yield dict(zip(names, cells, strict=True))
                     elif cells:
@@ -279,21 +295,29 @@ class _Reader:
             except csv.Error:
                 self._unreadable(_family(entry))
 
-    def _items(self, entries: list[Entry], type_: str | None) -> Iterator[dict[str, Any]]:
-        """Objects of JSON files, each counted as seen if there is a type."""
+    def _items(self, entries: list[Entry], type_: str, is_counted: bool = True) -> Iterator[dict[str, Any]]:
+        """Objects of JSON files, each counted as seen unless the caller does it; what is no object is counted here."""
         for entry in entries:
             try:
                 content = json.loads(self._archive.read(entry))
             except (ValueError, RecursionError):
                 self._unreadable(_family(entry))
                 continue
+            if content == []:
+                self._empty(entry)
             for item in content if isinstance(content, list) else [content]:
-                if type_:
+                is_object = isinstance(item, dict)
+                if is_counted or not is_object:
                     self._tally.see(type_)
-                if isinstance(item, dict):
+                if is_object:
                     yield item
-                elif type_:
+                else:
                     self._tally.drop(type_, "invalid", "no object")
+
+    def _empty(self, entry: Entry) -> None:
+        name = f"files of {_family(entry)} without data"
+        self._tally.see(name)
+        self._tally.drop(name, "not_mapped")
 
     def _unreadable(self, family: str) -> None:
         self._tally.see("unreadable files")

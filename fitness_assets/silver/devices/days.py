@@ -29,7 +29,7 @@ from fitness_assets.silver.tables import NEGATIVE_TO_ZERO, REJECTIONS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_VERSION = 2
+_VERSION = 3
 """Of the merge; a new one merges all records again."""
 _MERGED = "device_uploads.json"  # sidecar: by person, a hash of the uploads that the version was made from
 _CELLS = [column.name for column in RAW_COLUMNS if column.name not in ("user_id", "date")]
@@ -72,8 +72,7 @@ def device_days(lake: Lake, staging: Staging, version: str, ledger: Ledger) -> D
             if user_id in is_kept:
                 days = _kept_days(connection, user_id)
             else:
-                places = {_export(row): place for place, row in enumerate(rows)}
-                every = {row["upload_id"]: Upload(row["kind"], places[_export(row)]) for row in rows}
+                every = uploads_of(rows)
                 repeated = repeated_uploads(connection, user_id, every)
                 uploads = {upload_id: upload for upload_id, upload in every.items() if upload_id not in repeated}
                 days = merged_days(PersonRecords(connection, user_id, [*uploads]), uploads)
@@ -93,6 +92,16 @@ def _counted(ledger: Ledger) -> dict[str, list[Mapping[str, Any]]]:
             of_person.pop(row["content_sha256"], None)
             of_person[row["content_sha256"]] = row
     return {user_id: [*rows.values()] for user_id, rows in counted.items()}
+
+
+def uploads_of(rows: Ledger) -> dict[str, Upload]:
+    """The uploads of one person by id. Parts of one export have one place, so that none of them replaces another.
+
+    Args:
+        rows: of the ledger, oldest first.
+    """
+    places = {_export(row): place for place, row in enumerate(rows)}
+    return {row["upload_id"]: Upload(row["kind"], places[_export(row)]) for row in rows}
 
 
 def _export(row: Mapping[str, Any]) -> str:

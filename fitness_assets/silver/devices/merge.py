@@ -18,6 +18,7 @@ from fitness_assets.silver.devices.person import (
     best_points,
     highest_of_day,
     last_of_day,
+    last_weight_of_day,
     lowest_of_day,
     mean_of_bins,
     mean_of_day,
@@ -133,7 +134,7 @@ def _columns(person: Person, of_person: Statements) -> dict[str, ByDay]:
     }
     points = {
         "heart_rate_avg": best_points(person, person.means("heart_rate", _BIN_MINUTES), mean_of_bins),
-        "weight_kg": best_points(person, person.records("weight"), last_of_day),
+        "weight_kg": best_points(person, person.records("weight"), last_weight_of_day),
         "reported_bmi": best_points(person, person.records("bmi"), last_of_day),
         "resting_hr_bpm": best_points(person, person.records("resting_heart_rate"), mean_of_day),
         "hr_min_bpm": best_points(person, person.records("heart_rate_min"), lowest_of_day),
@@ -145,7 +146,8 @@ def _columns(person: Person, of_person: Statements) -> dict[str, ByDay]:
     energy = dict(sums["energy_total"])
     for day in sums["energy_active"].keys() & sums["energy_basal"].keys() - energy.keys():
         active, basal = sums["energy_active"][day], sums["energy_basal"][day]
-        energy[day] = Value(active.value + basal.value, tuple(dict.fromkeys((*active.streams, *basal.streams))))
+        streams = tuple(dict.fromkeys((*active.streams, *basal.streams)))
+        energy[day] = Value(active.value + basal.value, streams, basis=active.basis)
     return {
         "steps": sums["steps"],
         "sleep_hours": sleep_by_day(person),
@@ -184,6 +186,10 @@ _RAW = {
 }
 """Columns that become those of a day, with their decimals. Stress of vendors is no rating of a person."""
 
+_SUMS = ("steps", "calories_burned", "exercise_minutes")
+_MERGE_RULES = "intervals", "vendor_total"
+"""How these columns are made: merged by interval, or a total of the best source of the day."""
+
 _EXTRA = (
     "resting_hr_bpm",
     "hr_min_bpm",
@@ -214,6 +220,8 @@ def _day(day: int, values: Mapping[str, Value], of_person: Statements, person: P
             before_csv.add(name)
     if "exercise_minutes" in cells:
         extra["exercise_rule"] = _EXERCISE.get(values["exercise_minutes"].streams[0].kind)
+    if rules := {name: _MERGE_RULES[values[name].basis == "vendor_date"] for name in _SUMS if name in cells}:
+        extra["merge_rule"] = rules
     if "vendor_stress" in values:
         extra["vendor_stress_scale"] = values["vendor_stress"].extra["scale"]
     extra["n_sources"] = len({stream for value in values.values() for stream in value.streams})

@@ -17,6 +17,7 @@ from fitness_assets.silver.devices.person import NONE, ByDay, Person, Records, V
 STAGED = ("deep", "light", "rem")
 ASLEEP = (*STAGED, "asleep", "session")
 """Texts of records that are sleep; ``session`` is a sleep whose stages are unknown, with what is awake in it."""
+_IN_BED = "in_bed"
 
 _PAUSE = 3_600_000
 _NIGHT_HOURS = 2.0
@@ -51,6 +52,8 @@ def sleep_by_day(person: Person) -> ByDay:
     if not len(records):
         return {}
     is_total = records.day != NONE
+    in_bed = records.where(~is_total & (records.text == _IN_BED))
+    beds = union(in_bed.start, in_bed.end)
     stretches = [*_of_totals(records.where(is_total)), *_of_intervals(person, records.where(~is_total))]
     by_day: dict[int, dict[tuple[int, int], list[Stretch]]] = {}
     for stretch in stretches:
@@ -71,7 +74,7 @@ def sleep_by_day(person: Person) -> ByDay:
             if newest[person.streams[stream].kind][1] == place
         ]
         stream, own = min(rest, key=lambda item: _rank(*item))
-        found[day] = _day(own, person.streams[stream])
+        found[day] = _day(own, person.streams[stream], beds)
     return found
 
 
@@ -81,8 +84,14 @@ def _rank(stream: int, own: Sequence[Stretch]) -> tuple[bool, bool, int]:
     return not is_night, not has_stages, stream
 
 
-def _day(own: Sequence[Stretch], stream: Any) -> Value:
-    """The sleep of one day. The value is NaN where there is no night."""
+def _day(own: Sequence[Stretch], stream: Any, beds: tuple[np.ndarray, np.ndarray]) -> Value:
+    """The sleep of one day. The value is NaN where there is no night.
+
+    Args:
+        own: the stretches of the day.
+        stream: theirs.
+        beds: starts and ends of time in bed, whatever stream says it.
+    """
     night, *naps = sorted(own, key=lambda stretch: -stretch.hours)
     has_night = night.hours >= _NIGHT_HOURS
     nap_hours = sum(stretch.hours for stretch in (naps if has_night else own))
@@ -92,6 +101,9 @@ def _day(own: Sequence[Stretch], stream: Any) -> Value:
             extra[f"sleep_{stage}_h"] = round(night.stages[stage], 3)
     if has_night and night.start != NONE:
         extra |= {"sleep_start": _moment(night.start), "sleep_end": _moment(night.end)}
+        is_around = (beds[0] < night.end) & (beds[1] > night.start)
+        if is_around.any():
+            extra["in_bed_h"] = round(float((beds[1] - beds[0])[is_around].sum()) / _HOUR, 3)
     if "session" in night.stages:
         extra["sleep_basis"] = "session"
     return Value(night.hours + nap_hours if has_night else float("nan"), (stream,), extra)

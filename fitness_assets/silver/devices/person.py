@@ -84,7 +84,7 @@ class Records:
         offset: milliseconds ahead of UTC; NaN where the person's zone decides.
         day: the vendor's day; where there is none, `NONE`.
         value: in the unit of the lake.
-        text: what is no number.
+        text: what is no number; of a weight, the unit of the file.
     """
 
     stream: np.ndarray
@@ -172,6 +172,7 @@ def _arrays(table: pa.Table, uploads: Mapping[str, Upload], streams: Sequence[St
         _whole(table["day"].cast(pa.int32())),
     )
     type_ = table["type"][0].as_py()
+    text = "unit" if type_ == "weight" else "text"
     factors = np.array([factor(type_, unit) or np.nan for unit in words["unit"]])[codes["unit"]]
     return Records(
         stream.astype(np.int32),
@@ -182,7 +183,7 @@ def _arrays(table: pa.Table, uploads: Mapping[str, Upload], streams: Sequence[St
         day,
         table["value"].to_numpy() * factors,
         # An object for each of millions of heart rates would be most of the memory.
-        np.array(words["text"], object)[codes["text"]] if len(words["text"]) > 1 else np.zeros(len(table), np.int8),
+        np.array(words[text], object)[codes[text]] if len(words[text]) > 1 else np.zeros(len(table), np.int8),
     )
 
 
@@ -318,6 +319,15 @@ def mean_of_bins(records: Records) -> tuple[float, Mapping[str, Any]]:
 def last_of_day(records: Records) -> tuple[float, Mapping[str, Any]]:
     """The last value."""
     return float(records.value[-1]), {}
+
+
+def last_weight_of_day(records: Records) -> tuple[float, Mapping[str, Any]]:
+    """The last weight, its unit in the file, and of several weights the smallest and the largest one."""
+    extra: dict[str, Any] = {"weight_unit_in": records.text[-1]}
+    if len(records) > 1:
+        lightest, heaviest = float(records.value.min()), float(records.value.max())
+        extra |= {"weight_min_kg": round(lightest, 3), "weight_max_kg": round(heaviest, 3)}
+    return float(records.value[-1]), extra
 
 
 def mean_of_day(records: Records) -> tuple[float, Mapping[str, Any]]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from fitness_assets.bronze.measurements import MIRROR
+
 KINDS = (
     "garmin",
     "apple_health",
@@ -26,7 +28,6 @@ _WORN = re.compile(
 _PHONE = re.compile(r"phone|pixel|galaxy|mobile|handset|ipad|ipod", re.IGNORECASE)
 _OWN_DEVICES = {"garmin", "garmin_web", "oura", "samsung_health", "withings"}
 """Kinds of vendors whose files do not name the device, which is one of their own."""
-_MIRROR = re.compile(r"health ?kit$|health connect$|^connect$|^strava$", re.IGNORECASE)
 
 
 class Stream(NamedTuple):
@@ -82,7 +83,7 @@ class Order:
 
 def _class(stream: Stream) -> int:
     """Worn devices come first, then phones, then other apps, then copies of what another app measured."""
-    if _MIRROR.search(stream.source or ""):
+    if MIRROR.search(stream.source or ""):
         return 3
     # What Google merged itself has no source.
     if stream.kind in _OWN_DEVICES or (stream.kind == "google_health" and not stream.source):
