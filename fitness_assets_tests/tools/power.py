@@ -26,6 +26,7 @@ COHORTS = {
     "55 people, 365 days": (False, 55, 365),
     "two rounds of 25 people, 182 days each": (True, 50, 365),
     "two rounds of 55 people, 182 days each": (True, 110, 365),
+    "two rounds of 110 people, 182 days each": (True, 220, 365),
 }
 
 
