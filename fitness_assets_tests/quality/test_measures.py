@@ -193,6 +193,19 @@ def test_values_are_as_often_round_as_the_precision_of_their_source_lets_them(me
     assert as_one.verdict == SUSPICIOUS, "without sources, whole numbers look rounded beside tenths"
 
 
+def test_nobody_is_named_for_steps_that_their_source_takes_beside_a_finer_one():
+    """Of minutes in steps of five, half are multiples of ten by chance."""
+    rows = noise(20, 200)
+    in_steps = rows.user_id >= "0012"
+    rows.loc[in_steps, "exercise_minutes"] = (rows["exercise_minutes"][in_steps] / 5).round() * 5
+    found = findings(rows, pd.Series(np.where(in_steps, "", "apple_health")))["round_people", "exercise_minutes"]
+    assert found.found
+    assert found.found.value == 0, found.text
+    as_one = findings(rows)["round_people", "exercise_minutes"]
+    assert as_one.found
+    assert as_one.found.value > 0, "without sources, these people look as if they rounded"
+
+
 def test_an_age_from_a_profile_is_that_of_one_person():
     rows = noise(12, 520)
     assert findings(rows)["changing_identity", "file"].verdict == PLAUSIBLE
