@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fitness_assets.bronze.erasures import People
+from fitness_assets.bronze.identity import upload_id_of
 from fitness_assets.bronze.pseudonyms import WITHHELD
 from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
@@ -157,12 +158,14 @@ def _write(path: Path, table: Table, parts: Iterator[pa.Table]) -> None:
 
 
 def new_ids(ledger: Sequence[Mapping[str, Any]], rewritten: Mapping[str, Rewritten]) -> dict[str, str]:
-    """The new id of each rewritten upload whose id says its content, unless another upload has that id."""
+    """The new id of each rewritten upload whose id comes from its content, unless another upload has that id."""
     taken = {row["upload_id"] for row in ledger}
     wanted = {
-        upload_id: one.new_sha256[:16] for upload_id, one in rewritten.items() if upload_id == one.old_sha256[:16]
+        upload_id: upload_id_of(one.found, one.new_sha256, None, ())
+        for upload_id, one in rewritten.items()
+        if one.draft and upload_id == upload_id_of(one.found, one.old_sha256, None, ())
     }
-    return {upload_id: new for upload_id, new in wanted.items() if new and new not in taken}
+    return {upload_id: new for upload_id, new in wanted.items() if new not in taken}
 
 
 def _ledger(

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.erasures import Erasures
 from fitness_assets.cli import main
+from fitness_assets.coach.assets import find_goals
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
@@ -98,10 +99,16 @@ class Place:
 
     def tables(self) -> dict[str, list[str]]:
         """The rows of every table, without where and when uploads were put."""
-        return {
-            table.key: sorted(repr({n: c for n, c in row.items() if n not in WHERE}) for row in self.lake.rows(table))
-            for table in TABLES
-        }
+        # The id of a JSON file depends on its path.
+        ids = {row["upload_id"]: row["content_sha256"] for row in self.lake.rows(table_of("coach/goals"))}
+
+        def text(row: dict[str, Any]) -> str:
+            cells = repr({name: cell for name, cell in row.items() if name not in WHERE})
+            for upload_id, content_sha256 in ids.items():
+                cells = cells.replace(upload_id, content_sha256)
+            return cells
+
+        return {table.key: sorted(map(text, self.lake.rows(table))) for table in TABLES}
 
 
 ON_DISK = pytest.mark.parametrize("place", ["disk"], indirect=True)
@@ -163,7 +170,7 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
         had.put(f"people/{person}/scale.csv", SCALE)
     assert had.run().success
     assert {row["user_id"] for row in had.lake.rows(table_of("bronze/measurements"))} == {PERSON, "ben"}
-    assert [row["user_id"] for row in had.lake.rows(table_of("coach/goals"))] == [PERSON]
+    assert [row["user_id"] for row in had.lake.rows(table_of("coach/goals"))].count(PERSON) == 4
     had.leave_behind()
     assert {*had.holders(NEEDLES)} == {*NEEDLES}, "the search finds what is there"
 
@@ -173,8 +180,12 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     keys = [key for key, _ in had.versions_of_objects() if not key.endswith("erasures.json")]
     assert len(keys) == len({*keys}), "older versions of objects and markers of deleted ones are gone"
     assert had.tables() == never.tables()
+    goals = had.lake.rows(table_of("coach/goals"))
+    assert {row["upload_id"] for row in goals} == {each.upload_id for each in find_goals(had.settings.goals, [])[0]}
+    assert {(row["user_id"], row["position"]) for row in goals} == {("1", 1), ("2", 2), ("3", 1), ("1", 2), ("4", 3)}
+    assert {row["user_id"] for row in had.lake.rows(table_of("coach/plans"))} == {"2", "3"}
     (entry,) = Erasures.read(had.lake).erased
-    assert entry["uploads"] == 6
+    assert entry["uploads"] == 8
     assert entry["rows"]["silver/clean_days"] == 7
     assert Erasures.read(had.lake).open == {}
 
@@ -217,6 +228,7 @@ def test_the_command_says_what_would_go_and_changes_nothing(place, monkeypatch):
     assert asked.exit_code == 0, asked.output
     assert "first.csv: 6 rows\n" in asked.output
     assert "alone.csv: deleted\n" in asked.output
+    assert "days.csv: 2 goals\n" in asked.output
     assert "table   silver/clean_days: 4 rows\n" in asked.output
     assert f"launch the job erase with the code {Erasures.read(lake.lake).code(PERSON)}" in asked.output
     unknown = CliRunner().invoke(main, ["erase", "nobody"])

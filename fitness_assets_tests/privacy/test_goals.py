@@ -13,7 +13,7 @@ from fitness_assets.privacy.goals import copy_goals
 from fitness_assets.privacy.uploads import replace, rewritten
 from fitness_assets_tests.privacy.test_uploads import OTHERS, PEOPLE, THEIRS
 
-NAMES = ("user_id", "start", "target_steps", "notes")
+NAMES: tuple[str, ...] = ("user_id", "start", "target_steps", "notes")
 
 
 @st.composite
@@ -21,7 +21,7 @@ def files(draw: st.DrawFn) -> tuple[str, bytes, bytes | None, int]:
     """Name and bytes of a goal file, the bytes that it would have without their goals, and how many goals go."""
     people = draw(st.lists(st.sampled_from(THEIRS + OTHERS), min_size=1, max_size=6))
     notes = st.sampled_from(["", "no; ada, 17", "two\nlines", 'a "[" and a "{"', "ünicode \u2028", "]"])
-    goals = [
+    goals: list[dict[str, str]] = [
         dict(zip(NAMES, [user, "2024-01-01", draw(st.sampled_from(["9000", "many"])), draw(notes)], strict=True))
         for user in people
     ]

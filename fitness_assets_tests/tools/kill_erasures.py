@@ -79,7 +79,7 @@ def kill_erasures(parent: Path, times: int, seed: int) -> None:
         seed: same seed, same moments.
     """
     moments, had = random.Random(seed), parent / "had"
-    (had / "lake" / "raw").mkdir(parents=True)
+    (had / "lake" / "raw" / "goals").mkdir(parents=True)
     (had / "dagster").mkdir()
     for name, content in uploads(with_person=True).items():
         (had / "lake" / "raw" / name).write_bytes(content)
