@@ -39,7 +39,7 @@ def uploads(with_person: bool) -> dict[str, bytes]:
     first = [*theirs[:1], *lines[:70], *theirs[1:2], bad, *malformed, *lines[70:140], *theirs[2:3]]
     second = [*theirs[3:], *lines[140:]]
     files = {"first.csv": ("\n".join([HEADER, *first]) + "\n").encode(), "second.csv.gz": packed([HEADER, *second])}
-    for name, users in (("goals/days.csv", (PERSON, "1", "2", PERSON)), ("goals/all.json", ("3", PERSON, "1", "4"))):
+    for name, users in (("goals/days.csv", (PERSON, "1", "2", PERSON)), ("goals/all.json", ("3", PERSON, "4"))):
         files[name] = goals(name, [user for user in users if user != PERSON or with_person])
     if with_person:
         files["alone.csv"] = "\n".join([HEADER, *theirs]).encode()
@@ -47,7 +47,7 @@ def uploads(with_person: bool) -> dict[str, bytes]:
 
 
 def goals(name: str, users: Sequence[str]) -> bytes:
-    """A goal file of some people; the goal of the fourth person is refused."""
+    """A goal file of some people; the goal of "4" is refused."""
     stated = [{"user_id": user, "start": f"2024-01-0{user}" if len(user) == 1 else "2023-01-04"} for user in users]
     stated = [{**goal, "target_steps": "many" if goal["user_id"] == "4" else "9000", "notes": ""} for goal in stated]
     if name.endswith(".json"):
