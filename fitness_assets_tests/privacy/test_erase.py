@@ -1,7 +1,7 @@
 """Erasing a person: nothing of theirs is left anywhere, and the tables are those of a lake that never had them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from fitness_assets.registry import TABLES, table_of
 from fitness_assets.sample import garmin
 from fitness_assets.sample.life import lived
 from fitness_assets.settings import Settings
-from fitness_assets_tests.conftest import failure_of, job_of, new_bucket
+from fitness_assets_tests.conftest import failure_of, job_of, versioned_bucket
 from fitness_assets_tests.privacy.planted import NEEDLES, PERSON, uploads
-from fitness_assets_tests.search import contents, holders, matches
+from fitness_assets_tests.search import holders, holders_in, versions_of_objects
 
 WHERE = {"uri", "modified_at", "fingerprint", "ingested_at", *(f"{target.name}_model_version" for target in TARGETS)}
 """Columns that depend on where, when and how often tables were made."""
@@ -82,22 +82,8 @@ class Place:
 
     def holders(self, needles: list[str]) -> dict[str, set[str]]:
         """Where texts are: in files, and in all versions of objects."""
-        found = holders(needles, self.folder)
-        for key, content in self.versions_of_objects():
-            for needle in matches(needles, [key.encode(), *contents(key, content)]):
-                found.setdefault(needle, set()).add(key)
-        return found
-
-    def versions_of_objects(self) -> Iterator[tuple[str, bytes]]:
-        """Key and bytes of every version of every object; the markers of deleted objects have no bytes."""
-        if not self.bucket:
-            return
-        client, name = self.bucket.client, self.bucket.name
-        for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
-            for version in page.get("Versions", []):
-                found = client.get_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
-                yield version["Key"], found["Body"].read()
-            yield from ((marker["Key"], b"") for marker in page.get("DeleteMarkers", []))
+        in_bucket = holders_in(needles, self.bucket) if self.bucket else {}
+        return holders(needles, self.folder) | in_bucket
 
     def tables(self) -> dict[str, list[str]]:
         """The rows of every table, without where and when uploads were put."""
@@ -131,8 +117,7 @@ def on_disk(folder: Path, spark: SparkSession) -> Place:
 @pytest.fixture(params=["disk", "bucket"])
 def place(request, tmp_path, spark, cloud) -> Callable[[str], Place]:
     def in_bucket(name: str) -> Place:
-        bucket = new_bucket()
-        bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+        bucket = versioned_bucket()
 
         def put(file: str, content: bytes) -> None:
             bucket.put(f"inbound data/{file}", content)
@@ -187,8 +172,9 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     result = had.erase(PERSON)
     assert result.success
     assert had.holders(NEEDLES) == {}
-    keys = [key for key, _ in had.versions_of_objects() if not key.endswith("erasures.json")]
-    assert len(keys) == len({*keys}), "older versions of objects and markers of deleted ones are gone"
+    if had.bucket:
+        keys = [key for key, _ in versions_of_objects(had.bucket) if not key.endswith("erasures.json")]
+        assert len(keys) == len({*keys}), "older versions of objects and markers of deleted ones are gone"
     assert had.tables() == never
     goals = had.lake.rows(table_of("coach/goals"))
     assert {row["upload_id"] for row in goals} == {each.upload_id for each in find_goals(had.settings.goals, [])[0]}
