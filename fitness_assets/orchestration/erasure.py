@@ -1,7 +1,8 @@
 """The Dagster side of erasing a person: the job ``erase``, and what Dagster keeps of earlier runs.
 
 Check results, previews and logs of earlier runs may show rows of the person. So every other run of this project is
-deleted, with its events and its captured output, and the materializations of the tables are wiped.
+deleted, with its events and its captured output, and so are the events of no run, which sensors report. The
+materializations of the tables are wiped. All this is Dagster's public API, so it holds for every storage.
 """
 
 import sqlite3
@@ -30,6 +31,8 @@ from fitness_assets.settings import Settings
 JOB, _OP = "erase", "erase_person"
 _BEGUN = [status for status in dg.DagsterRunStatus if status.value not in ("NOT_STARTED", "QUEUED")]
 """A run that was killed counts as started for ever."""
+_NO_RUN = ""
+"""Dagster's id of events of no run. Those of sensors have names of uploads and rows of tables."""
 _STEPS = {_OP, *(tables[0].layer for tables in PUBLISH_GROUPS)}
 _SENSORS = ("new_uploads", "run_messages")
 _LOGS_PREFIX = "compute-logs/"  # of the bucket, as docs/deployment.md configures it
@@ -103,6 +106,7 @@ def forget_history(lake: Lake, instance: dg.DagsterInstance, but: str) -> None:
         if plan and _STEPS & {*plan.step_keys_to_execute}:
             instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             instance.delete_run(run.run_id)
+    instance.delete_run(_NO_RUN)
     instance.wipe_assets([dg.AssetKey(table.key.split("/")) for table in TABLES])
     for state in instance.all_instigator_state():
         if state.instigator_name in _SENSORS:

@@ -13,12 +13,14 @@ from pyspark.sql import SparkSession
 
 from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.erasures import Erasures
+from fitness_assets.bronze.sources import source_of
 from fitness_assets.cli import main
 from fitness_assets.coach.assets import find_goals
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
+from fitness_assets.orchestration.observed import uploads_seen
 from fitness_assets.predictions.tables import TARGETS
 from fitness_assets.privacy.erase import readmit
 from fitness_assets.registry import TABLES, table_of
@@ -45,13 +47,20 @@ class Place:
 
     def run(self, job: str = "*", **config: Any) -> dg.ExecuteInProcessResult:
         graph = build_defs(self.settings, lake=self.lake)
-        (self.folder / "dagster").mkdir(parents=True, exist_ok=True)
-        with dg.DagsterInstance.local_temp(str(self.folder / "dagster")) as instance:
+        with self.instance() as instance:
             definition = graph.resolve_job_def("erase") if job == "erase" else job_of(graph, job)
             return definition.execute_in_process(config or None, instance=instance, raise_on_error=False)
 
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's storage, in files."""
+        (self.folder / "dagster").mkdir(parents=True, exist_ok=True)
+        return dg.DagsterInstance.local_temp(str(self.folder / "dagster"))
+
     def leave_behind(self) -> None:
-        """What killed runs leave, and runs on other services."""
+        """What sensors report, and what is left by killed runs and by runs on other services."""
+        there = source_of(self.settings.raw).find()
+        with self.instance() as instance:
+            instance.report_runless_asset_event(uploads_seen(there, [found.uri for found in there]))
         if self.bucket:
             for key in ("jobs/pipes/message", "bronze/_scratch/killed/rows", "compute-logs/run", "compute-logs/run"):
                 self.bucket.put(key, PERSON.encode())

@@ -78,15 +78,12 @@ class Place:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
-    def copy_to(self, name: str, saved: Bucket | None) -> "Place":
-        """A copy of the folder beside it; the bucket gets back the objects that were saved."""
-        copy = Place(self.folder.with_name(name), self.bucket)
+    def copy_to(self, copy: "Place") -> None:
+        """Give another place what this one has, and no more."""
         shutil.rmtree(copy.folder, ignore_errors=True)
         shutil.copytree(self.folder, copy.folder, symlinks=True)
-        if self.bucket and saved:
-            # Objects refer to each other by their bucket, so no other bucket can have them.
-            copy_objects(saved, self.bucket)
-        return copy
+        if self.bucket and copy.bucket:
+            copy_objects(self.bucket, copy.bucket)
 
     def start(self, command: list[str]) -> subprocess.Popen[bytes]:
         """Start a command, in a process group of its own."""
@@ -146,22 +143,21 @@ def kill_erasures(parent: Path, times: int, seed: int, bucket: Bucket | None = N
         seed: same seed, same moments.
         bucket: where the lake is; None: on disk.
     """
-    moments, had = random.Random(seed), Place(parent / "had", bucket)
-    (had.folder / "dagster").mkdir(parents=True)
+    moments, place = random.Random(seed), Place(parent / "lake", bucket)
+    (place.folder / "dagster").mkdir(parents=True)
     for name, content in uploads(with_person=True).items():
-        had.put(name, content)
-    had.finish(materialize_command("*"))
-    assert {*had.holders()} == {*NEEDLES}
-    saved = versioned_bucket() if bucket else None
-    if bucket and saved:
-        copy_objects(bucket, saved)
-    whole = had.copy_to("whole", saved)
-    seconds = whole.finish(ERASE)
-    expected = rows_of(whole.lake)
-    assert whole.holders() == {}
+        place.put(name, content)
+    place.finish(materialize_command("*"))
+    assert {*place.holders()} == {*NEEDLES}
+    # A lake knows its paths and the name of its bucket; so what was saved always comes back to the same place.
+    saved = Place(parent / "saved", versioned_bucket() if bucket else None)
+    place.copy_to(saved)
+    seconds = place.finish(ERASE)
+    expected = rows_of(place.lake)
+    assert place.holders() == {}
     click.echo(f"a whole erasure takes {seconds:.0f} s")
     for round_ in range(1, times + 1):
-        place = had.copy_to("killed", saved)
+        saved.copy_to(place)
         process = place.start(ERASE)
         # One moment in each slice of an erasure, so that all of it is covered.
         moment = seconds * (round_ - 1 + moments.random()) / times
