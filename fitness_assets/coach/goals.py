@@ -79,12 +79,13 @@ class Entry:
     user_id: str | None = None
 
 
-def read_goals(path: Path, name: str) -> list[Entry]:
+def read_goals(path: Path, name: str, hides_names: bool = False) -> list[Entry]:
     """The goals of a file in their order; a file that cannot be read is one refused entry.
 
     Args:
         path: the file.
         name: what it is called, which tells its format.
+        hides_names: whether refusals do not quote names that no goal has, because such a name may be an id.
 
     Raises:
         OSError: if the file cannot be opened or read.
@@ -105,7 +106,7 @@ def read_goals(path: Path, name: str) -> list[Entry]:
         return [Entry(0, None, plain(f"The file cannot be read: {error}."))]
     if not found or len(found) > MOST_GOALS:
         return [Entry(0, None, f"The file has {len(found):,} goals; it may have 1 to {MOST_GOALS:,}.")]
-    return [_entry(position, cells) for position, cells in enumerate(found, 1)]
+    return [_entry(position, cells, hides_names) for position, cells in enumerate(found, 1)]
 
 
 def plain(text: str) -> str:
@@ -184,7 +185,7 @@ def _after_blanks(text: str, start: int) -> int:
     return cast(re.Match[str], _BLANKS.match(text, start)).end()
 
 
-def _entry(position: int, cells: Any) -> Entry:
+def _entry(position: int, cells: Any, hides_names: bool) -> Entry:
     if not isinstance(cells, Mapping):
         return Entry(position, None, "A goal has to be an object with names and values.")
     try:
@@ -192,13 +193,15 @@ def _entry(position: int, cells: Any) -> Entry:
     except ValidationError as error:
         user_id = cells.get("user_id")
         known = plain(str(user_id).strip()) or None if isinstance(user_id, str | int) else None
-        return Entry(position, None, plain(" ".join(sentences(error))), known)
+        return Entry(position, None, plain(" ".join(sentences(error, hides_names))), known)
     return Entry(position, goal, user_id=goal.user_id)
 
 
-def sentences(error: ValidationError) -> Iterator[str]:
-    """What is wrong with a goal, field by field; three fields at most."""
+def sentences(error: ValidationError, hides_names: bool = False) -> Iterator[str]:
+    """What is wrong with a goal, field by field; three fields at most. See `read_goals` for ``hides_names``."""
     for found in error.errors(include_input=False, include_url=False)[:3]:
         field = ".".join(map(str, found["loc"]))
+        if hides_names and field not in Goal.model_fields:
+            field = field and "an unknown name"
         message = found["msg"].removeprefix("Value error, ")
         yield f"{field}: {message}." if field else f"The goal is incomplete: {message}."
