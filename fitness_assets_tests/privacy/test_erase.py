@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,19 @@ from pyspark.sql import SparkSession
 
 from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.erasures import Erasures
-from fitness_assets.bronze.sources import source_of
+from fitness_assets.bronze.sources import Source, source_of
 from fitness_assets.cli import main
 from fitness_assets.coach.assets import find_goals
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
+from fitness_assets.orchestration import erasure
 from fitness_assets.orchestration.observed import uploads_seen
 from fitness_assets.predictions.tables import TARGETS
+from fitness_assets.privacy import erase
 from fitness_assets.privacy.erase import readmit
+from fitness_assets.privacy.uploads import Rewritten, replace
 from fitness_assets.registry import TABLES, table_of
 from fitness_assets.sample import garmin
 from fitness_assets.sample.life import lived
@@ -154,13 +158,20 @@ def archive(folder: Path) -> bytes:
     return (folder / "export.zip").read_bytes()
 
 
+def interrupted(one: Rewritten, source: Source) -> None:
+    """Put rewritten files in place until a process is killed between two goal files."""
+    if one.found.uri.endswith("goals/days.csv"):
+        raise OSError("killed")
+    replace(one, source)
+
+
 SCALE = b"Date,Weight (kg),Comments\n2024-03-01 07:00:00,70.5,\n"
 """A table that does not say whose it is: the same bytes of two people are two uploads."""
 
 
 @pytest.mark.deployment
 def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_that_never_had_them(
-    place, never, tmp_path
+    place, never, tmp_path, monkeypatch
 ):
     had, (first, *others) = place("had"), uploads(with_person=True).items()
     had.put(*first)
@@ -178,6 +189,9 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     had.leave_behind()
     assert {*had.holders(NEEDLES)} == {*NEEDLES}, "the search finds what is there"
 
+    with monkeypatch.context() as patch:
+        patch.setattr(erase, "replace", interrupted)
+        assert not had.erase(PERSON).success
     result = had.erase(PERSON)
     assert result.success
     assert had.holders(NEEDLES) == {}
@@ -221,6 +235,33 @@ def test_somebody_with_goals_alone_and_the_only_person_of_a_lake_can_be_erased(p
     result = lonely.erase(PERSON)
     assert result.success, failure_of(result)
     assert lonely.holders(NEEDLES) == {}
+
+
+@pytest.mark.deployment
+@ON_DISK
+def test_runs_delete_uploads_after_the_days_of_the_setting(place, monkeypatch):
+    kept = place("kept")
+    kept.put("days.csv", uploads(with_person=True)["first.csv"])
+    upload = Path(kept.settings.raw) / "days.csv"
+    kept.settings = kept.settings.model_copy(update={"keep_upload_days": 30})
+
+    class InDays(datetime):
+        """A clock that is ahead."""
+
+        days = 0
+
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(cls.days)
+
+    monkeypatch.setattr(erasure, "datetime", InDays)
+    assert kept.run_without_history("group:bronze")
+    rows = kept.tables()["bronze/logged_days"]
+    for InDays.days in (29, 31):
+        assert upload.exists()
+        assert kept.run_without_history("group:bronze")
+    assert not upload.exists()
+    assert kept.tables()["bronze/logged_days"] == rows
 
 
 @ON_DISK
