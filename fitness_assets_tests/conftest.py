@@ -198,6 +198,13 @@ def new_bucket() -> Bucket:
     return bucket
 
 
+def versioned_bucket() -> Bucket:
+    """An empty bucket that keeps older versions of objects."""
+    bucket = new_bucket()
+    bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
 def published(bucket: Bucket, manifest: str) -> dict[str, BytesIO]:
     """The files of a table by their URIs, found as any reader does: by the URI of its manifest alone."""
     uris = bucket.get(bucket.key(manifest)).decode().splitlines()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from fitness_assets.aws.s3 import Bucket
+
 
 def contents(name: str, content: bytes) -> Iterator[bytes]:
     """The bytes of a file, and what they are once they are read or inflated."""
@@ -56,6 +58,25 @@ def holders(needles: Iterable[str], folder: Path, *but: Path) -> dict[str, set[s
         for needle in matches(needles, parts):
             found.setdefault(needle, set()).add(str(path.relative_to(folder)))
     return found
+
+
+def holders_in(needles: Iterable[str], bucket: Bucket) -> dict[str, set[str]]:
+    """The same of keys, in all versions of the objects of a bucket."""
+    found: dict[str, set[str]] = {}
+    for key, content in versions_of_objects(bucket):
+        for needle in matches(needles, [key.encode(), *contents(key, content)]):
+            found.setdefault(needle, set()).add(key)
+    return found
+
+
+def versions_of_objects(bucket: Bucket) -> Iterator[tuple[str, bytes]]:
+    """Key and bytes of every version of every object; the markers of deleted objects have no bytes."""
+    client, name = bucket.client, bucket.name
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=name):
+        for version in page.get("Versions", []):
+            found = client.get_object(Bucket=name, Key=version["Key"], VersionId=version["VersionId"])
+            yield version["Key"], found["Body"].read()
+        yield from ((marker["Key"], b"") for marker in page.get("DeleteMarkers", []))
 
 
 def matches(needles: Iterable[str], parts: Iterable[bytes]) -> set[str]:

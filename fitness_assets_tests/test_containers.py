@@ -8,14 +8,29 @@ import socket
 import subprocess
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+import psycopg2
 import pytest
 import yaml
+
+from fitness_assets.bronze.erasures import Erasures
+from fitness_assets.bronze.sources import Found
+from fitness_assets.definitions import build_defs
+from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.local import LocalStore
+from fitness_assets.orchestration.observed import uploads_seen
+from fitness_assets.settings import Settings
+from fitness_assets_tests.conftest import job_of
+from fitness_assets_tests.privacy.planted import NEEDLES, PERSON, uploads
+from fitness_assets_tests.search import matches
 
 
 @pytest.fixture(scope="session")
@@ -146,6 +161,44 @@ def test_runs_are_kept_in_postgres_and_what_they_print_in_the_bucket(root, postg
     assert not (root / "deploy" / "storage").exists()
     printed = [found.key for found in bucket.list("compute-logs/") if found.key.endswith(".out")]
     assert [bucket.get(key) for key in printed] == [b"heard\n"]
+
+
+@pytest.mark.deployment
+def test_nothing_of_an_erased_person_is_left_in_postgres(root, postgres, bucket, spark, raw, monkeypatch):
+    for name, value in {**postgres, "FITNESS_S3_BUCKET": bucket.name}.items():
+        monkeypatch.setenv(name, value)
+    for name, content in uploads(with_person=True).items():
+        (raw / name).parent.mkdir(exist_ok=True)
+        (raw / name).write_bytes(content)
+    settings, lake = Settings(local_root=raw.parent), Lake(LocalStore(raw.parent), lambda: spark)
+    graph, journal = build_defs(settings, lake=lake), Erasures()
+    journal.write(lake)
+    there = [Found(f"raw/people/{PERSON}/export.zip", 1, datetime.now(UTC), "any")]
+    with dg.DagsterInstance.from_config(str(root / "deploy")) as instance:
+        first = job_of(graph, "group:bronze").execute_in_process(instance=instance)
+        instance.report_runless_asset_event(uploads_seen(there, [there[0].uri]))
+        assert PERSON in found_in(postgres)
+        assert any(first.run_id in found.key for found in bucket.list("compute-logs/"))
+        config = {"ops": {"erase_person": {"config": {"code": journal.code(PERSON)}}}}
+        erased = graph.resolve_job_def("erase").execute_in_process(config, instance=instance)
+        assert "until VACUUM FULL" in str([event.message for event in instance.all_logs(erased.run_id)])
+        assert instance.get_run_by_id(first.run_id) is None
+    assert found_in(postgres) == set()
+    assert not any(first.run_id in found.key for found in bucket.list("compute-logs/"))
+
+
+def found_in(postgres: dict[str, str]) -> set[str]:
+    """What of the person any cell of any table of a database has, also where it is compressed."""
+    url = "postgresql://{POSTGRES_USER}:{POSTGRES_PASSWORD}@{POSTGRES_HOST}:{POSTGRES_PORT}/{POSTGRES_DB}"
+    parts = list[bytes]()
+    with closing(psycopg2.connect(url.format(**postgres))) as database:
+        cursor = database.cursor()
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for (table,) in cursor.fetchall():
+            cursor.execute(f'SELECT * FROM "{table}"')
+            for cell in (cell for row in cursor.fetchall() for cell in row):
+                parts.append(zlib.decompress(cell) if isinstance(cell, memoryview) else str(cell).encode())
+    return matches(NEEDLES, parts)
 
 
 def test_containers_queue_runs_as_a_laptop_does(root):

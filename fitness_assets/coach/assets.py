@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fitness_assets.bronze.erasures import LeftOut
 from fitness_assets.bronze.identity import Upload, identify
-from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, WITHHELD, Pseudonyms
 from fitness_assets.bronze.sources import Folder, Found, Source, source_of
 from fitness_assets.coach.goals import Entry, read_goals
 from fitness_assets.coach.tables import (
@@ -68,8 +68,9 @@ def coach_step(goals: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
                 raise VersionConflictError(f"another run published {GOALS.key} meanwhile.")
             last = max((row["ingested_at"] for row in ledger), default=_START)
             erased = LeftOut.of(lake, pseudonyms).people
-            read = [named(row, pseudonyms) for row in _read(new, last, staging.scratch, unread)]
-            rows = [row for row in (*ledger, *read) if not erased.have(row["user_id"])]
+            read = _read(new, last, staging.scratch, unread, hides_names=bool(pseudonyms.check))
+            rows = [named(row, pseudonyms) for row in (*ledger, *read)]
+            rows = [row for row in rows if not erased.have(row["user_id"])]
             for uri, reason in unread.items():
                 step_run.log.warning(f"{uri} cannot be read and is left out, a later run tries again: {reason}")
             staging.run_inputs = {FOUND: _found(uploads)}
@@ -82,8 +83,9 @@ def coach_step(goals: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
 
 
 def named(row: Row, pseudonyms: Pseudonyms) -> Row:
-    """A row of the ledger with the id under which tables know the person."""
-    return row | {"user_id": row["user_id"] and pseudonyms.of(row["user_id"])}
+    """A row of the ledger with the id under which tables know the person; notes may name somebody."""
+    notes = row["notes"] and (WITHHELD if pseudonyms.check else row["notes"])
+    return row | {"user_id": row["user_id"] and pseudonyms.of(row["user_id"]), "notes": notes}
 
 
 def find_goals(goals: str, ledger: Sequence[Row]) -> tuple[list[Upload], dict[str, str]]:
@@ -108,13 +110,15 @@ def _found(uploads: Sequence[Upload]) -> pa.Table:
     return pa.table({"upload_id": pa.array([upload.upload_id for upload in uploads], pa.string())})
 
 
-def _read(uploads: Sequence[Upload], last: datetime, scratch: Path, unread: dict[str, str]) -> list[Row]:
+def _read(
+    uploads: Sequence[Upload], last: datetime, scratch: Path, unread: dict[str, str], hides_names: bool
+) -> list[Row]:
     """The ledger rows of new goal files; what cannot be read now is added to ``unread``."""
     rows, first = list[Row](), max(datetime.now(UTC), last + timedelta(microseconds=1))
     for position, upload in enumerate(uploads):
         try:
             with upload.source.local_copy(upload.found, scratch) as path:
-                entries = read_goals(path, upload.found.text)
+                entries = read_goals(path, upload.found.text, hides_names)
         except OSError as error:
             unread[upload.found.text] = str(error)
             continue

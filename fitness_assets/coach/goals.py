@@ -7,11 +7,13 @@ later goal of the same person supersedes the earlier one.
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,6 +24,8 @@ MOST_GOALS = 10_000
 ASKS = ("target_weight_kg", "intake_kcal", "target_steps", "target_exercise_minutes", "target_sleep_hours")
 """A goal has to state one of these, unless it states a pregnancy or stops the plan."""
 _LONGEST_REASON = 500  # characters
+_MARK = "\ufeff"  # that a file is UTF-8; some programs write it first
+_BLANKS = re.compile(r"[ \t\n\r]*")  # of JSON
 
 Kcal = Annotated[float, Field(gt=0, le=8_000)]
 Steps = Annotated[int, Field(ge=0, le=50_000)]
@@ -75,12 +79,13 @@ class Entry:
     user_id: str | None = None
 
 
-def read_goals(path: Path, name: str) -> list[Entry]:
+def read_goals(path: Path, name: str, hides_names: bool = False) -> list[Entry]:
     """The goals of a file in their order; a file that cannot be read is one refused entry.
 
     Args:
         path: the file.
         name: what it is called, which tells its format.
+        hides_names: whether refusals do not quote names that no goal has, because such a name may be an id.
 
     Raises:
         OSError: if the file cannot be opened or read.
@@ -101,7 +106,7 @@ def read_goals(path: Path, name: str) -> list[Entry]:
         return [Entry(0, None, plain(f"The file cannot be read: {error}."))]
     if not found or len(found) > MOST_GOALS:
         return [Entry(0, None, f"The file has {len(found):,} goals; it may have 1 to {MOST_GOALS:,}.")]
-    return [_entry(position, cells) for position, cells in enumerate(found, 1)]
+    return [_entry(position, cells, hides_names) for position, cells in enumerate(found, 1)]
 
 
 def plain(text: str) -> str:
@@ -116,10 +121,7 @@ def _json(content: bytes) -> list[Any]:
 
 
 def _csv(content: bytes) -> Iterator[dict[str, Any]]:
-    text = content.decode("utf-8-sig")
-    header = text.partition("\n")[0]
-    delimiter = ";" if ";" in header and "," not in header else ","
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows = _csv_rows(content.decode("utf-8-sig"))
     names = [name.strip() for name in next(rows, [])]
     if len({*names}) < len(names):
         raise ValueError("two columns have the same name")
@@ -131,21 +133,75 @@ def _csv(content: bytes) -> Iterator[dict[str, Any]]:
         yield {name: cell for name, cell in zip(names, row, strict=True) if cell.strip()}
 
 
-def _entry(position: int, cells: Any) -> Entry:
+def _csv_rows(text: str) -> Any:
+    """The reader of a CSV file; its first row is the header."""
+    lines = io.StringIO(text, newline="")
+    header = lines.readline()
+    lines.seek(0)
+    return csv.reader(lines, delimiter=";" if ";" in header and "," not in header else ",", strict=True)
+
+
+def pieces(content: bytes, name: str) -> list[str]:
+    """The text of a goal file in pieces: what is before the first goal, the first goal, what is between, and so on.
+
+    Every second piece is a goal, the last piece is what comes after the last goal.
+
+    Args:
+        content: the bytes of a file of which `read_goals` does not refuse the whole.
+        name: what it is called, which tells its format.
+    """
+    text = content.decode("utf-8")  # with the byte order mark, so that nothing is lost
+    found = _csv_places(text) if name.lower().endswith(".csv") else _json_places(text)
+    cuts = [0, *(cut for place in found for cut in place), len(text)]
+    return [text[start:end] for start, end in pairwise(cuts)]
+
+
+def _csv_places(text: str) -> Iterator[tuple[int, int]]:
+    """Where each goal of a CSV file starts and ends; blank rows are none."""
+    start = int(text.startswith(_MARK))
+    ends = [*accumulate(map(len, io.StringIO(text[start:], newline="")), initial=start)]
+    rows = _csv_rows(text[start:])
+    for number, row in enumerate(rows):
+        end = ends[rows.line_num]
+        if number and any(cell.strip() for cell in row):
+            yield start, end
+        start = end
+
+
+def _json_places(text: str) -> Iterator[tuple[int, int]]:
+    """Where each goal of a JSON file starts and ends."""
+    start = _after_blanks(text, int(text.startswith(_MARK)))
+    if text[start] != "[":
+        yield start, len(text)
+        return
+    while text[start] != "]":
+        start = _after_blanks(text, start + 1)
+        _, end = json.JSONDecoder().raw_decode(text, start)
+        yield start, end
+        start = _after_blanks(text, end)
+
+
+def _after_blanks(text: str, start: int) -> int:
+    return cast(re.Match[str], _BLANKS.match(text, start)).end()
+
+
+def _entry(position: int, cells: Any, hides_names: bool) -> Entry:
     if not isinstance(cells, Mapping):
         return Entry(position, None, "A goal has to be an object with names and values.")
     try:
         goal = Goal.model_validate(cells)
     except ValidationError as error:
         user_id = cells.get("user_id")
-        known = plain(user_id.strip()) if isinstance(user_id, str) and user_id.strip() else None
-        return Entry(position, None, plain(" ".join(sentences(error))), known)
+        known = plain(str(user_id).strip()) or None if isinstance(user_id, str | int) else None
+        return Entry(position, None, plain(" ".join(sentences(error, hides_names))), known)
     return Entry(position, goal, user_id=goal.user_id)
 
 
-def sentences(error: ValidationError) -> Iterator[str]:
-    """What is wrong with a goal, field by field; three fields at most."""
+def sentences(error: ValidationError, hides_names: bool = False) -> Iterator[str]:
+    """What is wrong with a goal, field by field; three fields at most. See `read_goals` for ``hides_names``."""
     for found in error.errors(include_input=False, include_url=False)[:3]:
         field = ".".join(map(str, found["loc"]))
+        if hides_names and field not in Goal.model_fields:
+            field = field and "an unknown name"
         message = found["msg"].removeprefix("Value error, ")
         yield f"{field}: {message}." if field else f"The goal is incomplete: {message}."

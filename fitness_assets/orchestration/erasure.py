@@ -1,7 +1,8 @@
 """The Dagster side of erasing a person: the job ``erase``, and what Dagster keeps of earlier runs.
 
 Check results, previews and logs of earlier runs may show rows of the person. So every other run of this project is
-deleted, with its events and its captured output, and the materializations of the tables are wiped.
+deleted, with its events and its captured output, and so are the events of no run, which sensors report. The
+materializations of the tables are wiped. All this is Dagster's public API, so it holds for every storage.
 """
 
 import sqlite3
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from logging import Logger
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +32,15 @@ from fitness_assets.settings import Settings
 JOB, _OP = "erase", "erase_person"
 _BEGUN = [status for status in dg.DagsterRunStatus if status.value not in ("NOT_STARTED", "QUEUED")]
 """A run that was killed counts as started for ever."""
+_NO_RUN = ""
+"""Dagster's id of events of no run. Those of sensors have names of uploads and rows of tables."""
 _STEPS = {_OP, *(tables[0].layer for tables in PUBLISH_GROUPS)}
 _SENSORS = ("new_uploads", "run_messages")
 _LOGS_PREFIX = "compute-logs/"  # of the bucket, as docs/deployment.md configures it
+_SERVER = (
+    "Dagster's history is not in SQLite files. If a database server keeps it, deleted rows stay in its files until "
+    "VACUUM FULL, and in its write-ahead log, replicas, dumps and backups: see to those yourself."
+)
 _SECONDS = 60.0  # to wait for a process that is at the same SQLite file
 
 
@@ -56,7 +64,7 @@ def erase_job(settings: Settings) -> dg.JobDefinition:
                 settings,
                 context.log,
                 context.run.run_id,
-                partial(forget_history, lake, context.instance, context.run.run_id),
+                partial(forget_history, lake, context.instance, context.run.run_id, context.log),
             )
 
     @dg.job(name=JOB, description=f"{erase.description}")
@@ -76,7 +84,7 @@ def before_steps(settings: Settings) -> Before:
             settings,
             context.log,
             context.run.run_id,
-            partial(forget_history, lake, context.instance, context.run.run_id),
+            partial(forget_history, lake, context.instance, context.run.run_id, context.log),
         )
         if was_open and layer != UPLOADS.layer:
             raise VersionConflictError("An interrupted erasure was finished; the inputs of this step are read again.")
@@ -87,13 +95,14 @@ def before_steps(settings: Settings) -> Before:
     return before
 
 
-def forget_history(lake: Lake, instance: dg.DagsterInstance, but: str) -> None:
+def forget_history(lake: Lake, instance: dg.DagsterInstance, but: str, log: Logger) -> None:
     """Delete the runs of this project, and what Dagster keeps of its tables.
 
     Args:
         lake: the lake; its bucket may have messages and logs of runs.
         instance: the instance.
         but: id of the run that stays: the one that erases.
+        log: of that run.
     """
     for run in instance.get_runs(dg.RunsFilter(statuses=_BEGUN)):
         if run.run_id == but:
@@ -103,6 +112,7 @@ def forget_history(lake: Lake, instance: dg.DagsterInstance, but: str) -> None:
         if plan and _STEPS & {*plan.step_keys_to_execute}:
             instance.compute_log_manager.delete_logs(prefix=[run.run_id])
             instance.delete_run(run.run_id)
+    instance.delete_run(_NO_RUN)
     instance.wipe_assets([dg.AssetKey(table.key.split("/")) for table in TABLES])
     for state in instance.all_instigator_state():
         if state.instigator_name in _SENSORS:
@@ -114,7 +124,10 @@ def forget_history(lake: Lake, instance: dg.DagsterInstance, but: str) -> None:
         bucket.delete(found.key for found in bucket.list(PIPES_PREFIX))
         for prefix in (PIPES_PREFIX, _LOGS_PREFIX):
             bucket.delete_old_versions(prefix)
-    for path in _sqlite_files(instance):
+    files = _sqlite_files(instance)
+    if not files:
+        log.info(_SERVER)
+    for path in files:
         # SQLite keeps deleted rows in free pages and in its log until they are written anew.
         with closing(sqlite3.connect(path, timeout=_SECONDS, isolation_level=None)) as database:
             database.execute("VACUUM")

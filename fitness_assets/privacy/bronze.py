@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fitness_assets.bronze.erasures import People
+from fitness_assets.bronze.identity import upload_id_of
 from fitness_assets.bronze.pseudonyms import WITHHELD
 from fitness_assets.bronze.run_inputs import keep_users, known_users, run_inputs
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, TABLES, UPLOADS
@@ -56,7 +57,7 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
         return {}
     ledger = lake.rows(UPLOADS, version)
     rewritten = _rewritten(ledger, uploads, people)
-    new_ids = _new_ids(ledger, rewritten)
+    ids = new_ids(ledger, rewritten)
     staging = lake.stage(TABLES, {}, run_id, made_because="a person was erased")
     try:
         if staging.parent != version:
@@ -66,8 +67,8 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
         for table in TABLES[:-1]:
             paths[table.key], removed[table.key] = staging.scratch / f"{table.name}.parquet", Counter()
             kept = _kept(lake, table, version, people, rewritten, removed[table.key])
-            _write(paths[table.key], table, (_renumbered(rows, rewritten, new_ids) for rows in kept))
-        new_ledger = [*_ledger(ledger, rewritten, new_ids, removed, people)]
+            _write(paths[table.key], table, (_renumbered(rows, rewritten, ids) for rows in kept))
+        new_ledger = [*_ledger(ledger, rewritten, ids, removed, people)]
         if new_ledger == ledger and not any(removed.values()):
             return {}
         for table in TABLES[:-1]:
@@ -123,7 +124,7 @@ def _kept(
         yield rows.filter(pa.array(~theirs)) if theirs.any() else rows
 
 
-def _renumbered(rows: pa.Table, rewritten: Mapping[str, Rewritten], new_ids: Mapping[str, str]) -> pa.Table:
+def _renumbered(rows: pa.Table, rewritten: Mapping[str, Rewritten], ids: Mapping[str, str]) -> pa.Table:
     """Rows with the ids, row numbers and line numbers that rewritten uploads give them."""
     columns = {
         name: rows[name].to_numpy().copy() for name in ("row_number", "line_number") if name in rows.schema.names
@@ -135,9 +136,9 @@ def _renumbered(rows: pa.Table, rewritten: Mapping[str, Rewritten], new_ids: Map
             if "line_number" in columns:
                 columns["line_number"][at] = one.new_lines[np.searchsorted(one.lines, columns["line_number"][at])]
     arrays: dict[str, Any] = {name: pa.array(values) for name, values in columns.items()}
-    ids = rows["upload_id"].combine_chunks().dictionary_encode()
-    known = [new_ids.get(upload_id, upload_id) for upload_id in ids.dictionary.to_pylist()]
-    arrays["upload_id"] = pa.array(known, pa.string()).take(ids.indices)
+    old = rows["upload_id"].combine_chunks().dictionary_encode()
+    known = [ids.get(upload_id, upload_id) for upload_id in old.dictionary.to_pylist()]
+    arrays["upload_id"] = pa.array(known, pa.string()).take(old.indices)
     return pa.table({name: arrays.get(name, rows[name]) for name in rows.schema.names})
 
 
@@ -156,19 +157,21 @@ def _write(path: Path, table: Table, parts: Iterator[pa.Table]) -> None:
             writer.write_table(rows.cast(table.arrow_schema))
 
 
-def _new_ids(ledger: Sequence[Mapping[str, Any]], rewritten: Mapping[str, Rewritten]) -> dict[str, str]:
-    """The new id of each rewritten upload whose id says its content, unless another upload has that id."""
+def new_ids(ledger: Sequence[Mapping[str, Any]], rewritten: Mapping[str, Rewritten]) -> dict[str, str]:
+    """The new id of each rewritten upload whose id comes from its content, unless another upload has that id."""
     taken = {row["upload_id"] for row in ledger}
     wanted = {
-        upload_id: one.new_sha256[:16] for upload_id, one in rewritten.items() if upload_id == one.old_sha256[:16]
+        upload_id: upload_id_of(one.found, one.new_sha256, None, ())
+        for upload_id, one in rewritten.items()
+        if one.draft and upload_id == upload_id_of(one.found, one.old_sha256, None, ())
     }
-    return {upload_id: new for upload_id, new in wanted.items() if new and new not in taken}
+    return {upload_id: new for upload_id, new in wanted.items() if new not in taken}
 
 
 def _ledger(
     ledger: Sequence[Mapping[str, Any]],
     rewritten: Mapping[str, Rewritten],
-    new_ids: Mapping[str, str],
+    ids: Mapping[str, str],
     removed: Mapping[str, Counter[str]],
     people: People,
 ) -> Iterator[dict[str, Any]]:
@@ -189,4 +192,4 @@ def _ledger(
         content = {}
         if one:  # without a fingerprint the next run hashes the file, whose content is known
             content = {"content_sha256": one.new_sha256, "size_bytes": one.size_bytes, "fingerprint": None}
-        yield {**row, **texts, **counts, **content, "upload_id": new_ids.get(upload_id, upload_id)}
+        yield {**row, **texts, **counts, **content, "upload_id": ids.get(upload_id, upload_id)}

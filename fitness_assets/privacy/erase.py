@@ -22,7 +22,7 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.layers import steps
 from fitness_assets.privacy.bronze import rewrite, rows_of
-from fitness_assets.privacy.goals import delete_goals, files_of
+from fitness_assets.privacy.goals import copy_goals, rewrite_goals
 from fitness_assets.privacy.uploads import remove_drafts, replace, rewritten
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES, publish_groups_of
 from fitness_assets.settings import Settings
@@ -50,9 +50,16 @@ def holdings(lake: Lake, settings: Settings, people: People) -> dict[str, Any]:
     Raises:
         OSError: if an upload cannot be read.
     """
-    with TemporaryDirectory() as scratch, rewritten(source_of(settings.raw), people, Path(scratch)) as uploads:
-        found = [f"{one.found.text}: {f'{len(one.removed):,} rows' if one.draft else 'deleted'}" for one in uploads]
-        found += [f"{uri}: deleted" for uri in files_of(settings.goals, people, Path(scratch))]
+    with (
+        TemporaryDirectory() as scratch,
+        rewritten(source_of(settings.raw), people, Path(scratch)) as uploads,
+        rewritten(source_of(settings.goals), people, Path(scratch), copy_goals) as goals,
+    ):
+        found = [
+            f"{one.found.text}: {f'{len(one.removed):,} {what}' if one.draft else 'deleted'}"
+            for what, files in (("rows", uploads), ("goals", goals))
+            for one in files
+        ]
     rows = {table.key: rows_of(lake, table, version, people) for table in TABLES if (version := lake.current(table))}
     versions = sum(len(lake.versions(tables[-1])) for tables in PUBLISH_GROUPS)
     return {"uploads": found, "rows": {key: count for key, count in rows.items() if count}, "versions": versions}
@@ -109,15 +116,23 @@ def finish(lake: Lake, settings: Settings, log: Logger, run_id: str, forget_hist
         return False
     codes = frozenset(journal.open)
     log.info(f"erasing people: {len(codes)}")
-    people, source = People(journal, codes, pseudonyms_of(settings)), source_of(settings.raw)
+    people = People(journal, codes, pseudonyms_of(settings))
+    source, goal_files = source_of(settings.raw), source_of(settings.goals)
     remove_drafts(settings.raw)
-    with TemporaryDirectory() as scratch, rewritten(source, people, Path(scratch)) as uploads:
+    with (
+        TemporaryDirectory() as scratch,
+        rewritten(source, people, Path(scratch)) as uploads,
+        rewritten(goal_files, people, Path(scratch), copy_goals) as goals,
+    ):
         removed = rewrite(lake, people, uploads, run_id)
         log.info(f"rows removed from bronze: {removed or 'none'}")
         for one in uploads:
             replace(one, source)
         log.info(f"uploads rewritten or deleted: {len(uploads)}")
-        delete_goals(settings.goals, people, Path(scratch), log)
+        rewrite_goals(lake, people, goals, run_id)
+        for one in goals:
+            replace(one, goal_files)
+        log.info(f"files of goals rewritten or deleted: {len(goals)}")
     _make_again(lake, steps(settings)[1:], run_id, log)
     _drop_old_versions(lake)
     if isinstance(source, Prefix):
@@ -138,8 +153,9 @@ def _make_again(lake: Lake, later: Sequence[LayerStep], run_id: str, log: Logger
         version = lake.current(last)
         if version is None:
             continue
-        inputs = lake.metadata(last, version).inputs
-        if all(inputs.get(table.key) == lake.current(table) for table in step.reads):
+        made = lake.metadata(last, version)
+        is_current = all(made.inputs.get(table.key) == lake.current(table) for table in step.reads)
+        if is_current and made.code_version == step.code_version:
             continue
         # Every month: none of the files that were made with the person is taken over.
         step_run = StepRun(lake, run_id, log, is_rebuild=True)

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,14 +62,30 @@ class Rewritten:
         return self.draft.stat().st_size if self.draft else 0
 
 
+Copy = Callable[[Rewritten, Path, People], tuple[bool, bool]]
+"""Writes what is left of a file into its draft; returns whether anything is left, and whether anything was removed."""
+
+
+def copy_upload(one: Rewritten, path: Path, people: People) -> tuple[bool, bool]:
+    """What is left of an upload of logged days; nothing, if it lies in the folder of the person."""
+    if is_folder_of(one.found.uri, people):
+        return False, True
+    try:
+        require_name(one.found.uri)
+        return _copy_rows(one, path, tell_dialect(path, one.found.text), people)
+    except RefusedError:
+        return copy_lines(one, path, people)
+
+
 @contextmanager
-def rewritten(source: Source, people: People, scratch: Path) -> Iterator[list[Rewritten]]:
-    """Make drafts of the uploads of a source in which some people have rows; remove drafts that were not put in place.
+def rewritten(source: Source, people: People, scratch: Path, copy: Copy = copy_upload) -> Iterator[list[Rewritten]]:
+    """Make drafts of the files of a source that have something of some people; remove those that were not put in place.
 
     Args:
-        source: where the uploads are.
-        people: whose rows are removed.
+        source: where the files are.
+        people: whose rows or goals are removed.
         scratch: a folder for copies of objects.
+        copy: copies what is left of a file.
 
     Raises:
         OSError: if an upload cannot be read or changes meanwhile.
@@ -83,7 +99,7 @@ def rewritten(source: Source, people: People, scratch: Path) -> Iterator[list[Re
         for found in there:
             with source.local_copy(found, scratch) as path:
                 draft = _draft_path(found, scratch)
-                made += [one] if (one := _without(found, path, draft, people)) else []
+                made += [one] if (one := _without(found, path, draft, people, copy)) else []
             if source.stat(found.uri) != found:
                 raise LakeError(f"{found.text} changed while it was read: try again.")
         yield made
@@ -159,28 +175,18 @@ def delete_old(source: Source, ledger: Iterable[Mapping[str, Any]], days: int, n
             log.info(f"{found.text} was deleted: it was ingested more than {days} days ago")
 
 
-def _without(found: Found, path: Path, draft: Path, people: People) -> Rewritten | None:
-    """An upload without the rows of some people; None if it has none of theirs."""
+def _without(found: Found, path: Path, draft: Path, people: People, copy: Copy) -> Rewritten | None:
+    """A file without what is of some people; None if nothing is."""
     with path.open("rb") as file:
-        old_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    if is_folder_of(found.uri, people):
-        return Rewritten(found, old_sha256, None)
-    one = Rewritten(found, old_sha256, draft)
-    try:
-        require_name(found.uri)
-        is_kept, is_changed = _copy_rows(one, path, tell_dialect(path, found.text), people)
-    except RefusedError:
-        is_kept, is_changed = _copy_lines(path, draft, people)
-    if not is_changed:
-        draft.unlink(missing_ok=True)
-        return None
-    if not is_kept:
-        draft.unlink(missing_ok=True)
-        one.draft = None
+        one = Rewritten(found, hashlib.file_digest(file, "sha256").hexdigest(), draft)
+    is_kept, is_changed = copy(one, path, people)
+    if is_kept and is_changed:
+        with draft.open("rb") as file:
+            one.new_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return one
-    with draft.open("rb") as file:
-        one.new_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return one
+    draft.unlink(missing_ok=True)
+    one.draft = None
+    return one if is_changed else None
 
 
 def _copy_rows(one: Rewritten, path: Path, dialect: Dialect, people: People) -> tuple[bool, bool]:
@@ -217,10 +223,10 @@ def _line_ends(text: str) -> int:
     return text.count("\n") + text.count("\r") - text.count("\r\n")
 
 
-def _copy_lines(path: Path, draft: Path, people: People) -> tuple[bool, bool]:
-    """Write the lines that stay of a file that was refused; returns whether there are any, and whether one went."""
+def copy_lines(one: Rewritten, path: Path, people: People) -> tuple[bool, bool]:
+    """The lines that stay of a file that was refused."""
     kept = removed = 0
-    with _writing(draft, path) as target, _reading(path) as file:
+    with _writing(cast(Path, one.draft), path) as target, _reading(path) as file:
         for text in file:
             theirs = people.are_in(text.decode("utf-8", "replace"))
             removed += theirs

@@ -1,5 +1,6 @@
 """Exported days: every document is valid by the published schemas, and reading it back gives the same days."""
 
+import csv
 import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -23,6 +24,7 @@ from fitness_assets.cli import main
 from fitness_assets.export.days import CREATED_AT
 from fitness_assets.export.fhir import bundle
 from fitness_assets.export.open_mhealth import data_points
+from fitness_assets.sample import rows as sample_rows
 from fitness_assets.silver.tables import CLEAN_DAYS
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, root_of
 
@@ -148,6 +150,28 @@ def test_a_bundle_is_valid_and_reads_back_as_the_same_days(days):
     valid = Bundle.model_validate_json(text)
     assert len(valid.entry or []) == 1 + sum(len(day) for day in days_of_bundle(json.loads(text)).values())
     assert days_of_bundle(json.loads(text)) == measured(days, {c.name for c in RAW_COLUMNS if c.standard})
+
+
+@pytest.mark.deployment
+def test_days_of_an_exported_bundle_are_ingested_as_the_same_days(raw, materialize, lake):
+    names = [column.name for column in RAW_COLUMNS if column.standard]
+    sample = [row for user in sample_rows(2, 20, 3) for row in user]
+    (raw / "days.csv").write_text("\n".join([HEADER, *(",".join(row) for row in sample)]))
+    tables = 'key:"bronze/logged_days" or key:"silver/clean_days"'
+    assert materialize(tables).success
+    exported = [row | {CREATED_AT: NOW} for row in lake.rows(CLEAN_DAYS)]
+    by_user = {user: days_of_bundle(bundle([row for row in exported if row["user_id"] == user], NOW)) for user in "12"}
+
+    with (raw / "days.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["user_id", "date", *names])
+        writer.writeheader()
+        for user, days in by_user.items():
+            writer.writerows({"user_id": f"again {user}", "date": day} | days[day] for day in days)
+    assert materialize(tables).success
+    shown = [(row["user_id"], row["date"], *(row[name] for name in names)) for row in lake.rows(CLEAN_DAYS)]
+    before = {each for each in shown if not each[0].startswith("again ")}
+    assert {(user.removeprefix("again "), *rest) for user, *rest in shown if user.startswith("again ")} == before
+    assert len(before) == len(sample)
 
 
 def test_the_validators_find_what_is_wrong():
