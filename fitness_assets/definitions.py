@@ -1,5 +1,7 @@
 """Puts the graph together from the settings; nothing else does."""
 
+import atexit
+import gc
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -74,6 +76,8 @@ def _register(settings: Settings, lake: Lake) -> Callable[[Sequence[Table]], Non
 def _defs() -> dg.Definitions:
     # What Dagster's next release may change is for its developers; a person who runs the graph can do nothing about it.
     warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    # Python looks through a million objects for garbage when it ends, which takes most of a second.
+    atexit.register(gc.freeze)
     settings = load_settings()
     require_runs_in_dagster_home()
     if settings.needs_java:
