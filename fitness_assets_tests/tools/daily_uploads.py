@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -21,12 +21,13 @@ import click
 from fitness_assets.engine.session import store_of
 from fitness_assets.lake.lake import Lake
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES
+from fitness_assets.sample import FIRST_DAY
 from fitness_assets.sample import rows as sample_rows
 from fitness_assets.settings import Settings
 from fitness_assets_tests.conftest import HEADER, content, materialize_command
 
 _PROJECT = Path(__file__).parents[2]
-_FIRST = date(2024, 1, 1)
+_LATEST = 2 * 365
 
 
 @click.command(help=__doc__)
@@ -60,12 +61,14 @@ def main(users: int, days: int, uploads: int, check: bool) -> None:
 
 
 def files(users: int, days: int, uploads: int) -> Iterator[list[str]]:
-    """The rows of each file."""
+    """The rows of each file; the last day is no later than that of a log of `_LATEST` days from the sample's first."""
+    earlier = timedelta(max(days + uploads - _LATEST, 0))  # days of the future would be rejected
     found: list[list[str]] = [[] for _ in range(uploads + 1)]
     for user in sample_rows(users, days + uploads, 1):
         for cells in user:
-            after = (date.fromisoformat(cells[3]) - _FIRST).days - days + 1
-            found[max(after, 0)].append(",".join(cells))
+            day = date.fromisoformat(cells[3])
+            cells[3] = str(day - earlier)
+            found[max((day - FIRST_DAY).days - days + 1, 0)].append(",".join(cells))
     yield from found
 
 
