@@ -1,7 +1,6 @@
-"""Lakes on disk for the page, without an engine."""
+"""Lakes for the page, without an engine."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from fitness_assets.coach.rows import Trust, plan_rows, progress_rows
@@ -11,14 +10,15 @@ from fitness_assets.engine.duckdb_reader import Opened, reader
 from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
+from fitness_assets.lake.s3 import S3Store
 from fitness_assets.quality.tables import AUDIT
 from fitness_assets.schema.table import Table
 from fitness_assets_tests.conftest import arrow_of
 
 
-def a_lake(root: Path, people: Sequence[Any], goals: Sequence[dict[str, Any]] = ()) -> Lake:
+def a_lake(store: LocalStore | S3Store, people: Sequence[Any], goals: Sequence[dict[str, Any]] = ()) -> Lake:
     """A lake with people, as `test_transforms.a_person` makes them, and with plans for goals."""
-    lake = Lake(LocalStore(root), lambda: None)  # type: ignore[arg-type, return-value]
+    lake = Lake(store, lambda: None)  # type: ignore[arg-type, return-value]
     days = [day for _, rows in people for day in rows]
     publish(lake, {DIM_USER: arrow_of(DIM_USER, [user for user, _ in people]), FACT_DAILY: arrow_of(FACT_DAILY, days)})
     publish(lake, {AUDIT: arrow_of(AUDIT, [{}])})
@@ -36,5 +36,7 @@ def publish(lake: Lake, tables: dict[Table, Any]) -> None:
     staging = lake.stage([*tables], {}, "run")
     for table, rows in tables.items():
         staging.write_rows(table, rows)
+        for name in table.artifacts:
+            staging.attach(table, name, b"")
     staging.commit()
     lake.publish(staging)

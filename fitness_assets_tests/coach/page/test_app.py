@@ -19,6 +19,7 @@ from fitness_assets.coach.page.guard import COOKIE, LARGEST_FORM, Guard
 from fitness_assets.coach.tables import PLANS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
+from fitness_assets.lake.s3 import S3Store
 from fitness_assets_tests.coach.page.lakes import a_lake
 from fitness_assets_tests.coach.test_transforms import LAST, a_goal, a_person
 
@@ -41,7 +42,7 @@ def root(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def lake(root):
-    return a_lake(root, PEOPLE, [a_goal("other-one", start=LAST - timedelta(27))])
+    return a_lake(LocalStore(root), PEOPLE, [a_goal("other-one", start=LAST - timedelta(27))])
 
 
 @pytest.fixture
@@ -172,7 +173,7 @@ def test_the_sliders_show_what_the_asset_would_plan(browser, guard, tmp_path):
     assert part.status_code == 200
     assert "<html" not in part.text
     goal = a_goal("17", target_weight_kg=74, target_steps=9_000, target_sleep_hours=7.5)
-    plans = a_lake(tmp_path, PEOPLE, [goal]).rows(PLANS)
+    plans = a_lake(LocalStore(tmp_path), PEOPLE, [goal]).rows(PLANS)
     last = next(row for row in plans if row["plan_day"] == 30)
     shown = text_of(part)
     assert f"{last['predicted_weight_kg']:.1f} kg on {last['date']:%d %B %Y}" in shown
@@ -222,6 +223,16 @@ def test_an_accepted_plan_is_one_new_file_that_the_coach_reads(browser, guard, g
         "notes": "slowly",
     }
     assert "Saved. The plan is made with the next run." in browser.get(answer.headers["location"]).text
+
+
+def test_a_lake_in_a_bucket_is_shown_and_gets_the_accepted_plan(bucket):
+    guard = Guard(make_app(a_lake(S3Store(bucket, {}), PEOPLE[:1]), bucket.uri("raw/goals")), PORT)
+    browser = TestClient(guard, base_url=f"http://127.0.0.1:{PORT}", follow_redirects=False)
+    browser.get(f"/?token={guard.token}")
+    assert "17" in browser.get("/person?id=17").text
+    assert send(browser, guard).status_code == 303
+    (accepted,) = bucket.list("raw/goals/")
+    assert json.loads(bucket.get(accepted.key))["target_steps"] == 9_000
 
 
 @pytest.mark.parametrize("user_id", [EVIL, "../../x y"])
