@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zipfile import ZIP_DEFLATED
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -207,7 +208,8 @@ def _write_model(staging: Staging, evaluation: Any, made_from: dict[str, str], o
 
     table = MODELS[evaluation.target.name]
     if evaluation.estimators:
-        staging.attach(table, "model.skops", skops.io.dumps(evaluation.estimators[MODEL]))
+        model = skops.io.dumps(evaluation.estimators[MODEL], compression=ZIP_DEFLATED)  # a fifteenth of the size
+        staging.attach(table, "model.skops", model)
     staging.attach(table, _CARD, card(evaluation, staging.version, made_from, of_data).encode())
     every = {"verdict": evaluation.verdict, "conclusion": evaluation.conclusion}
     rows = [measure | every for measure in evaluation.measures]
