@@ -222,7 +222,7 @@ def _checks(report: Report) -> list[str]:
     for (table, check), results in failed.items():
         does = "warns" if all(result.severity == "warning" for _, result in results) else "fails"
         rules = ", ".join(f"{result.rule} {result.failed:,}" for _, result in results)
-        what = failure_text(*results[0]) if len(results) == 1 else f"{check}, failures of rules: {rules}"
+        what = failure_text(*results[0]) if len(results) == 1 else f"{check}, failures: {rules}"
         lines.append(f"Check that {does}: {table} {what}")
     return lines
 
