@@ -79,7 +79,7 @@ def copy_upload(one: Rewritten, path: Path, people: People) -> tuple[bool, bool]
 
 @contextmanager
 def rewritten(source: Source, people: People, scratch: Path, copy: Copy = copy_upload) -> Iterator[list[Rewritten]]:
-    """Make drafts of the files of a source that have something of some people; remove those that were not put in place.
+    """Make drafts of the files that hold data of some people; in the end, remove drafts that were not put in place.
 
     Args:
         source: where the files are.
@@ -176,7 +176,7 @@ def delete_old(source: Source, ledger: Iterable[Mapping[str, Any]], days: int, n
 
 
 def _without(found: Found, path: Path, draft: Path, people: People, copy: Copy) -> Rewritten | None:
-    """A file without what is of some people; None if nothing is."""
+    """A file without the data of some people; None if it has none of theirs."""
     with path.open("rb") as file:
         one = Rewritten(found, hashlib.file_digest(file, "sha256").hexdigest(), draft)
     is_kept, is_changed = copy(one, path, people)

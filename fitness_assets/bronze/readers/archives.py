@@ -27,7 +27,8 @@ _MOST_AT_ONCE = 256 << 20
 _LONGEST_LINE = 1 << 20  # characters
 _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:")
 
-ZIP, EMPTY_ZIP, SQLITE, XML = b"PK\x03\x04", b"PK\x05\x06", b"SQLite format 3\0", b"<?xml"
+ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # with entries, and without any
+SQLITE, XML = b"SQLite format 3\0", b"<?xml"
 DAMAGED = "the ZIP archive is damaged or cut off"
 
 
@@ -65,7 +66,7 @@ class Archive:
     def __init__(self, path: Path, scratch: Path) -> None:
         self._path, self._scratch = path, scratch
         with path.open("rb") as file:
-            self.is_zip = file.read(4) in (ZIP, EMPTY_ZIP)
+            self.is_zip = file.read(4) in ZIPS
         self._zip: zipfile.ZipFile | None = None
         self._infos: list[zipfile.ZipInfo] = []
         self.entries: Sequence[Entry] = [Entry(path.name, path.stat().st_size, 0)]
@@ -173,9 +174,7 @@ def is_archive(path: Path) -> bool:
     """Whether a file is what archives of devices begin with: ZIP, SQLite or XML."""
     with path.open("rb") as file:
         head = file.read(64)
-    return head.startswith((ZIP, EMPTY_ZIP, SQLITE)) or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(
-        (XML, b"<HealthData")
-    )
+    return head.startswith((*ZIPS, SQLITE)) or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((XML, b"<HealthData"))
 
 
 def _is_link(info: zipfile.ZipInfo) -> bool:

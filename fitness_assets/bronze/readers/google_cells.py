@@ -11,7 +11,7 @@ from fitness_assets.bronze.readers.records import days_of, number
 
 _DAY = 86_400_000
 _TALL = 2.1
-"""Metres; nearly all people are shorter. Pounds that are taken as kg make who is above 1.42 m taller than this."""
+"""Metres. Nearly all people are shorter. If pounds are taken as kg, everybody above 1.42 m seems taller than this."""
 _NEVER_ZERO = {"heart_rate", "weight", "height", "resting_heart_rate", "stress", "bmi", "sleep"}
 
 

@@ -1,8 +1,8 @@
 """Google Health and Fitbit: one part of a Takeout archive, with the old root folder or the new one.
 
 The same reading comes in two ways: CSV files with a column of sources, in UTC, and older JSON files, which are what
-the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have, but
-for copies of what other apps measured.
+the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have.
+Rows of CSV files that copy what another app measured do not count for that.
 Times of JSON differ by family: steps and heart rates are in UTC, calories in local time. The minutes of calories of a
 local day are one record.
 """
@@ -205,7 +205,7 @@ class _Reader:
                 yield Record("energy_total", value, "kcal", day=day)
 
     def _sums_of_days(self, entries: list[Entry], type_: str) -> dict[int, float]:
-        """Sums of values of minutes or days by local day. What is no value is counted; what is, counts as its day."""
+        """Sums by local day. Invalid values are counted here; the caller counts each sum as one record."""
         sums: dict[int, float] = {}
         for item in self._items(entries, type_, is_counted=False):
             clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
@@ -296,7 +296,7 @@ class _Reader:
                 self._unreadable(_family(entry))
 
     def _items(self, entries: list[Entry], type_: str, is_counted: bool = True) -> Iterator[dict[str, Any]]:
-        """Objects of JSON files, each counted as seen unless the caller does it; what is no object is counted here."""
+        """Objects of JSON files. Each is counted as seen, unless the caller counts it. What is no object is counted."""
         for entry in entries:
             try:
                 content = json.loads(self._archive.read(entry))
