@@ -63,7 +63,7 @@ def test_a_run_of_another_process_is_followed_without_a_reload(folder, is_broken
         tab.get_by_text(counted, exact=True).first.wait_for(timeout=MILLISECONDS)
         bars = tab.locator(BARS)
         bars.nth(len(STEPS) - 1).wait_for(timeout=MILLISECONDS)
-        labels = [bar.inner_text().rstrip("…") for bar in bars.all()]  # short bars cut their labels, shorter ones have none
+        labels = [bar.inner_text().rstrip("…") for bar in bars.all()]  # short bars cut them, shorter ones have none
         assert len(labels) == len(STEPS)
         named = [[step for step in STEPS if step.startswith(label)] for label in labels if label]
         assert [len(steps) for steps in named] == [1] * len(named), labels
