@@ -265,8 +265,23 @@ def test_only_months_that_a_day_has_a_part_in_are_made_anew(runs):
     runs.put([row("a", date(2024, 6, 20))])
     assert runs.run(LAYERS) == {"bronze": ["2024-06"], "silver": ["2024-06", "2024-07"], "gold": ["2024-06", "2024-07"]}
     for key, files in before.items():
-        kept = files & files_of(runs, key)
-        assert {name[:7] for name in kept} == {f"2024-{month:02}" for month in range(1, 13)} - {"2024-06", "2024-07"}
+        kept = {name[:7] for name in files & files_of(runs, key)}
+        assert kept - {"2024-07"} == {f"2024-{month:02}" for month in range(1, 13)} - {"2024-06", "2024-07"}
+
+
+def test_days_of_a_changed_month_whose_rows_stay_the_same_are_stored_once(runs):
+    days, made = [date(2024, 3, day) for day in range(1, 25)], []
+    for new in (days[:21], *([day] for day in days[21:])):
+        runs.put([row(user, day, stress=day.day % 9 + 1) for user in "ab" for day in new])
+        runs.run(LAYERS)
+        made.append({key: files_of(runs, key) for key in ("silver/clean_days", "gold/fact_daily")})
+    for key in made[0]:
+        first, second, third, fourth = (files[key] for files in made)
+        assert [name[:8] for name in sorted(first)] == ["2024-03."], "a month that is made at once has one file"
+        assert [name[:10] for name in sorted(second)] == ["2024-03.1.", "2024-03.2.", "2024-03.3."]
+        assert [name[:10] for name in sorted(second & third & fourth)] == ["2024-03.1.", "2024-03.2."]
+        assert len(third) == len(fourth) == 3
+        assert len(content(runs.lake, key)) == runs.lake.metadata(table_of(key), "000004").rows == 2 * len(days)
 
 
 def files_of(runs: Runs, key: str) -> set[str]:
@@ -316,9 +331,14 @@ def test_a_day_on_s3_neither_reads_nor_writes_a_file_of_an_unchanged_month(spark
         assert not [request for request in second if name in request]
     written = [request for request in second if request.startswith("PUT") and f"{MONTH}=" in request]
     assert {request.partition(f"{MONTH}=")[2][:7] for request in written} == {"2024-10", "2024-11"}
-    # A file for each table that is by month, and one more for the predictions of October.
-    assert len(written) <= sum(table.by_month for table in TABLES) + 1
-    idle = put_and_run("day", [date(2024, 11, 28)])
+    # A file of each third of the month for each table that is by month, and as many for the predictions of October.
+    assert len(written) <= 3 * (sum(table.by_month for table in TABLES) + 1)
+    put_and_run("next day", [date(2024, 11, 29)])
+    for third, count in (("1", 1), ("2", 1), ("3", 2)):  # the rows of the 1st to the 20th stayed the same
+        for key in ("silver/clean_days", "gold/fact_daily"):
+            stored = [found.key for found in bucket.list(key) if f"{MONTH}=2024-11.{third}/" in found.key]
+            assert len(stored) == count, stored
+    idle = put_and_run("next day", [date(2024, 11, 29)])
     assert not [request for request in idle if request.startswith("PUT") and request.endswith(".parquet")]
     # Two thirds are the engine's: it asks for the size of each file whenever it plans a query.
     assert len(second) < 1_200

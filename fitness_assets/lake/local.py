@@ -14,6 +14,7 @@ and a process that is killed leaves at most files that no link leads to.
 """
 
 import fcntl
+import filecmp
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,6 @@ import pyarrow as pa
 
 from fitness_assets.lake.store import EXPIRED_SUFFIX, Point, Store, as_parquet, is_ours
 from fitness_assets.lake.version import LakeError
-from fitness_assets.schema.months import month_in
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
@@ -148,17 +148,27 @@ class LocalStore(Store):
         return str(path)
 
     def finish(
-        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+        self,
+        table: Table,
+        version: str,
+        target: str | None,
+        kept: Sequence[str] = (),
+        rows: pa.Table | None = None,
+        left: Sequence[str] = (),
     ) -> dict[str, int]:
         """Fill the folder of the version with hard links and with what was written."""
         folder, added = self._path(table, version), list[Path]()
         for path in map(Path, kept):
             (folder / path.name).hardlink_to(path)
         for path in sorted(Path(target).rglob("*.parquet")) if target else ():
+            if same := next((old for old in map(Path, left) if filecmp.cmp(old, path, shallow=False)), None):
+                added.append(folder / same.name)
+                added[-1].hardlink_to(same)
+                continue
             _flush(path)
-            month = month_in(path.relative_to(target or "").as_posix())
+            label = path.parent.relative_to(target or "").name.partition("=")[2]
             # Engines give files of different months the same name.
-            added.append(path.rename(folder / (f"{month}.{path.name}" if month else path.name)))
+            added.append(path.rename(folder / (f"{label}.{path.name}" if label else path.name)))
         if rows or not any(folder.iterdir()):  # a table without rows needs a file too: readers take the schema from it
             added.append(folder / f"part-{uuid4().hex}.parquet")
             added[-1].write_bytes(as_parquet(rows or table.arrow_schema.empty_table()))

@@ -16,6 +16,7 @@ read before. So no lock is needed, and no run undoes the publication of another 
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _VERSION = "version"  # metadata of a current manifest, and of published artifacts
 _MANIFEST = "_manifest"
 _TRIES = 20
+_REQUESTS = 16  # at once
 
 
 class S3Store(Store):
@@ -190,7 +192,13 @@ class S3Store(Store):
         return self.bucket.uri(key)
 
     def finish(
-        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+        self,
+        table: Table,
+        version: str,
+        target: str | None,
+        kept: Sequence[str] = (),
+        rows: pa.Table | None = None,
+        left: Sequence[str] = (),
     ) -> dict[str, int]:
         """Write the manifest of the version."""
         folder = self._key(table.key, version, "")
@@ -200,8 +208,13 @@ class S3Store(Store):
             key = f"{folder}part-{uuid4().hex}.parquet"
             self.bucket.put(key, as_parquet(rows or table.arrow_schema.empty_table()))
             written.append(self.bucket.head(key))
-        added = {self.bucket.uri(found.key): found.size_bytes for found in written}
+        with ThreadPoolExecutor(_REQUESTS) as pool:
+            found = pool.map(self._find, map(self.bucket.key, left if written else ()))
+            before = {(old.etag, old.size_bytes): old for old in found if old}
+        again = {new.key: before[new.etag, new.size_bytes] for new in written if (new.etag, new.size_bytes) in before}
+        added = {self.bucket.uri(again.get(new.key, new).key): new.size_bytes for new in written}
         self.bucket.put(f"{folder}{_MANIFEST}", "".join(f"{uri}\n" for uri in (*kept, *added)).encode())
+        self.bucket.delete(again)
         return added
 
     def discard(self, scratch: Path) -> None:

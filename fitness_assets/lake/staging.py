@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from fitness_assets.lake.store import METADATA_SUFFIX, Store
 from fitness_assets.lake.version import LakeError, VersionMetadata
-from fitness_assets.schema.months import MONTH, WHOLE, month_in, month_sql
+from fitness_assets.schema.months import MONTH, WHOLE, month_in, month_sql, third_sql
 from fitness_assets.schema.table import Table
 
 _REQUESTS = 16  # at once
@@ -70,8 +70,11 @@ class Staging:
             target = self.store.target(table, self.version, self.scratch)
             writer = frame.write
             if table.by_month:  # one task writes all rows of a month, so that a month has one file
-                names = [column.name for column in table.columns]
-                writer = frame.withColumn(MONTH, F.expr(month_sql(names))).repartition(MONTH).write.partitionBy(MONTH)
+                label = (third_sql if replaced else month_sql)([column.name for column in table.columns])
+                frame = frame.withColumn(MONTH, F.expr(label)).repartition(MONTH)
+                if replaced:  # in order: so the same rows are the same bytes, and `finish` keeps the file of the parent
+                    frame = frame.sortWithinPartitions(*table.primary_key)
+                writer = frame.write.partitionBy(MONTH)
             writer.parquet(target)
         self._finish(table, replaced, target)
 
@@ -91,15 +94,17 @@ class Staging:
     def _finish(
         self, table: Table, replaced: Collection[str] | None, target: str | None = None, rows: pa.Table | None = None
     ) -> None:
-        metadata, kept, parts = self.metadata[table.key], list[str](), dict[str, list[int]]()
+        metadata, parts = self.metadata[table.key], dict[str, list[int]]()
+        kept, left = list[str](), list[str]()
         files = self.store.files(table, self.parent) if self.parent and replaced is not None else []
         if self.parent and replaced is not None and files:  # none, if the table was added to its group since
             kept = [path for path in files if month_in(path) not in replaced]
+            left = [path for path in files if month_in(path) in replaced]
             before = self.store.metadata(table, self.parent)
             # Versions before 2026-12 say only how many rows and bytes there are.
             parts_before = before.parts or {WHOLE: [before.rows, before.size_bytes]}
             parts = {month: [*part] for month, part in parts_before.items() if month not in replaced}
-        added = self.store.finish(table, self.version, target, kept, rows)
+        added = self.store.finish(table, self.version, target, kept, rows, left)
         fragments = self.store.dataset_of(table, [*added]).get_fragments() if added else ()
         with ThreadPoolExecutor(_REQUESTS) as pool:  # each file is a request, where files are objects
             counts = pool.map(lambda fragment: fragment.count_rows(), fragments)

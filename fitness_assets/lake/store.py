@@ -159,7 +159,13 @@ class Store(ABC):
 
     @abstractmethod
     def finish(
-        self, table: Table, version: str, target: str | None, kept: Sequence[str] = (), rows: pa.Table | None = None
+        self,
+        table: Table,
+        version: str,
+        target: str | None,
+        kept: Sequence[str] = (),
+        rows: pa.Table | None = None,
+        left: Sequence[str] = (),
     ) -> dict[str, int]:
         """Build one version from the files that were written and files of its parent.
 
@@ -171,9 +177,11 @@ class Store(ABC):
             target: where the engine wrote, as `target` gave it; None if it wrote nothing.
             kept: files of the parent that are taken over unchanged, as `files` gave them.
             rows: rows to write now, or None.
+            left: files of the parent that what was written replaces; one that was written again, byte for byte, is
+                taken over instead, so that it is stored once.
 
         Returns:
-            The files that were added, with their bytes.
+            The files beside ``kept``, with their bytes.
         """
 
     @abstractmethod

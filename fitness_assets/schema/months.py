@@ -1,7 +1,8 @@
 """Calendar months as labels (``2024-09``): the unit in which tables by month are stored, made anew and checked.
 
 A file of such a table holds rows of one month; its path says which one. So a run knows from paths alone which months
-differ between two versions.
+differ between two versions. A month that is made anew has up to three files, for its days until the 10th, until the
+20th, and after it: those whose rows stay the same need no new file.
 """
 
 import re
@@ -10,7 +11,7 @@ from datetime import date, timedelta
 from typing import Any
 
 MONTH = "calendar_month"
-"""The column by which an engine splits rows into files; the files do not hold it."""
+"""The column by which an engine splits rows into files (``2024-09``, ``2024-09.2``); the files do not hold it."""
 
 OTHER = "other"
 """The label of days before 1990 and after 2099: nobody logged them, and they must not make thousands of files."""
@@ -21,7 +22,7 @@ WHOLE = ""
 FIRST_YEAR, END_YEAR = 1990, 2100
 
 _LABEL = rf"([0-9]{{4}}-[0-9]{{2}}|{OTHER})"
-_IN_PATH = re.compile(rf"(?:^|/)(?:{MONTH}={_LABEL}/|{_LABEL}\.)[^/]*$")
+_IN_PATH = re.compile(rf"(?:^|/)(?:{MONTH}={_LABEL}(?:\.[1-3])?/|{_LABEL}\.)[^/]*$")
 
 
 def month_in(path: str) -> str:
@@ -49,6 +50,12 @@ def month_sql(columns: Collection[str]) -> str:
         digits = "CAST(date_key AS STRING)"
         label = f"concat(substr({digits}, 1, 4), '-', substr({digits}, 5, 2))"
     return f"CASE WHEN {is_known} THEN {label} ELSE '{OTHER}' END"
+
+
+def third_sql(columns: Collection[str]) -> str:
+    """The month of a row and the third of the month, as `month_sql` gives the month: ``2024-09.2``."""
+    day = "day(date)" if "date" in columns else "date_key % 100"
+    return f"concat({month_sql(columns)}, CASE WHEN {day} <= 10 THEN '.1' WHEN {day} <= 20 THEN '.2' ELSE '.3' END)"
 
 
 def month_of_row(row: Mapping[str, Any]) -> str:

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
-from fitness_assets.schema.months import OTHER, WHOLE, last_day, month_in, month_of, month_of_row, month_sql, widened
+from fitness_assets.schema.months import (
+    OTHER,
+    WHOLE,
+    last_day,
+    month_in,
+    month_of,
+    month_of_row,
+    month_sql,
+    third_sql,
+    widened,
+)
 
 DAYS = st.dates(date(1990, 2, 1), date(2099, 10, 31))
 
@@ -18,7 +28,10 @@ DAYS = st.dates(date(1990, 2, 1), date(2099, 10, 31))
     [
         ("/lake/_versions/silver/clean_days/000001/2024-09.part-0.snappy.parquet", "2024-09"),
         ("s3://b/silver/clean_days/_versions/000001/w/calendar_month=2024-09/part-0.parquet", "2024-09"),
+        ("s3://b/silver/clean_days/_versions/000001/w/calendar_month=2024-09.3/part-0.parquet", "2024-09"),
+        ("2024-09.1.part-0.snappy.parquet", "2024-09"),
         ("calendar_month=other/part-0.parquet", OTHER),
+        ("calendar_month=other.2/part-0.parquet", OTHER),
         ("other.part-0.parquet", OTHER),
         ("/lake/2024-09/part-2023-01.parquet", WHOLE),
         ("/lake/calendar_month=2024-09/deeper/part-0.parquet", WHOLE),
@@ -47,6 +60,15 @@ def test_duckdb_the_engine_and_json_agree_on_the_month_of_a_row(spark, column):
     assert by_engine == expected | {None: OTHER}
     assert dict(found) == expected
     assert [month_of_row({column: keys[day] if column == "date_key" else str(day)}) for day in ROWS] == LABELS
+
+
+@pytest.mark.parametrize("column", ["date", "date_key"])
+def test_the_engine_splits_a_month_after_the_10th_and_the_20th(spark, column):
+    days = [date(2024, 2, day) for day in range(1, 30)]
+    keys = [day if column == "date" else int(f"{day:%Y%m%d}") for day in days]
+    frame = spark.createDataFrame([(key,) for key in keys], f"{column} {'date' if column == 'date' else 'int'}")
+    found = {row[column]: row["third"] for row in frame.withColumn("third", F.expr(third_sql([column]))).collect()}
+    assert [found[key] for key in keys] == ["2024-02.1"] * 10 + ["2024-02.2"] * 10 + ["2024-02.3"] * 9
 
 
 @given(DAYS, st.integers(0, 40), st.integers(0, 40), st.integers(-40, 40))
