@@ -67,7 +67,9 @@ def sail_variables(spill: Path) -> dict[str, str]:
     """
     return {
         "RUST_LOG": "error",
-        "MIMALLOC_PURGE_DELAY": "0",  # Sail's allocator returns memory at once; otherwise a run takes a third more
+        # Take memory when it is needed, and return it at once; otherwise a run needs half as much more.
+        "MIMALLOC_ARENA_EAGER_COMMIT": "0",
+        "MIMALLOC_PURGE_DELAY": "0",
         "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",
         "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(int(memory_bytes() * _POOL_SHARE)),
         "SAIL_RUNTIME__TEMPORARY_FILES__PATHS": f'["{spill}"]',
