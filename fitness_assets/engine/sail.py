@@ -67,8 +67,9 @@ def sail_variables(spill: Path) -> dict[str, str]:
     """
     return {
         "RUST_LOG": "error",
-        # Take memory when it is needed, and return it at once; otherwise a run needs half as much more.
+        # The allocator takes memory when it is needed and returns it at once; otherwise a run needs half as much more.
         "MIMALLOC_ARENA_EAGER_COMMIT": "0",
+        "MIMALLOC_ALLOW_THP": "0",
         "MIMALLOC_PURGE_DELAY": "0",
         "SAIL_RUNTIME__MEMORY_POOL__TYPE": "fair",
         "SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE": str(int(memory_bytes() * _POOL_SHARE)),
