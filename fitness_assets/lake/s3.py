@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from fitness_assets.aws.s3 import Bucket, Object, ObjectChangedError, ObjectMissingError
 from fitness_assets.lake.scratch import new_folder, remove_left_folders
-from fitness_assets.lake.store import EXPIRED_SUFFIX, Point, Store, as_parquet, is_ours
+from fitness_assets.lake.store import EXPIRED_SUFFIX, REQUESTS, Point, Store, as_parquet, is_ours
 from fitness_assets.lake.version import LakeError, VersionConflictError
 from fitness_assets.schema.table import Table
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _VERSION = "version"  # metadata of a current manifest, and of published artifacts
 _MANIFEST = "_manifest"
 _TRIES = 20
-_REQUESTS = 16  # at once
 
 
 class S3Store(Store):
@@ -208,7 +207,7 @@ class S3Store(Store):
             key = f"{folder}part-{uuid4().hex}.parquet"
             self.bucket.put(key, as_parquet(rows or table.arrow_schema.empty_table()))
             written.append(self.bucket.head(key))
-        with ThreadPoolExecutor(_REQUESTS) as pool:
+        with ThreadPoolExecutor(REQUESTS) as pool:
             found = pool.map(self._find, map(self.bucket.key, left if written else ()))
             before = {(old.etag, old.size_bytes): old for old in found if old}
         again = {new.key: before[new.etag, new.size_bytes] for new in written if (new.etag, new.size_bytes) in before}

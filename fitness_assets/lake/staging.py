@@ -11,12 +11,10 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from fitness_assets.lake.store import METADATA_SUFFIX, Store
+from fitness_assets.lake.store import METADATA_SUFFIX, REQUESTS, Store
 from fitness_assets.lake.version import LakeError, VersionMetadata
 from fitness_assets.schema.months import MONTH, WHOLE, month_in, month_sql, third_sql
 from fitness_assets.schema.table import Table
-
-_REQUESTS = 16  # at once
 
 
 class Staging:
@@ -106,7 +104,7 @@ class Staging:
             parts = {month: [*part] for month, part in parts_before.items() if month not in replaced}
         added = self.store.finish(table, self.version, target, kept, rows, left)
         fragments = self.store.dataset_of(table, [*added]).get_fragments() if added else ()
-        with ThreadPoolExecutor(_REQUESTS) as pool:  # each file is a request, where files are objects
+        with ThreadPoolExecutor(REQUESTS) as pool:  # each file is a request, where files are objects
             counts = pool.map(lambda fragment: fragment.count_rows(), fragments)
             for (path, size_bytes), count in zip(added.items(), counts, strict=True):
                 part = parts.setdefault(month_in(path), [0, 0])

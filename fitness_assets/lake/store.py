@@ -33,6 +33,9 @@ ROLLED_BACK_SUFFIX = ".rolled_back"
 MARKS = (METADATA_SUFFIX, EXPIRED_SUFFIX, ROLLED_BACK_SUFFIX)
 """Endings of the sidecar files that the lake itself writes."""
 
+REQUESTS = 16
+"""So many requests at once, where files are objects."""
+
 Point = Callable[[Table, str], None]
 """Makes a version of a table the one that readers see."""
 
