@@ -39,7 +39,7 @@ _HASHES = "hashes.json"  # sidecar of the ledger: content hashes that it does no
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
 _HEADER_CHARACTERS = 2_000
 _MOST_FILES = 8
-"""The next upload merges the files of a month of logged days that has more of them; of the ledger likewise."""
+"""If a month of logged days has more files, the next upload merges them. The same holds for the ledger."""
 
 
 @dataclass

@@ -17,6 +17,7 @@ import fcntl
 import filecmp
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,14 +155,18 @@ class LocalStore(Store):
         target: str | None,
         kept: Sequence[str] = (),
         rows: pa.Table | None = None,
-        left: Sequence[str] = (),
+        replaced: Sequence[str] = (),
     ) -> dict[str, int]:
         """Fill the folder of the version with hard links and with what was written."""
         folder, added = self._path(table, version), list[Path]()
         for path in map(Path, kept):
             (folder / path.name).hardlink_to(path)
+        before = defaultdict[int, list[Path]](list)
+        for path in map(Path, replaced):
+            before[path.stat().st_size].append(path)
         for path in sorted(Path(target).rglob("*.parquet")) if target else ():
-            if same := next((old for old in map(Path, left) if filecmp.cmp(old, path, shallow=False)), None):
+            candidates = before[path.stat().st_size]
+            if same := next((old for old in candidates if filecmp.cmp(old, path, shallow=False)), None):
                 added.append(folder / same.name)
                 added[-1].hardlink_to(same)
                 continue

@@ -197,7 +197,7 @@ class S3Store(Store):
         target: str | None,
         kept: Sequence[str] = (),
         rows: pa.Table | None = None,
-        left: Sequence[str] = (),
+        replaced: Sequence[str] = (),
     ) -> dict[str, int]:
         """Write the manifest of the version."""
         folder = self._key(table.key, version, "")
@@ -208,7 +208,7 @@ class S3Store(Store):
             self.bucket.put(key, as_parquet(rows or table.arrow_schema.empty_table()))
             written.append(self.bucket.head(key))
         with ThreadPoolExecutor(REQUESTS) as pool:
-            found = pool.map(self._find, map(self.bucket.key, left if written else ()))
+            found = pool.map(self._find, map(self.bucket.key, replaced if written else ()))
             before = {(old.etag, old.size_bytes): old for old in found if old}
         again = {new.key: before[new.etag, new.size_bytes] for new in written if (new.etag, new.size_bytes) in before}
         added = {self.bucket.uri(again.get(new.key, new).key): new.size_bytes for new in written}

@@ -70,7 +70,7 @@ class Staging:
             if table.by_month:  # one task writes all rows of a month, so that a month has one file
                 label = (third_sql if replaced else month_sql)([column.name for column in table.columns])
                 frame = frame.withColumn(MONTH, F.expr(label)).repartition(MONTH)
-                if replaced:  # in order: so the same rows are the same bytes, and `finish` keeps the file of the parent
+                if replaced:  # sorted, so that the same rows give the same bytes: then `finish` keeps the parent's file
                     frame = frame.sortWithinPartitions(*table.primary_key)
                 writer = frame.write.partitionBy(MONTH)
             writer.parquet(target)
@@ -93,16 +93,15 @@ class Staging:
         self, table: Table, replaced: Collection[str] | None, target: str | None = None, rows: pa.Table | None = None
     ) -> None:
         metadata, parts = self.metadata[table.key], dict[str, list[int]]()
-        kept, left = list[str](), list[str]()
         files = self.store.files(table, self.parent) if self.parent and replaced is not None else []
+        kept = [path for path in files if month_in(path) not in (replaced or ())]
+        old = [path for path in files if month_in(path) in (replaced or ())]
         if self.parent and replaced is not None and files:  # none, if the table was added to its group since
-            kept = [path for path in files if month_in(path) not in replaced]
-            left = [path for path in files if month_in(path) in replaced]
             before = self.store.metadata(table, self.parent)
             # Versions before 2026-12 say only how many rows and bytes there are.
             parts_before = before.parts or {WHOLE: [before.rows, before.size_bytes]}
             parts = {month: [*part] for month, part in parts_before.items() if month not in replaced}
-        added = self.store.finish(table, self.version, target, kept, rows, left)
+        added = self.store.finish(table, self.version, target, kept, rows, old)
         fragments = self.store.dataset_of(table, [*added]).get_fragments() if added else ()
         with ThreadPoolExecutor(REQUESTS) as pool:  # each file is a request, where files are objects
             counts = pool.map(lambda fragment: fragment.count_rows(), fragments)

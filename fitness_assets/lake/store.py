@@ -168,7 +168,7 @@ class Store(ABC):
         target: str | None,
         kept: Sequence[str] = (),
         rows: pa.Table | None = None,
-        left: Sequence[str] = (),
+        replaced: Sequence[str] = (),
     ) -> dict[str, int]:
         """Build one version from the files that were written and files of its parent.
 
@@ -180,8 +180,8 @@ class Store(ABC):
             target: where the engine wrote, as `target` gave it; None if it wrote nothing.
             kept: files of the parent that are taken over unchanged, as `files` gave them.
             rows: rows to write now, or None.
-            left: files of the parent that what was written replaces; one that was written again, byte for byte, is
-                taken over instead, so that it is stored once.
+            replaced: files of the parent that the written files replace. If a written file has the same bytes as one of
+                them, the version takes over the parent's file, so that these bytes are stored once.
 
         Returns:
             The files beside ``kept``, with their bytes.

@@ -2,7 +2,7 @@
 
 A file of such a table holds rows of one month; its path says which one. So a run knows from paths alone which months
 differ between two versions. A month that is made anew has up to three files, for its days until the 10th, until the
-20th, and after it: those whose rows stay the same need no new file.
+20th, and after it. If the rows of a file stay the same, no new file is stored.
 """
 
 import re

@@ -296,7 +296,7 @@ class _Reader:
                 self._unreadable(_family(entry))
 
     def _items(self, entries: list[Entry], type_: str, is_counted: bool = True) -> Iterator[dict[str, Any]]:
-        """Objects of JSON files. Each is counted as seen, unless the caller counts it. What is no object is counted."""
+        """Objects of JSON files. Each is counted as seen, unless the caller does it. Other values are counted here."""
         for entry in entries:
             try:
                 content = json.loads(self._archive.read(entry))
