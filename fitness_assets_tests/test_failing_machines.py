@@ -36,8 +36,8 @@ def told(run: subprocess.Popen, log: Path) -> str:
     run.wait(_EXIT_SECONDS)
     text = log.read_text()
     assert run.returncode == 1, text[-3000:]
-    after = text.split("STEP_FAILURE", 1)[1].split("\n\n")
-    failure = after[1].strip()
+    assert "STEP_FAILURE" in text, text[-3000:]
+    failure = text.split("STEP_FAILURE", 1)[1].split("\n\n")[1].strip()
     assert failure.startswith("dagster._core.definitions.events.Failure: "), text[-3000:]
     assert "Traceback" not in text, "no stack trace of another error"
     return failure.removeprefix("dagster._core.definitions.events.Failure: ")

@@ -26,10 +26,19 @@ SECONDS = 600  # timeout: three such runs may share two slow cores
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's variables without settings of the project, plus ``more``. Spark must not need a Python worker."""
+    """This process's variables without settings of the project, plus ``more``.
+
+    Spark must not need a Python worker. A webserver or a daemon sends no telemetry: to do so, it moves the folder
+    ``~/.dagster/logs`` away, and a run of another test that opens its file there at that moment ends with an error.
+    """
     others = ("FITNESS_", "DAGSTER_", "SPARK_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
-    ours = {"SPARK_LOCAL_IP": "127.0.0.1", "FITNESS_SPARK_CONF": SPARK_CONF, "PYSPARK_PYTHON": "/nowhere"}
+    ours = {
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "FITNESS_SPARK_CONF": SPARK_CONF,
+        "PYSPARK_PYTHON": "/nowhere",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
     return kept | ours | more
 
 
