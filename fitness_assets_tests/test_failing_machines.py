@@ -25,19 +25,22 @@ from fitness_assets_tests.whole_runs import free_port, materialize, wait_for
 
 pytestmark = pytest.mark.deployment
 
-_EXIT_SECONDS = 15
-"""How long a process may take from the end of its run to its exit, also on a busy machine."""
+_EXIT_SECONDS = 60
+"""How long a process may take from the end of its run to its exit on a busy machine; alone it takes one or two."""
 _TWO_LAYERS = "group:bronze or group:silver"
 
 
 def told(run: subprocess.Popen, log: Path) -> str:
-    """Wait for a run that fails, whose process has to end soon; returns the sentence of the step that failed."""
+    """Wait for a run that fails, whose process has to end soon; returns the sentence of the step that failed.
+
+    The run's own event says it too. Dagster copies what is printed during steps by a process that it kills after the last
+    step, so on a busy machine the event of the step may be missing in the log.
+    """
     wait_for(lambda: "RUN_FAILURE" in log.read_text() or run.poll() is not None, run, log)
     run.wait(_EXIT_SECONDS)
     text = log.read_text()
     assert run.returncode == 1, text[-3000:]
-    assert "STEP_FAILURE" in text, text[-3000:]
-    failure = text.split("STEP_FAILURE", 1)[1].split("\n\n")[1].strip()
+    failure = text.split("RUN_FAILURE", 1)[1].split("\n\n")[1].strip()
     assert failure.startswith("dagster._core.definitions.events.Failure: "), text[-3000:]
     assert "Traceback" not in text, "no stack trace of another error"
     return failure.removeprefix("dagster._core.definitions.events.Failure: ")
