@@ -33,8 +33,8 @@ _TWO_LAYERS = "group:bronze or group:silver"
 def told(run: subprocess.Popen, log: Path) -> str:
     """Wait for a run that fails, whose process has to end soon; returns the sentence of the step that failed.
 
-    The run's own event says it too. Dagster copies what is printed during steps by a process that it kills after the last
-    step, so on a busy machine the event of the step may be missing in the log.
+    The run's own event says it too. Dagster copies what is printed during steps by a process that it kills after the
+    last step, so on a busy machine the event of the step may be missing in the log.
     """
     wait_for(lambda: "RUN_FAILURE" in log.read_text() or run.poll() is not None, run, log)
     run.wait(_EXIT_SECONDS)

@@ -33,7 +33,7 @@ from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import VersionConflictError
 from fitness_assets.predictions.tables import FACT_PREDICTIONS
-from fitness_assets.quality.tables import AUDIT, LOOKS_GENERATED
+from fitness_assets.quality.tables import AUDIT, LOOKS_GENERATED, NOT_ENOUGH_DATA
 
 if TYPE_CHECKING:
     from fitness_assets.coach.transforms import Planned
@@ -172,11 +172,11 @@ def _write(step_run: StepRun, staging: Staging, ledger: Sequence[Row]) -> None:
                 tables, target, [(row["user_id"], day) for row, day in zip(planned.goals, last, strict=True)]
             )
 
-        generated = metrics_with(tables, LOOKS_GENERATED)
+        generated, sparse = metrics_with(tables, LOOKS_GENERATED), metrics_with(tables, NOT_ENOUGH_DATA)
         skilled = {target for target in ("sleep_quality", "stress_change") if has_skill(tables, target)}
         goals = settle(ledger)
         planned = plan(tables, goals, generated)
-        plans = plan_rows(planned, Trust(generated, skilled, says)) if planned else []
+        plans = plan_rows(planned, Trust(generated, sparse, skilled, says)) if planned else []
         progress = progress_rows(planned) if planned else []
     staging.write_rows(GOALS, goals)
     staging.write_rows(PROGRESS, progress)

@@ -109,6 +109,7 @@ ADHERENCE = Constant(
 )
 ADHERENCE_SD = Constant(0.175, "share", "Spread of people in adherence: 0.4 to 1.0, all alike likely", _CHOICE)
 ADHERENCE_DAY_SD = Constant(0.01, "share", "How much adherence drifts in a day", _CHOICE)
+STEPS_DAY_SD = Constant(1_000, "steps", "Spread of a person's steps from day to day, if theirs is not larger", _CHOICE)
 OUTLIER = Constant(2.5, "standard deviations", "Beyond this a weight counts less", _CHOICE)
 
 # Guardrails
@@ -131,6 +132,7 @@ WALKING_STEPS_A_MINUTE = Constant(100, "steps/min", "Steps in a minute of modera
 ENOUGH_STEPS = Constant(8_000, "steps", "Steps beyond which more add little", _STEPS)
 ENOUGH_SLEEP = Constant(7, "h", "Sleep that adults need at least", "Watson et al., Sleep 2015;38:843")
 LONG_SLEEP = Constant(9, "h", "No plan recommends more, unless the goal does", "Watson et al., Sleep 2015;38:843")
+REACHED_KG = Constant(0.5, "kg", "A target weight that is so near is reached", _CHOICE)
 STEPS_A_WEEK = Constant(500, "steps", "By how much recommended steps grow in a week", _CHOICE)
 SLEEP_A_WEEK = Constant(0.25, "h", "By how much recommended sleep changes in a week", _CHOICE)
 INTAKE_RANGE = Constant(100, "kcal", "Half width of the recommended range of intake", _CHOICE)

@@ -98,6 +98,12 @@ def has_skill(tables: "DuckDBPyConnection", target: str) -> bool:
     return [verdict for (verdict,) in found] == [SKILL]
 
 
+def conclusion(tables: "DuckDBPyConnection", target: str) -> str:
+    """What may be concluded from the model of a target, in one sentence."""
+    found = tables.sql(f"SELECT conclusion FROM {target}_model WHERE measure = 'skill'").fetchall()
+    return "".join(said for (said,) in found)
+
+
 def probabilities(tables: "DuckDBPyConnection", target: str, people: Sequence[tuple[str, date]]) -> NDArray[np.float64]:
     """What a model says on the last day of people, shape (people, labels); NaN where it says nothing.
 

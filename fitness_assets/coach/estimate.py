@@ -123,11 +123,12 @@ class Filter:
         self.covariance -= gain[:, :, None] * self.covariance[:, None, WEIGHT, :]
         self.mean[:, ADHERED] = np.clip(self.mean[:, ADHERED], 0, _MOST_ADHERENCE)
 
-    def pass_day(self, response: Floats | None) -> None:
+    def pass_day(self, response: Floats | None, counted: Floats | float = 0.0) -> None:
         """Move on to the next day.
 
         Args:
             response: change of weight on the day with full adherence, kg, shape (people,); None where no plan is on.
+            counted: change of weight by steps that were logged, whatever the adherence is; kg, shape (people,).
         """
         _, habit, adhered, error = self.mean.T
         share = adhered if response is not None else np.zeros_like(adhered)
@@ -140,7 +141,7 @@ class Filter:
             move[:, WEIGHT, ERROR] = -share / self._kcal_per_kg
             changed = changed + share * (response - error / self._kcal_per_kg)
             self.covariance[:, ADHERED, ADHERED] += c.ADHERENCE_DAY_SD**2
-        self.mean[:, WEIGHT] += changed
+        self.mean[:, WEIGHT] += changed + counted
         self.mean[:, HABIT] *= _KEEPS_HABIT
         self.covariance = move @ self.covariance @ move.transpose(0, 2, 1)
         self.covariance[:, WEIGHT, WEIGHT] += self._day_noise

@@ -30,6 +30,8 @@ class Candidate:
         needed_kcal: intake that the stated pace needs.
         fastest_kg: loss a week that the lowest intake gives.
         deficit_kg: loss a week that the stated intake gives.
+        falls: predicted loss a week over the next 30 days, as a share of body weight.
+        lowest_weight_kg: lowest predicted weight of the next 30 days.
     """
 
     age: int | None
@@ -44,6 +46,8 @@ class Candidate:
     needed_kcal: float | None = None
     fastest_kg: float = 0.0
     deficit_kg: float = 0.0
+    falls: float = 0.0
+    lowest_weight_kg: float | None = None
 
     def bmi(self, weight_kg: float | None) -> float | None:
         """Body mass index at a weight."""
@@ -154,6 +158,22 @@ GUARDRAILS = (
         lambda who: (
             f"This pace would need less than {who.lowest_kcal:,.0f} kcal a day, which is basal need or the "
             f"lowest safe intake: choose at most {max(who.fastest_kg, 0):.2f} kg a week, or state no pace. {_DOCTOR}"
+        ),
+    ),
+    Guardrail(
+        "falls_too_fast",
+        lambda who: who.falls > c.FASTEST_LOSS,
+        lambda who: (
+            f"Weight would fall faster than 1 % a week in the next 30 days: choose a slower pace or a higher intake. "
+            f"{_DOCTOR}"
+        ),
+    ),
+    Guardrail(
+        "becomes_underweight",
+        lambda who: _below(who.bmi(who.lowest_weight_kg), c.LOWEST_BMI),
+        lambda who: (
+            f"In the next 30 days the body mass index would fall below {c.LOWEST_BMI:g}, which is underweight: choose "
+            f"a higher intake or target. {_DOCTOR}"
         ),
     ),
 )

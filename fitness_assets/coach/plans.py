@@ -33,7 +33,6 @@ WEEK = 7
 INTERVAL = 1.2816
 """Standard deviations on each side of the mean that hold 80 % of a normal distribution."""
 
-_REACHED_KG = 0.5  # a target weight that is so near is reached
 _LASTING = 1 - c.FOOD_EFFECT - c.ADAPTATION
 """Share of a change of intake that remains once digestion and expenditure have adapted to it."""
 
@@ -120,7 +119,8 @@ class Course:
         start_kg: body weight before the plan, shape (people,).
         basal_kcal: basal need, shape (people,).
         floor_kcal: lowest intake that may be recommended, shape (people,).
-        pace_kg: planned change in kg a week, shape (people,); negative is loss.
+        pace_kg: change of tissue in kg a week at the first intake and the former steps, shape (people,); negative is
+            loss.
         own: expenditure before the plan.
     """
 
@@ -135,6 +135,7 @@ class Course:
     expenditure_sd: Floats
     adherence: Floats
     adherence_sd: Floats
+    steps_adherence: Floats
     intake_kcal: Floats
     steps: Floats
     exercise_minutes: Floats
@@ -149,8 +150,8 @@ class Coach:
         person: who they are.
         wishes: what they ask for.
         history: what they logged.
-        follows: whether logged weights after the start of the plan count; without them the course is the one that was
-            promised at the start.
+        follows: whether weights and steps count that were logged after the start of the plan; without them the course
+            is the one that was promised at the start.
     """
 
     def __init__(self, person: Person, wishes: Wishes, history: History, follows: bool = True) -> None:
@@ -159,7 +160,12 @@ class Coach:
         self._steps_before = mean_of(history.steps[:, :BEFORE], 0.0)
         self._minutes_before = mean_of(history.exercise_minutes[:, :BEFORE], 0.0)
         self._sleep_before = mean_of(history.sleep_hours[:, :BEFORE], np.nan)
-        self._weights = history.weight_kg if follows else before
+        until = None if follows else BEFORE
+        self._weights = history.weight_kg[:, :until]
+        # Without steps before the plan nobody knows by how much they changed.
+        has_steps = np.isfinite(history.steps[:, :BEFORE]).any(axis=1, keepdims=True)
+        self._steps = np.where(has_steps, history.steps[:, :until], np.nan)
+        self._walked = Walked(self._steps_before, history.steps[:, :BEFORE])
         usual_kg = _median(before)
         self.own = expenditure_of(person, usual_kg, history.steps[:, :BEFORE], history.calories[:, :BEFORE])
         body = Body.in_balance(person, usual_kg, self.own.kcal)
@@ -174,7 +180,7 @@ class Coach:
     def _start(self) -> None:
         """Set the first recommendations, on the estimates of the morning of the first day."""
         if self._follows:
-            self._filter.see(self._column(BEFORE))
+            self._filter.see(_column(self._weights, BEFORE))
         self.start_kg = self._filter.mean[:, WEIGHT].copy()
         self._body = Body.in_balance(self.person, self.start_kg, self.own.kcal)
         self.basal_kcal = self.person.resting_kcal(self.start_kg)
@@ -182,16 +188,13 @@ class Coach:
         self._base = self._intake(self.own.kcal, self.start_kg)
         self._assumed = self.own.kcal.copy()
 
-    def _column(self, column: int) -> Floats:
-        return self._weights[:, column] if column < self._weights.shape[1] else np.full(len(self._weights), np.nan)
-
     def _pace(self, weight_kg: Floats) -> Floats:
         """Planned change of tissue, kg a week; none where there is no target weight or it is reached."""
         remaining = np.nan_to_num(self.wishes.weight_kg - weight_kg)
         usual = np.where(remaining < 0, c.USUAL_LOSS, c.USUAL_GAIN) * weight_kg
         pace = np.where(np.isnan(self.wishes.pace_kg), usual, self.wishes.pace_kg)
         pace = np.minimum(np.minimum(pace, c.FASTEST_LOSS * weight_kg), np.abs(remaining) * WEEK / HORIZON)
-        return np.where(np.abs(remaining) < _REACHED_KG, 0, np.sign(remaining) * pace)
+        return np.where(np.abs(remaining) < c.REACHED_KG, 0, np.sign(remaining) * pace)
 
     def _intake(self, expenditure: Floats, weight_kg: Floats) -> Floats:
         """Intake for the wished pace at the former steps, within the guardrails."""
@@ -213,8 +216,8 @@ class Coach:
         usual = np.maximum(np.minimum(self._steps_before + 3 * c.STEPS_A_WEEK, c.ENOUGH_STEPS), self._steps_before)
         added_minutes = wish.exercise_minutes - self._minutes_before
         by_minutes = self._steps_before + added_minutes * c.WALKING_STEPS_A_MINUTE
-        target = np.where(np.isnan(wish.steps), np.where(np.isnan(by_minutes), usual, by_minutes), wish.steps)
-        target = np.fmax(np.fmin(target, wish.most_steps), 0)
+        stated = np.fmax(wish.steps, by_minutes)  # who states both gets both
+        target = np.fmax(np.fmin(np.where(np.isnan(stated), usual, stated), wish.most_steps), 0)
         change = np.clip(target - self._steps_before, -np.inf, c.STEPS_A_WEEK * (1 + day // WEEK))
         return np.round(self._steps_before + change, -1)
 
@@ -239,35 +242,42 @@ class Coach:
         """Follow everybody day by day; the plan is reviewed once a week as long as there are logged days."""
         asof, people = self.history.asof, len(self.start_kg)
         days = int(asof.max(initial=BEFORE - 1)) + HORIZON + 1
-        course = self._empty(people, days)
+        course, activity = self._empty(people, days), np.zeros((people, days))
         for column in range(BEFORE, days):
             day = column - BEFORE
             if column > BEFORE:
-                self._filter.see(self._column(column))
+                self._filter.see(_column(self._weights, column))
             if self._follows and day and day % WEEK == 0:
                 course.reviews += self._review(column, column <= asof + 1)
             steps = self.steps_on(day)
             added = self.added_activity(steps)
             fixed = ~np.isnan(self.wishes.intake_kcal)
             intake = np.maximum(self._base + np.where(fixed, 0, added * self.start_kg), self.floor_kcal)
-            self._note(course, column, intake, steps)
+            walked = _column(self._steps, column)
+            is_logged = np.isfinite(walked)
+            activity[:, column] = np.where(is_logged, self.added_activity(walked), self._walked.share * added)
+            week = activity[:, max(column - WEEK + 1, BEFORE) : column + 1]
+            self._note(course, column, intake, steps, week.mean(axis=1))
             now = self._body
             share = c.ADHERENCE
             eaten = now.balance_kcal + share * (intake - now.balance_kcal)
-            self._body = now.next_day(eaten, share * added)
-            self._filter.pass_day((self._body.weight_kg - now.weight_kg) / share)
+            self._body = now.next_day(eaten, activity[:, column])
+            counted = np.where(is_logged, -activity[:, column] * now.weight_kg / now.kcal_per_kg, 0)
+            self._filter.pass_day((self._body.weight_kg - now.weight_kg - counted) / share, counted)
+            self._walked.see(steps, walked)
         return course
 
     def _empty(self, people: int, days: int) -> Course:
-        pace = self._pace(self.start_kg)
-        cells = [np.full((people, days), np.nan) for _ in range(10)]
-        return Course(self.start_kg, self.basal_kcal, self.floor_kcal, pace, self.own, *cells)
+        cells = [np.full((people, days), np.nan) for _ in range(11)]
+        return Course(self.start_kg, self.basal_kcal, self.floor_kcal, self.pace_of(self._base), self.own, *cells)
 
-    def _note(self, course: Course, column: int, intake: Floats, steps: Floats) -> None:
+    def _note(self, course: Course, column: int, intake: Floats, steps: Floats, activity: Floats) -> None:
         believed = self._filter
         course.weight_kg[:, column], course.weight_sd[:, column] = believed.mean[:, WEIGHT], believed.sd(WEIGHT)
         course.adherence[:, column], course.adherence_sd[:, column] = believed.mean[:, ADHERED], believed.sd(ADHERED)
-        course.expenditure_kcal[:, column] = self._body.maintenance_kcal() + believed.mean[:, ERROR]
+        course.steps_adherence[:, column] = self._walked.share
+        spent = self._body.maintenance_kcal() + activity * self._body.weight_kg
+        course.expenditure_kcal[:, column] = spent + believed.mean[:, ERROR]
         course.expenditure_sd[:, column] = believed.sd(ERROR)
         course.intake_kcal[:, column], course.steps[:, column] = intake, steps
         course.exercise_minutes[:, column] = self.minutes_on(steps)
@@ -298,10 +308,44 @@ class Coach:
         return reviews
 
 
+class Walked:
+    """Estimates the share of the planned change of steps that people carry out, from logged steps.
+
+    It is the posterior mean of a slope: the change that was walked on the change that was planned, with noise as
+    large as the person's steps scatter from day to day before the plan.
+
+    Args:
+        usual: mean steps before the plan, shape (people,).
+        before: steps before the plan, shape (people, days); NaN where not logged.
+    """
+
+    def __init__(self, usual: Floats, before: Floats) -> None:
+        self._usual = usual
+        self._noise = np.maximum(mean_of((before - usual[:, None]) ** 2, 0.0), c.STEPS_DAY_SD**2)
+        self._precision = np.full_like(usual, 1 / c.ADHERENCE_SD**2)
+        self._sum = c.ADHERENCE * self._precision
+
+    @property
+    def share(self) -> Floats:
+        """The estimate, shape (people,); below 0 for those who walk less than before, above 1 for more than planned."""
+        return self._sum / self._precision
+
+    def see(self, planned: Floats, walked: Floats) -> None:
+        """Take in the steps of a day, shape (people,); NaN where not logged."""
+        change = np.where(np.isfinite(walked), planned - self._usual, 0)
+        self._precision = self._precision + change**2 / self._noise
+        self._sum = self._sum + change * np.nan_to_num(walked - self._usual) / self._noise
+
+
 def lowest_intake(person: Person, basal_kcal: Floats, least_kcal: Floats) -> Floats:
     """The lowest intake that may be recommended: basal need, 1,200 kcal (women) or 1,500 kcal, or what was stated."""
     by_sex = np.where(person.maleness == 0, c.LOWEST_INTAKE_WOMEN, c.LOWEST_INTAKE_MEN)
     return np.fmax(np.maximum(np.ceil(basal_kcal), by_sex), least_kcal)
+
+
+def _column(values: Floats, column: int) -> Floats:
+    """What was logged on a day; NaN after the last one."""
+    return values[:, column] if column < values.shape[1] else np.full(len(values), np.nan)
 
 
 def _median(weights: Floats, first: int | None = None) -> Floats:

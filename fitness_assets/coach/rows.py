@@ -17,8 +17,16 @@ from fitness_assets.predictions.tables import STRESS_STEP
 from fitness_assets.schema.table import Table
 from fitness_assets.silver.tables import CATEGORIES_FROM
 
-_ENOUGH_WEIGHTS = 7  # of the last 30 days
+_ENOUGH_DAYS = 7  # of the last 30 days
 _RECENT_DAYS = 14
+_RESTS_ON = ("weight_kg", "steps", "exercise_minutes", "sleep_hours", "stress_level")
+"""What a plan recommends and predicts."""
+_TARGETS = {
+    "steps": ("target_steps", "steps"),
+    "exercise_minutes": ("target_exercise_minutes", "exercise"),
+    "sleep_hours": ("target_sleep_hours", "sleep"),
+}
+"""The field of a goal for each of these, and its name in a sentence."""
 
 Says = Callable[[str, Planned], Floats]
 """What the model of a target says on the last day of everybody: probabilities, shape (people, labels)."""
@@ -30,11 +38,13 @@ class Trust:
 
     Attributes:
         generated: metrics that look generated.
+        sparse: metrics of which the audit has too little to judge them.
         skilled: targets whose models have skill.
         says: asks a model that has skill.
     """
 
     generated: set[str]
+    sparse: set[str]
     skilled: set[str]
     says: Says
 
@@ -60,18 +70,19 @@ def plan_rows(planned: Planned, trust: Trust) -> pa.Table:
         "age": planned.person.age[kept].astype(int).tolist(),
         "sex": [planned.sexes[i] for i in kept],
         "start_weight_kg": np.round(course.start_kg[kept], 2),
-        "bmi": np.round(planned.bmi(course.weight_kg[np.arange(len(ahead)), ahead[:, 0]])[kept], 2),
         "target_bmi": np.round(target_bmi[kept], 2),
         "pace_kg_per_week": np.round(course.pace_kg[kept], 3),
         "basal_kcal": np.round(course.basal_kcal[kept]),
         "expenditure_kcal": np.round(course.expenditure_kcal[kept, columns[:, 0]]),
         "expenditure_sd_kcal": np.round(course.expenditure_sd[kept, columns[:, 0]]),
         "adherence": np.round(course.adherence[kept, columns[:, 0]], 3),
+        "steps_adherence": np.round(course.steps_adherence[kept, columns[:, 0]], 3),
     }
     first = np.array([planned.starts[i] for i in kept], dtype="datetime64[D]") + (columns[:, 0] - BEFORE)
     cells: dict[str, Any] = {name: _repeated(values) for name, values in per_person.items()} | {
         "plan_day": np.tile(np.arange(1, HORIZON + 1), len(kept)),
         "date": (first[:, None] + np.arange(HORIZON)).ravel(),
+        "bmi": np.round(weight / (planned.person.height_cm[rows] / 100) ** 2, 2).ravel(),
         "recommended_steps": course.steps[rows, columns].ravel(),
         "recommended_exercise_minutes": course.exercise_minutes[rows, columns].ravel(),
         "recommended_sleep_hours": course.sleep_hours[rows, columns].ravel(),
@@ -109,11 +120,16 @@ def progress_rows(planned: Planned) -> pa.Table:
         "estimated_weight_kg": np.round(course.weight_kg[at], 2),
         "recommended_steps": course.steps[at],
         "logged_steps": days.steps[at],
+        "recommended_exercise_minutes": course.exercise_minutes[at],
+        "logged_exercise_minutes": days.exercise_minutes[at],
+        "recommended_sleep_hours": course.sleep_hours[at],
+        "logged_sleep_hours": days.sleep_hours[at],
         "recommended_intake_kcal": np.round(course.intake_kcal[at]),
         "expenditure_kcal": np.round(course.expenditure_kcal[at]),
         "expenditure_sd_kcal": np.round(course.expenditure_sd[at]),
         "adherence": np.round(course.adherence[at], 3),
         "adherence_sd": np.round(course.adherence_sd[at], 3),
+        "steps_adherence": np.round(course.steps_adherence[at], 3),
         "adaptation": [reviews.get((int(i), int(j))) for i, j in zip(person, column, strict=True)],
     }
     return arrow(PROGRESS, cells)
@@ -173,15 +189,29 @@ def _replace(result: Floats, basis: Any, day: int, found: Floats) -> None:
 
 def _doubts(planned: Planned, person: int, trust: Trust) -> str | None:
     """Why the plan of a person cannot be trusted; None if it can."""
-    weights, asof = planned.history.weight_kg[person], int(planned.history.asof[person])
-    recent = np.flatnonzero(np.isfinite(weights[max(asof - HORIZON + 1, 0) : asof + 1]))
-    doubts = []
-    if "weight_kg" in trust.generated:
-        doubts.append("The audit says that weight_kg looks generated: it does not behave like weights of people.")
-    if len(recent) < _ENOUGH_WEIGHTS:
-        doubts.append(f"There are only {len(recent)} weights in the last 30 days; a plan needs {_ENOUGH_WEIGHTS}.")
-    elif recent[-1] + 1 < HORIZON - _RECENT_DAYS:
+    asof, goal = int(planned.history.asof[person]), planned.goals[person]
+    until, doubts = slice(max(asof - HORIZON + 1, 0), asof + 1), list[str]()
+
+    def logged(measure: str) -> Any:
+        return np.flatnonzero(np.isfinite(getattr(planned.history, measure)[person, until]))
+
+    for metric in _RESTS_ON:
+        if metric in trust.generated:
+            doubts.append(f"The audit says that {metric} looks generated: it does not behave like that of people.")
+    if "weight_kg" in trust.sparse:
+        doubts.append("The audit says that there is too little of weight_kg to judge it.")
+    weights = logged("weight_kg")
+    if len(weights) < _ENOUGH_DAYS:
+        doubts.append(f"There are only {len(weights)} weights in the last 30 days; a plan needs {_ENOUGH_DAYS}.")
+    elif weights[-1] + 1 < HORIZON - _RECENT_DAYS:
         doubts.append(f"The last weight is more than {_RECENT_DAYS} days old.")
+    for measure, (field, name) in _TARGETS.items():
+        if goal[field] is not None and (days := len(logged(measure))) < _ENOUGH_DAYS:
+            doubts.append(f"Only {days} of the last 30 days have {name}; this goal needs {_ENOUGH_DAYS}.")
+    remaining = planned.wishes.weight_kg[person] - planned.course.weight_kg[person, asof + 1]
+    if abs(remaining) >= c.REACHED_KG and remaining * (pace := planned.course.pace_kg[person]) < 0:
+        way = "rises" if pace > 0 else "falls"
+        doubts.append(f"At the stated or lowest intake weight {way}, away from the target: state another intake.")
     return " ".join(doubts) or None
 
 

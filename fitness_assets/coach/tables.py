@@ -157,6 +157,7 @@ def _predicted(
     )
 
 
+_EXERCISE_DAYS = (f"{FACT_DAILY.key}.exercise_minutes",)
 _SLEEP_DAYS = (f"{FACT_DAILY.key}.sleep_hours", f"{SLEEP.key}.verdict")
 _STRESS_DAYS = (f"{FACT_DAILY.key}.stress_level", f"{STRESS.key}.verdict")
 _ESTIMATES = (
@@ -167,11 +168,20 @@ _ESTIMATES = (
     _plan(
         "adherence",
         "double",
-        "Estimated share of the plan that the person carries out.",
+        "Estimated share of the planned change that the person carries out, from weights and logged steps.",
         0.7,
         None,
         _DAYS,
         range=(0, 1.1),
+        nullable=False,
+    ),
+    _plan(
+        "steps_adherence",
+        "double",
+        "Estimated share of the planned change of steps that the person walks; below 0 for fewer steps than before.",
+        0.6,
+        None,
+        _DAYS,
         nullable=False,
     ),
 )
@@ -233,12 +243,20 @@ PLANS = Table(
         _plan("age", "int", "Age in whole years.", 42, "years", _PERSON[:1], nullable=False),
         _plan("sex", "string", "Sex; empty where it is not known.", "F", None, _PERSON[1:2], allowed=("F", "M")),
         _plan("start_weight_kg", "double", "Body weight when the plan started.", 69.0, "kg", _DAYS, nullable=False),
-        _plan("bmi", "double", "Body mass index now.", 23.9, "kg/m²", (*_DAYS, *_PERSON), nullable=False),
+        _plan(
+            "bmi",
+            "double",
+            "Body mass index at the predicted weight.",
+            23.9,
+            "kg/m²",
+            (*_DAYS, *_PERSON),
+            nullable=False,
+        ),
         _plan("target_bmi", "double", "Body mass index at the target weight.", 22.4, "kg/m²", _PERSON),
         _plan(
             "pace_kg_per_week",
             "double",
-            "Planned change of weight; negative is loss.",
+            "Change of tissue at the first intake and the former steps, if all of it is carried out; negative is loss.",
             -0.34,
             "kg/week",
             _DAYS,
@@ -261,7 +279,7 @@ PLANS = Table(
         Rule("adults_only", "Nobody with a plan is a minor.", f"age < {c.ADULT:g}", {"age": 17}, check=_GUARDRAILS),
         Rule(
             "not_underweight",
-            f"Nobody with a plan has a body mass index below {c.LOWEST_BMI:g}.",
+            f"No plan has, or leads to, a body mass index below {c.LOWEST_BMI:g}.",
             f"bmi < {c.LOWEST_BMI:g}",
             {"bmi": 18.4},
             check=_GUARDRAILS,
@@ -285,6 +303,16 @@ PLANS = Table(
             "No recommended intake is below basal need, 1,200 kcal for women, or 1,500 kcal for others.",
             f"intake_low_kcal < {_FLOOR} - 0.5",
             {"intake_low_kcal": 1_100.0},
+            check=_GUARDRAILS,
+        ),
+        SetRule(
+            "falls_slowly",
+            "No predicted weight falls faster than 1 % a week over the 30 days.",
+            ("coach/plans",),
+            "SELECT first.user_id FROM plans first JOIN plans last ON first.user_id = last.user_id "
+            "AND first.plan_day = 1 AND last.plan_day = 30 "
+            "WHERE 1 - last.predicted_weight_kg / first.predicted_weight_kg "
+            f"> {float(c.FASTEST_LOSS)!r} * 29 / 7 + 5e-4",  # weights are rounded
             check=_GUARDRAILS,
         ),
         SetRule(
@@ -359,6 +387,10 @@ PROGRESS = Table(
         ),
         _plan("recommended_steps", "int", "Steps as recommended.", 8_500, "steps", _DAYS, nullable=False),
         _plan("logged_steps", "int", "Steps as logged.", 8_120, "steps", _DAYS[1:2]),
+        _plan("recommended_exercise_minutes", "double", "Exercise as recommended.", 40.0, "min", _DAYS, nullable=False),
+        _plan("logged_exercise_minutes", "double", "Exercise as logged.", 35.0, "min", _EXERCISE_DAYS),
+        _plan("recommended_sleep_hours", "double", "Sleep as recommended.", 7.5, "h", _SLEEP_DAYS[:1]),
+        _plan("logged_sleep_hours", "double", "Sleep as logged.", 7.2, "h", _SLEEP_DAYS[:1]),
         _plan(
             "recommended_intake_kcal",
             "double",

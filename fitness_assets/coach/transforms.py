@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fitness_assets.coach.days import Body, bodies, first_day, history
 from fitness_assets.coach.energy import Floats, Person
 from fitness_assets.coach.guardrails import Candidate, refusal
-from fitness_assets.coach.plans import BEFORE, HORIZON, Coach, Course, History, Wishes
+from fitness_assets.coach.plans import BEFORE, HORIZON, WEEK, Coach, Course, History, Wishes
 from fitness_assets.coach.tables import PLANNED, REFUSED, STOPPED, SUPERSEDED, UNREADABLE
 
 if TYPE_CHECKING:
@@ -177,10 +177,13 @@ def _candidate(row: Row, body: Body, weighed: bool) -> Candidate:
 def _weighed(planned: Planned, candidates: Sequence[Candidate]) -> list[Candidate]:
     """What guardrails ask once weight and expenditure are known."""
     coach, wishes = planned.coach, planned.wishes
-    now = planned.course.weight_kg[np.arange(len(candidates)), planned.ahead[:, 0]]
+    weights = planned.course.weight_kg[np.arange(len(candidates))[:, None], planned.ahead]
+    now = weights[:, 0]
+    falls = (1 - weights[:, -1] / now) * WEEK / (HORIZON - 1)
     needed = coach.own.kcal + coach.surplus_of(-np.nan_to_num(wishes.pace_kg))
     floor_pace, intake_pace = coach.pace_of(coach.floor_kcal), coach.pace_of(np.nan_to_num(wishes.intake_kcal))
-    arrays = (now, coach.floor_kcal, needed, -floor_pace, -intake_pace)
+    lowest = weights.min(axis=1)
+    arrays = (now, coach.floor_kcal, needed, -floor_pace, -intake_pace, falls, lowest)
     numbers = zip(*(array.tolist() for array in arrays), strict=True)
     return [
         replace(
@@ -193,6 +196,10 @@ def _weighed(planned: Planned, candidates: Sequence[Candidate]) -> list[Candidat
             needed_kcal=None if row["pace_kg_per_week"] is None else need,
             fastest_kg=fastest,
             deficit_kg=deficit,
+            falls=fall,
+            lowest_weight_kg=least,
         )
-        for row, who, (weight, floor, need, fastest, deficit) in zip(planned.goals, candidates, numbers, strict=True)
+        for row, who, (weight, floor, need, fastest, deficit, fall, least) in zip(
+            planned.goals, candidates, numbers, strict=True
+        )
     ]

@@ -120,6 +120,9 @@ def test_set_rules_find_what_they_forbid():
     ):
         bad = [{"goal_id": "a", **planned, **goal_row}]
         assert violations(rules[name], {PLANS.key: days, GOALS.key: bad}), name
+    first, last = ({"user_id": "17", "plan_day": day, "predicted_weight_kg": kg} for day, kg in ((1, 80.0), (30, 76.5)))
+    assert violations(rules["falls_slowly"], {PLANS.key: [first, last]})
+    assert not violations(rules["falls_slowly"], {PLANS.key: [first, last | {"predicted_weight_kg": 76.8}]})
     good = {PLANS.key: day, GOALS.key: [{"goal_id": "a", **planned}]}
     assert not any(violations(rules[name], good) for name in ("no_plan_in_pregnancy", "every_goal_has_its_plan"))
 

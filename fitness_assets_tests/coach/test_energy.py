@@ -128,7 +128,7 @@ def test_starvation_and_gluttony_stay_numbers():
 
 def test_every_constant_has_a_source():
     found = dict(c.table())
-    assert len(found) == 50
+    assert len(found) == 52
     assert all(value.unit and value.meaning and value.source for value in found.values())
 
 

@@ -18,6 +18,8 @@ SAFE = Candidate(
     needed_kcal=1_700,
     fastest_kg=0.6,
     deficit_kg=0.3,
+    falls=0.01,
+    lowest_weight_kg=53.5,
 )
 
 REFUSED = {
@@ -32,6 +34,8 @@ REFUSED = {
     "intake_too_low": {"intake_kcal": 1_499},
     "intake_too_fast": {"deficit_kg": 0.81},
     "pace_needs_too_little": {"needed_kcal": 1_499},
+    "falls_too_fast": {"falls": 0.0101},
+    "becomes_underweight": {"lowest_weight_kg": 53.4},
 }
 
 

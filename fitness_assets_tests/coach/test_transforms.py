@@ -62,7 +62,7 @@ def tables():
         yield connection
 
 
-def a_goal(user_id: str = "17", number: int = 1, **stated):
+def a_goal(user_id: Any = "17", number: Any = 1, **stated: Any):
     """A row of the ledger."""
     stated = {"start": LAST + timedelta(1)} | stated
     asks = stated if stated.keys() & {*ASKS, "pregnant", "stop"} else stated | {"target_weight_kg": 74}
@@ -84,7 +84,7 @@ def nothing_said(target, planned):
     raise AssertionError(f"{target} has no skill")
 
 
-NO_MODEL = Trust(set(), set(), nothing_said)
+NO_MODEL = Trust(set(), set(), set(), nothing_said)
 
 
 def made(tables, goals, trust=NO_MODEL):
@@ -147,6 +147,7 @@ def test_a_plan_that_began_earlier_has_progress_and_goes_on(tables):
         ({"user_id": "17", "intake_kcal": 1_100}, "intake_too_low"),
         ({"user_id": "slim", "target_weight_kg": 53.6, "pace_kg_per_week": 0.53}, None),
         ({"user_id": "17", "target_weight_kg": 70, "pace_kg_per_week": 0.79}, "pace_needs_too_little"),
+        ({"user_id": "slim", "intake_kcal": 1_600}, "becomes_underweight"),
         ({"user_id": "tall?"}, "height_unknown"),
         ({"user_id": "tall?", "height_cm": 170}, None),
         ({"user_id": "17", "start": LAST + timedelta(61)}, "weight_unknown"),
@@ -176,7 +177,10 @@ def test_the_refusal_of_one_leaves_the_plans_of_others(tables):
 def test_too_few_weights_are_said(tables):
     _, plans, _ = made(tables, [a_goal("few", target_steps=9_000)])
     assert not plans[0]["is_trusted"]
-    assert plans[0]["why_not_trusted"] == "There are only 5 weights in the last 30 days; a plan needs 7."
+    assert plans[0]["why_not_trusted"] == (
+        "There are only 5 weights in the last 30 days; a plan needs 7. "
+        "Only 5 of the last 30 days have steps; this goal needs 7."
+    )
     assert plans[0]["sleep_basis"] is None
     assert plans[0]["predicted_sleep_hours"] is None
 
@@ -187,13 +191,49 @@ def test_an_old_weight_is_said(tables):
 
 
 def test_weights_that_look_generated_are_not_trusted(tables):
-    _, plans, _ = made(tables, [a_goal()], Trust({"weight_kg"}, set(), nothing_said))
+    _, plans, _ = made(tables, [a_goal()], Trust({"weight_kg"}, set(), set(), nothing_said))
     assert plans[0]["why_not_trusted"].startswith("The audit says that weight_kg looks generated")
+
+
+@pytest.mark.parametrize("metric", ["steps", "exercise_minutes", "sleep_hours", "stress_level"])
+def test_neither_are_other_metrics_that_a_plan_rests_on(tables, metric):
+    _, plans, _ = made(tables, [a_goal()], Trust({metric, "bmi"}, set(), set(), nothing_said))
+    said = f"The audit says that {metric} looks generated: it does not behave like that of people."
+    assert plans[0]["why_not_trusted"] == said
+
+
+def test_weights_that_the_audit_cannot_judge_are_not_trusted(tables):
+    _, plans, _ = made(tables, [a_goal()], Trust(set(), {"weight_kg", "steps"}, set(), nothing_said))
+    assert plans[0]["why_not_trusted"] == "The audit says that there is too little of weight_kg to judge it."
+
+
+@pytest.mark.parametrize(
+    ("stated", "way"),
+    [
+        ({"intake_kcal": 1_600, "target_weight_kg": 90}, "falls"),
+        ({"intake_kcal": 2_800, "target_weight_kg": 70}, "rises"),
+        ({"min_intake_kcal": 4_000, "target_weight_kg": 70}, "rises"),
+        ({"intake_kcal": 2_800, "target_weight_kg": 90}, None),
+        ({"intake_kcal": 2_800, "target_weight_kg": 79.8}, None),
+        ({"intake_kcal": 2_800}, None),
+    ],
+)
+def test_an_intake_that_leads_away_from_the_target_is_said(tables, stated, way):
+    _, plans, _ = made(tables, [a_goal(**stated)])
+    said = f"At the stated or lowest intake weight {way}, away from the target: state another intake."
+    assert plans[0]["why_not_trusted"] == (said if way else None)
+
+
+def test_too_few_nights_for_a_goal_of_sleep_are_said(tables):
+    tables.register("fact_daily", tables.sql("SELECT * REPLACE (NULL AS sleep_hours) FROM fact_daily").to_arrow_table())
+    of_sleep, of_weight = (made(tables, [a_goal(**asks)])[1][0] for asks in ({"target_sleep_hours": 8}, {}))
+    assert of_sleep["why_not_trusted"] == "Only 0 of the last 30 days have sleep; this goal needs 7."
+    assert of_weight["is_trusted"]
 
 
 def test_calories_that_look_generated_are_not_used(tables):
     used = made(tables, [a_goal()])[1][0]
-    unused = made(tables, [a_goal()], Trust({"calories_burned"}, set(), nothing_said))[1][0]
+    unused = made(tables, [a_goal()], Trust({"calories_burned"}, set(), set(), nothing_said))[1][0]
     assert unused["expenditure_sd_kcal"] > 1.3 * used["expenditure_sd_kcal"]
 
 
@@ -217,7 +257,7 @@ def test_with_skill_the_model_speaks_of_the_days_that_it_knows(tables):
         labels = {"sleep_quality": [1.0, 0, 0, 0], "stress_change": [1.0, 0, 0]}
         return np.tile(labels[target], (len(planned.goals), 1))
 
-    plans = made(tables, [a_goal()], Trust(set(), {"sleep_quality", "stress_change"}, says))[1]
+    plans = made(tables, [a_goal()], Trust(set(), set(), {"sleep_quality", "stress_change"}, says))[1]
     assert plans[0]["sleep_basis"] == "model"
     assert plans[0]["sleep_hours_upper"] < 6
     assert {row["sleep_basis"] for row in plans[1:]} == {"own_days"}
@@ -228,6 +268,50 @@ def test_with_skill_the_model_speaks_of_the_days_that_it_knows(tables):
 def test_a_stated_intake_is_kept(tables):
     _, plans, _ = made(tables, [a_goal(intake_kcal=1_900, start=LAST - timedelta(27))])
     assert {(row["intake_low_kcal"], row["intake_high_kcal"]) for row in plans} == {(1_800, 2_000)}
+
+
+def test_the_pace_is_what_the_intake_gives(tables):
+    paces = [
+        made(tables, [a_goal(intake_kcal=intake, **more)])[1][0]["pace_kg_per_week"]
+        for intake, more in ((1_700, {}), (1_700, {"target_weight_kg": 70}), (2_600, {}))
+    ]
+    assert paces[0] == paces[1] < -0.2
+    assert paces[2] > 0.2
+    # The lowest intake that may be recommended does not give the usual pace.
+    slow = made(tables, [a_goal(target_weight_kg=70, min_intake_kcal=2_000)])[1][0]["pace_kg_per_week"]
+    assert -0.3 < slow < 0
+
+
+def test_who_states_steps_and_minutes_gets_both(tables):
+    steps, minutes, both = (
+        made(tables, [a_goal(**stated)])[1][-1]["recommended_steps"]
+        for stated in (
+            {"target_steps": 7_300},
+            {"target_exercise_minutes": 90},
+            {"target_steps": 7_300, "target_exercise_minutes": 90},
+        )
+    )
+    assert steps < minutes == both
+
+
+def lived(tables, steps: int):
+    """Progress of a plan of 60 days whose person walks so many steps instead of the planned 12,000."""
+    start = LAST - timedelta(59)
+    walked = f"SELECT * REPLACE (if(date_key >= {start:%Y%m%d}, {steps}, steps)::INT AS steps) FROM fact_daily"
+    tables.register("fact_daily", tables.sql(walked).to_arrow_table())
+    return made(tables, [a_goal(start=start, target_steps=12_000)])[2]
+
+
+@pytest.mark.parametrize(("steps", "share", "more"), [(7_000, 0.0, 0), (14_000, 2.5, 142), (5_000, -0.7, -41)])
+def test_logged_steps_change_the_estimates_of_expenditure_and_adherence(tables, steps, share, more):
+    progress = lived(tables, steps)
+    assert progress[0]["steps_adherence"] == 0.7
+    assert progress[-1]["steps_adherence"] == pytest.approx(share, abs=0.4)
+    assert progress[6]["expenditure_kcal"] - 2_253 == pytest.approx(more, abs=15), (
+        "0.25 kcal for each kg and 1,000 steps"
+    )
+    assert progress[-1]["recommended_exercise_minutes"] > progress[-1]["logged_exercise_minutes"] == 30
+    assert progress[-1]["logged_sleep_hours"]
 
 
 def test_limits_are_kept(tables):

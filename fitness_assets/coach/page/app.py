@@ -18,18 +18,21 @@ from fitness_assets.coach.goals import Goal, sentences
 from fitness_assets.coach.guardrails import DISCLAIMER
 from fitness_assets.coach.page.charts import chart
 from fitness_assets.coach.page.forecast import (
+    ABOUT,
+    STATED,
     Forecast,
     forecast,
     forecast_series,
     history_series,
     kilograms,
+    last_week,
     own_mean,
     progress_series,
 )
 from fitness_assets.coach.page.goal_files import save
 from fitness_assets.coach.page.guard import FormError, form_of
 from fitness_assets.coach.page.lake_view import LakeView, Situation, state_of
-from fitness_assets.coach.tables import PLANNED, REFUSED
+from fitness_assets.coach.tables import MODEL, PLANNED, REFUSED
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 
@@ -154,6 +157,8 @@ class Pages:
             state=state_of(situation),
             PLANNED=PLANNED,
             REFUSED=REFUSED,
+            MODEL=MODEL,
+            last_week=last_week(situation),
             usual_steps=own_mean(situation, "steps"),
             usual_sleep=own_mean(situation, "sleep_hours"),
             histories=[
@@ -172,11 +177,15 @@ class Pages:
 
 def _shown(found: Forecast, situation: Situation) -> dict[str, Any]:
     """What the part of the page with the forecast shows."""
-    return {"forecast": found, "ahead": forecast_series(found.plan, situation) if found.plan else None}
+    ahead = forecast_series(found.plan, situation) if found.plan else None
+    return {"forecast": found, "ahead": ahead, "conclusions": situation.conclusions}
 
 
 def _defaults(situation: Situation) -> dict[str, str]:
-    """The form as it opens: the goal that counts, or a gentle one."""
+    """The form as it opens: the goal that was read last, also a refused one, on top of a gentle one.
+
+    Of a goal that ended the plan only what it says about the person is kept.
+    """
     steps, sleep = own_mean(situation, "steps") or 6_000, own_mean(situation, "sleep_hours") or c.ENOUGH_SLEEP
     form = {
         "target_steps": f"{round(max(min(steps + 3 * c.STEPS_A_WEEK, c.ENOUGH_STEPS), steps), -2):.0f}",
@@ -184,12 +193,12 @@ def _defaults(situation: Situation) -> dict[str, str]:
         "intake_kcal": "2000",
     }
     goal = situation.goal or {}
-    if state_of(situation) == PLANNED:
-        form |= {name: f"{goal[name]:g}" for name in ("target_weight_kg", "pace_kg_per_week") if goal.get(name)}
-        form |= {name: f"{goal[name]:g}" for name in ("target_steps", "target_sleep_hours") if goal.get(name)}
-        form |= {name: str(goal[name]) for name in ("notes", "age", "sex", "height_cm") if goal.get(name)}
-        if goal.get("intake_kcal"):
-            form |= {"intake_kcal": f"{goal['intake_kcal']:.0f}", "own_intake": "1"}
+    kept = {name: goal[name] for name in (ABOUT if goal.get("stop") else STATED) if goal.get(name) is not None}
+    form |= {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in kept.items()}
+    if "intake_kcal" in kept:
+        form["own_intake"] = "1"
+    if goal.get("pregnant"):
+        form["pregnant"] = "1"
     if "own_intake" not in form and (plan := forecast(form, situation).plan):
         form["intake_kcal"] = f"{(plan[0]['intake_low_kcal'] + plan[0]['intake_high_kcal']) / 2:.0f}"
     return form

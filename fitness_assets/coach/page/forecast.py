@@ -15,18 +15,11 @@ from fitness_assets.coach.rows import Trust, plan_rows
 from fitness_assets.coach.tables import GOALS, PLANNED
 from fitness_assets.coach.transforms import follow
 
-STATED = (
-    "target_weight_kg",
-    "pace_kg_per_week",
-    "intake_kcal",
-    "target_steps",
-    "target_sleep_hours",
-    "age",
-    "sex",
-    "height_cm",
-    "notes",
-)
+STATED = tuple(name for name in Goal.model_fields if name not in ("user_id", "start", "pregnant", "stop"))
 """Fields of the form that a goal may state; ``start`` is always the day after the last logged one."""
+
+ABOUT = ("age", "sex", "height_cm", "max_steps", "max_exercise_minutes", "min_intake_kcal", "notes")
+"""Those that are about the person, whatever the goal is."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,9 @@ def forecast(form: Mapping[str, str], situation: Situation) -> Forecast:
     planned = follow([row], [situation.body], [situation.start], situation.history, situation.generated)
     if planned is None:
         return Forecast(goal, row["reason"])
-    return Forecast(goal, None, plan_rows(planned, Trust(situation.generated, set(), _nothing)).to_pylist())
+    return Forecast(
+        goal, None, plan_rows(planned, Trust(situation.generated, situation.sparse, set(), _nothing)).to_pylist()
+    )
 
 
 def _nothing(*_: Any) -> Any:
@@ -125,3 +120,20 @@ def own_mean(situation: Situation, column: str) -> float | None:
     """The mean of a measure over the 60 days before the plan; None without any."""
     values = getattr(situation.history, column)[0, :BEFORE]
     return float(np.nanmean(values)) if np.isfinite(values).any() else None
+
+
+def last_week(situation: Situation) -> list[tuple[str, str, str, str]]:
+    """What was planned and logged on average over the last seven days of the plan: name, unit, planned, logged."""
+    rows, found = situation.progress[-7:], list[tuple[str, str, str, str]]()
+    for name, measure, unit, digits in (
+        ("walking", "steps", "steps", 0),
+        ("exercise", "exercise_minutes", "min", 0),
+        ("sleep", "sleep_hours", "h", 1),
+    ):
+        planned, logged = (
+            [row[f"{kind}_{measure}"] for row in rows if row[f"{kind}_{measure}"] is not None]
+            for kind in ("recommended", "logged")
+        )
+        if planned and logged:
+            found.append((name, unit, f"{np.mean(planned):,.{digits}f}", f"{np.mean(logged):,.{digits}f}"))
+    return found

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from fitness_assets.coach.days import Body, bodies, history, metrics_with
+from fitness_assets.coach.days import Body, bodies, conclusion, history, metrics_with
 from fitness_assets.coach.plans import History
-from fitness_assets.coach.tables import GOALS, PLANNED, PLANS, PROGRESS, REFUSED
+from fitness_assets.coach.tables import GOALS, PLANNED, PLANS, PROGRESS, REFUSED, SLEEP, STRESS
 from fitness_assets.engine.duckdb_reader import Opened, reader
 from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
-from fitness_assets.quality.tables import AUDIT, LOOKS_GENERATED
+from fitness_assets.quality.tables import AUDIT, LOOKS_GENERATED, NOT_ENOUGH_DATA
 from fitness_assets.schema.table import Table
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Situation:
         history: aligned by that day.
         days: the last 90 days that were logged, as rows of ``gold/fact_daily`` with ``date``.
         generated: metrics that look generated.
+        sparse: metrics of which the audit has too little to judge them.
+        conclusions: what may be concluded from the models of sleep and stress, a sentence each.
         goal: the goal that was read last; None if there is none.
         plan: rows of ``coach/plans``.
         progress: rows of ``coach/progress``.
@@ -46,6 +48,8 @@ class Situation:
     history: History
     days: Sequence[Row]
     generated: set[str]
+    sparse: set[str]
+    conclusions: Sequence[str]
     goal: Row | None
     plan: Sequence[Row]
     progress: Sequence[Row]
@@ -70,7 +74,7 @@ class LakeView:
 
     def situation(self, user_id: str) -> Situation | None:
         """What is known of a person; None if nobody with that id logged a day."""
-        every = (DIM_USER, FACT_DAILY, AUDIT, GOALS, PLANS, PROGRESS)
+        every = (DIM_USER, FACT_DAILY, SLEEP, STRESS, AUDIT, GOALS, PLANS, PROGRESS)
         key = user_id, *(self._lake.current(table) for table in every)
         if self._last and self._last[0] == key:
             return self._last[1]
@@ -87,6 +91,8 @@ class LakeView:
                 history(tables, [(user_id, start)], [body.last]),
                 _days(tables, user_id, body.last),
                 metrics_with(tables, LOOKS_GENERATED),
+                metrics_with(tables, NOT_ENOUGH_DATA),
+                [conclusion(tables, target) for target in ("sleep_quality", "stress_change")],
                 next((row for row in reversed(goals) if row["refusal"] != "unreadable"), None),
                 _rows(tables, "plans WHERE user_id = ? ORDER BY plan_day", user_id),
                 _rows(tables, "progress WHERE user_id = ? ORDER BY date", user_id),

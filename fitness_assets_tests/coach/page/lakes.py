@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fitness_assets.coach.rows import Trust, plan_rows, progress_rows
-from fitness_assets.coach.tables import GOALS, PLANS, PROGRESS
+from fitness_assets.coach.tables import GOALS, PLANS, PROGRESS, SLEEP, STRESS
 from fitness_assets.coach.transforms import plan, settle
 from fitness_assets.engine.duckdb_reader import Opened, reader
 from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
@@ -22,10 +22,12 @@ def a_lake(store: LocalStore | S3Store, people: Sequence[Any], goals: Sequence[d
     days = [day for _, rows in people for day in rows]
     publish(lake, {DIM_USER: arrow_of(DIM_USER, [user for user, _ in people]), FACT_DAILY: arrow_of(FACT_DAILY, days)})
     publish(lake, {AUDIT: arrow_of(AUDIT, [{}])})
+    said = [{"measure": "skill", "conclusion": "The model says nothing."}]
+    publish(lake, {model: arrow_of(model, said) for model in (SLEEP, STRESS)})
     ledger = settle(goals)
     with reader(lake.store, [Opened(table, "000001") for table in (DIM_USER, FACT_DAILY)]) as tables:
         planned = plan(tables, ledger, set())
-        trust = Trust(set(), set(), lambda *_: None)  # type: ignore[arg-type, return-value]
+        trust = Trust(set(), set(), set(), lambda *_: None)  # type: ignore[arg-type, return-value]
         rows: list[Any] = [progress_rows(planned), plan_rows(planned, trust)] if planned else [[], []]
     publish(lake, {GOALS: ledger, PROGRESS: rows[0], PLANS: rows[1]})
     return lake

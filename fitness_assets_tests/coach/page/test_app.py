@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -266,6 +267,57 @@ def test_a_refused_goal_is_said_and_not_written(browser, guard, goals, fields, s
     assert "No plan." in answer.text
     assert sentence in text_of(answer)
     assert not goals.exists() or not [*goals.iterdir()]
+
+
+def as_it_opens(page: str) -> dict[str, str]:
+    """The fields of the goal's form with the values that the page gives them, as a browser sends them."""
+    form = page[page.index('<form id="goal"') :].split("</form>")[0]
+    fields = {}
+    for tag in re.findall(r"<input [^>]+>", form):
+        if 'type="checkbox"' not in tag or " checked" in tag:
+            fields |= {re.findall('name="([^"]*)"', tag)[0]: unescape(re.findall(' value="([^"]*)"', tag)[0])}
+    return fields
+
+
+STATED = {"target_weight_kg": 74, "target_exercise_minutes": 45, "max_steps": 8_000, "min_intake_kcal": 2_100}
+
+
+@pytest.mark.parametrize(
+    ("goal", "kept", "sentence"),
+    [
+        ({"pregnant": True}, {"pregnant": "1"}, "no plans in pregnancy"),
+        ({"age": 16, "target_weight_kg": 74.5}, {"age": "16", "target_weight_kg": "74.5"}, "for adults only"),
+        (STATED, {name: str(value) for name, value in STATED.items()}, None),
+        ({"stop": True, **STATED}, {"max_steps": "8000", "min_intake_kcal": "2100", "target_weight_kg": ""}, None),
+    ],
+)
+def test_the_form_opens_with_the_goal_that_was_read_last(tmp_path, goal, kept, sentence):
+    lake = a_lake(LocalStore(tmp_path), PEOPLE[:1], [a_goal(**goal)])
+    guard = Guard(make_app(lake, str(tmp_path / "goals")), PORT)
+    browser = TestClient(guard, base_url=f"http://127.0.0.1:{PORT}", follow_redirects=False)
+    browser.get(f"/?token={guard.token}")
+    page = browser.get("/person?id=17")
+    form = as_it_opens(page.text)
+    assert {name: form.get(name) for name in kept} == kept
+    assert ("kg on" in text_of(page)) == (sentence is None)
+    if sentence:
+        assert text_of(page).count(sentence) == 2, "of the goal and of the next 30 days"
+    browser.post("/accept", data=form)
+    for path in (tmp_path / "goals").glob("*"):
+        (entry,) = read_goals(path, path.name)
+        assert entry.goal
+        assert {name: f"{float(getattr(entry.goal, name)):g}" for name in kept if kept[name]} == {
+            name: value for name, value in kept.items() if value
+        }
+
+
+def test_what_may_be_concluded_and_the_last_week_are_shown(browser):
+    page = text_of(browser.get("/person?id=other-one"))
+    assert page.count("The model says nothing.") == 2, "of sleep and of stress"
+    assert re.search(
+        r"The last week, on average: [\d,]+ steps of walking \(planned: [\d,]+\); 30 min of exercise", page
+    )
+    assert "Share of the planned change of steps that was walked: about" in page
 
 
 def test_a_stated_pregnancy_is_written_because_it_ends_the_plan(browser, guard, goals):
