@@ -30,7 +30,7 @@ def environment(**more: str) -> dict[str, str]:
 
     Spark must not need a Python worker. A webserver or a daemon sends no telemetry: to do so, it moves the folder
     ``~/.dagster/logs`` away, and a run of another test that opens its file there at that moment ends with an error.
-    Dagster kills the process that copies what steps print only a second after the last step, not at once.
+    Dagster kills the process that copies what steps print half a second after the last step, not at once.
     """
     others = ("FITNESS_", "DAGSTER_", "SPARK_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
@@ -39,7 +39,7 @@ def environment(**more: str) -> dict[str, str]:
         "FITNESS_SPARK_CONF": SPARK_CONF,
         "PYSPARK_PYTHON": "/nowhere",
         "DAGSTER_DISABLE_TELEMETRY": "1",
-        "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH": "1",
+        "DAGSTER_COMPUTE_LOG_TAIL_WAIT_AFTER_FINISH": "0.5",
     }
     return kept | ours | more
 
