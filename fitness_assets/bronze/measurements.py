@@ -36,6 +36,9 @@ MIRROR = re.compile(
 )
 """Names of apps that copy what another app measured."""
 
+OFFSET_OF_EXPORT = {"apple_health"}
+"""Kinds whose offsets are those of the place of the export. Others have that of the place of the measurement."""
+
 MEASUREMENTS = Table(
     "bronze/measurements",
     "The records of all archives that people downloaded from vendors of devices, and of their profiles: value, unit, "
