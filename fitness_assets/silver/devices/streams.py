@@ -68,14 +68,15 @@ class Order:
         source = (stream.source or "").casefold()
         is_phones_own = stream.kind == "health_connect" and source in self._of_phone
         of_phone = self._of_phone.index(source) if is_phones_own else len(self._of_phone)
-        return self._own_place(stream), of_phone, _class(stream), kind, source, stream.device or ""
+        return self.own_place(stream), of_phone, _class(stream), kind, source, stream.device or ""
 
     def comes_before_csv(self, stream: Stream) -> bool:
         """Whether values of a stream count before those of CSV files: only where the person's own list says so."""
         place_of_csv = self._own.index(CSV) if CSV in self._own else len(self._own)
-        return self._own_place(stream) < place_of_csv
+        return self.own_place(stream) < place_of_csv
 
-    def _own_place(self, stream: Stream) -> int:
+    def own_place(self, stream: Stream) -> int:
+        """The place of a stream in the person's own list; behind all of it if the list does not name the stream."""
         names = f"{stream.source or ''} {stream.device or ''}".casefold()
         found = (place for place, name in enumerate(self._own) if name == stream.kind or name in names)
         return next(found, len(self._own))
