@@ -150,6 +150,17 @@ def test_the_last_weight_of_a_day_counts_wherever_it_stands_in_the_file(tmp_path
     assert said.cells["weight_kg"] == pytest.approx(159.8 * 0.45359237, abs=0.001)
 
 
+def test_a_weight_that_comes_back_in_the_evening_is_the_last_one_of_the_day(tmp_path):
+    items = [
+        {"logId": hour, "weight": pounds, "bmi": bmi, "date": "01/05/24", "time": f"{hour}:00:00"}
+        for hour, pounds, bmi in ((10, 176, 25.0), (12, 178, 25.3), (20, 176, 25.0))
+    ]
+    found = google(tmp_path, {f"{JSON}/weight-1.json": [*items, items[2]]})
+    (said,) = merged(("google_health", found.records)).values()
+    assert said.cells == {"weight_kg": pytest.approx(176 * 0.45359237, abs=0.001), "bmi": 25.0}
+    assert (found.counts["weight"]["duplicate"], found.counts["bmi"]["duplicate"]) == (1, 1)
+
+
 def test_without_grams_and_bmi_weights_of_json_are_pounds(tmp_path):
     found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": [{"weight": 158.7, "date": "01/05/24"}]})
     assert [(row["value"], row["unit"], str(row["day"])) for row in found.of("weight")] == [(158.7, "lb", "2024-01-05")]
@@ -344,6 +355,17 @@ def test_of_sleeps_with_one_id_the_last_one_counts(tmp_path, end, zone):
         assert said.cells["sleep_hours"] == pytest.approx(425 / 60, abs=0.001)
         assert "nap_h" not in said.extra
         assert found.counts["sleep"]["duplicate"] == 1
+
+
+@pytest.mark.parametrize("ids", [(1, 2), (None, None)])
+def test_two_naps_of_one_length_are_two_where_nobody_says_the_time_zone(tmp_path, ids):
+    naps = [(f"2024-01-05T{hour}:00:00.000", f"2024-01-05T{hour + 1}:00:00.000") for hour in (12, 16)]
+    items = [slept(*nap, 60, id_) for nap, id_ in zip(naps, ids, strict=True)]
+    items.append(slept("2024-01-04T23:00:00.000", "2024-01-05T07:00:00.000", 420, None))
+    found = google(tmp_path, {f"{JSON}/sleep-2024-0{n}-01.json": items for n in (1, 2)})
+    (said,) = merged(("google_health", found.records)).values()
+    assert said.cells["sleep_hours"] == 9.0
+    assert found.counts["sleep"]["duplicate"] == 3
 
 
 def test_sleeps_without_an_id_all_count(tmp_path):

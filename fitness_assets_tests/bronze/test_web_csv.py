@@ -97,6 +97,23 @@ def test_garmin_weights_are_those_of_the_heading_above_and_the_last_one_of_a_day
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date,Weight (kg),Comments\n2024-10-30 07:00:00,80,\n2024-10-30 12:00:00,81,\n2024-10-30 20:00:00,80,\n"
+        "2024-10-30 20:00:00,80,\n",
+        "Time,Weight,Change,Body Fat,\nOct 30, 2024,\n8:00 PM,80.0 kg,--,--,\n8:00 PM,80.0 kg,--,--,\n"
+        "12:00 PM,81.0 kg,--,--,\n7:00 AM,80.0 kg,--,--,\n".replace("Oct 30, 2024", '"Oct 30, 2024"'),
+    ],
+)
+def test_a_weight_that_comes_back_in_the_evening_is_the_last_one_of_the_day(tmp_path, text):
+    found = one(tmp_path, text)
+    assert [row["value"] for row in found.of("weight")] == [80, 81, 80]
+    assert found.counts["weight"]["duplicate"] == 1
+    (said,) = merged(("withings", found.records)).values()
+    assert said.cells["weight_kg"] == 80
+
+
 def test_samsung_steps_are_those_of_all_devices(found):
     samsung = found["samsung_health"]
     assert days(samsung, "steps") == [("2024-10-27", 8000, "count"), ("2024-10-28", 6100, "count")]

@@ -280,8 +280,14 @@ class _Reader:
             if round(sum(stages.get(name, 0.0) for name in ("deep", "light", "rem"))) != round(minutes):
                 stages = {"asleep": minutes}
             self._tally.see("sleep", len(stages) - 1)
-            found = [Record("sleep", value, "min", *times, day=day, text=stage) for stage, value in stages.items()]
-            yield item.get("logId"), found
+            clock = utc_of(str(item.get("startTime")))
+            yield (
+                item.get("logId"),
+                [
+                    Record("sleep", value, "min", *times, day=day, text=stage, clock=clock)
+                    for stage, value in stages.items()
+                ],
+            )
 
     def _json_weight(self, entries: list[Entry]) -> Iterator[Record]:
         """Weights in the unit that other weights, or the BMI beside them, tell, in the order of their times."""
@@ -302,10 +308,10 @@ class _Reader:
                 if why := why_wrong(clock, bmi, "bmi"):
                     self._tally.drop("bmi", "invalid", why)
                 else:
-                    yield Record("bmi", bmi, "count", day=clock // _DAY)
+                    yield Record("bmi", bmi, "count", day=clock // _DAY, clock=clock)
         unit = unit_of_weights([(clock // _DAY, value, bmi) for clock, value, bmi in found], self._weights)
         for clock, value, _ in found:
-            yield Record("weight", value, unit, day=clock // _DAY)
+            yield Record("weight", value, unit, day=clock // _DAY, clock=clock)
 
     def _json_active(self, families: Mapping[str, list[Entry]]) -> Iterator[Record]:
         """Moderately and very active minutes of local days; the files go on into the future, with zeros."""
