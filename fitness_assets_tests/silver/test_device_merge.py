@@ -406,19 +406,47 @@ def test_what_the_profile_says_of_the_person_counts_before_vendors():
             Stream("apple_health", "Annas Watch", "Apple Watch Watch6,1"),
             Stream("apple_health", "A", "iPhone iPhone14,2"),
         ),
-        (Stream("apple_health", "App", None), Stream("apple_health", "Connect", None)),
+        (Stream("apple_health", "Connect", None), Stream("apple_health", "A", "iPhone iPhone14,2")),
+        (Stream("google_health", "Garmin Connect Health Kit", None), Stream("google_health", "MobileTrack", None)),
         (Stream("google_health", None, None), Stream("google_health", "Apple Health Health Kit", None)),
-        (Stream("google_health", "MobileTrack", None), Stream("google_health", "Garmin Connect Health Kit", None)),
         (Stream("health_connect", "com.band", "A W1 (watch)"), Stream("health_connect", "com.band", "A P1 (phone)")),
         (Stream("garmin", "Garmin Connect", None), Stream("apple_health", "A", "iPhone")),
-        (Stream("health_connect", "a.pp", None), Stream("health_connect", "com.google.android.apps.healthdata", None)),
     ],
 )
-def test_worn_devices_come_before_phones_and_copies_last(better, worse):
+def test_worn_devices_come_before_phones_and_phones_before_apps(better, worse):
     order = Order()
     assert order.key(better) < order.key(worse)
     own = Order([worse.device or worse.source or "", "x"])
     assert own.key(worse) < own.key(better)
+
+
+@pytest.mark.parametrize(
+    ("kind", "copy", "origin"),
+    [
+        ("apple_health", "Connect", "garmin"),
+        ("apple_health", "Connect", "garmin_web"),
+        ("google_health", "Garmin Connect Health Kit", "garmin"),
+        ("google_health", "Garmin Connect Health Kit", "apple_health"),
+        ("google_health", "Phone Health Kit", "apple_health"),
+        ("google_health", "Fit Health Connect", "health_connect"),
+        ("health_connect", "com.google.android.apps.healthdata", "health_connect"),
+    ],
+)
+def test_copies_come_last_beside_an_archive_that_may_have_the_origin(kind, copy, origin):
+    app = Stream(kind, "zzz", None)
+    beside, alone = Order(kinds={kind, origin}), Order(kinds={"withings"})
+    assert beside.key(app) < beside.key(Stream(kind, copy, None))
+    assert alone.key(app) > alone.key(Stream(kind, copy, None))
+
+
+def test_what_garmin_wrote_into_apple_health_counts_where_its_own_archive_is_not_loaded():
+    walk = [
+        steps("2024-01-05T10:00", "2024-01-05T10:10", 100, PHONE),
+        steps("2024-01-05T10:00", "2024-01-05T10:15", 900, ("Connect", None)),
+    ]
+    assert cells(("apple_health", walk)) == {DAY: {"steps": 900}}
+    garmin = total("steps", date(2024, 1, 6), 5, "count")
+    assert cells(("apple_health", walk), ("garmin", [garmin]))[DAY] == {"steps": 400}
 
 
 def test_devices_come_before_csv_only_where_the_persons_order_says_so():

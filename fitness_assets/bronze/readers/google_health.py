@@ -18,7 +18,7 @@ from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fitness_assets.bronze.measurements import MIRROR
+from fitness_assets.bronze.measurements import origins
 from fitness_assets.bronze.readers.archives import Archive, Entry, lines
 from fitness_assets.bronze.readers.google_cells import (
     clock_of,
@@ -144,7 +144,7 @@ class _Reader:
             source = row.get("data source") or None
             if start is None or value is None:
                 continue
-            if not MIRROR.search(source or ""):
+            if not origins(source):
                 self._covered[type_][start // _DAY] += 1
             self._last = max(self._last, start // _DAY)
             if family == "daily_resting_heart_rate":
