@@ -114,6 +114,25 @@ def test_a_weight_that_comes_back_in_the_evening_is_the_last_one_of_the_day(tmp_
     assert said.cells["weight_kg"] == 80
 
 
+@pytest.mark.parametrize(
+    ("columns", "cells", "asleep"),
+    [
+        ("light_sleep_duration;awake_time", ";600", {"asleep": 25_200, "awake": 600}),
+        ("light_sleep_duration;awake_time", "0;", {"asleep": 25_200, "light": 0}),
+        ("light_sleep_duration;awake_time", "18000;", {"light": 18_000}),
+        ("score", "80", {"asleep": 25_200}),
+    ],
+)
+def test_a_night_of_oura_without_stages_is_its_total(tmp_path, columns, cells, asleep):
+    times = "2024-01-04T23:00:00+01:00;2024-01-05T07:00:00+01:00"
+    head = f"id;day;bedtime_start;bedtime_end;total_sleep_duration;type;{columns}\n"
+    found = one(
+        tmp_path, f"{head}1;2024-01-05;{times};25200;long_sleep;{cells}\n2;2024-01-06;;;25200;deleted;{cells}\n"
+    )
+    assert {row["text"]: row["value"] for row in found.of("sleep")} == asleep
+    assert found.counts["sleep"]["seen"] == 2 * len(asleep), "the deleted night is counted like the other one"
+
+
 def test_samsung_steps_are_those_of_all_devices(found):
     samsung = found["samsung_health"]
     assert days(samsung, "steps") == [("2024-10-27", 8000, "count"), ("2024-10-28", 6100, "count")]

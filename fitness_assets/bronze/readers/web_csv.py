@@ -112,7 +112,7 @@ class _Table:
                 skipped = skipped or ("invalid", when)
             for cell in layout.cells:
                 texts = [row[name] for name in cell.columns if row.get(name)]
-                if not texts:
+                if not texts or any((number(row.get(name)) or 0) > 0 for name in cell.unless):
                     continue
                 self._tally.see(cell.type)
                 value, unit, text = _value(cell, texts)

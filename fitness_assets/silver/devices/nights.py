@@ -95,7 +95,7 @@ def _day(own: Sequence[Stretch], stream: Any, beds: tuple[np.ndarray, np.ndarray
         stream: theirs.
         beds: starts and ends of time in bed, whatever stream says it.
     """
-    night, *naps = own = _apart(sorted(own, key=lambda stretch: -stretch.hours))
+    night, *naps = own = sorted(_apart(own), key=lambda stretch: -stretch.hours)
     has_night = night.hours >= _NIGHT_HOURS
     nap_hours = sum(stretch.hours for stretch in (naps if has_night else own))
     extra: dict[str, Any] = {"nap_h": round(nap_hours, 3)} if nap_hours else {}
@@ -113,11 +113,15 @@ def _day(own: Sequence[Stretch], stream: Any, beds: tuple[np.ndarray, np.ndarray
 
 
 def _apart(stretches: Sequence[Stretch]) -> list[Stretch]:
-    """Stretches without those that overlap one before: several parts of an export may have the same sleep."""
+    """Of stretches that overlap only the one with most hours: parts of an export may each have the same sleep."""
     found: list[Stretch] = []
-    for each in stretches:
-        if each.start == NONE or all(each.start >= other.end or each.end <= other.start for other in found):
+    end = NONE
+    for each in sorted(stretches, key=lambda stretch: stretch.start):
+        if each.start >= end:
             found.append(each)
+        elif each.hours > found[-1].hours:
+            found[-1] = each
+        end = max(end, each.end)
     return found
 
 
