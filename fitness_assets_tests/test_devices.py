@@ -129,6 +129,7 @@ def test_people_with_archives_of_each_kind_and_the_csv_sample_are_one_run(raw, m
         put(raw, kind, kind, days)
     for kind, files in WEB_TABLES.items():
         (raw / "people" / kind).mkdir()
+        (raw / "people" / kind / "profile.toml").write_text(PROFILE)
         zipped(raw / "people" / kind / "tables.zip", files)
     (raw / "sample.csv").write_bytes(sample.read_bytes())
     result = materialize()
