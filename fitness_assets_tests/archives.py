@@ -40,14 +40,15 @@ class Read:
 
     @property
     def records(self) -> list[Record]:
-        """All records as readers yield them, to merge."""
+        """All records as readers yield them, to merge; repeats were taken out of them before."""
         return [
             Record(
                 row["type"], row["value"], row["unit"], row["start_at"] and at(row["start_at"].isoformat()),
                 row["end_at"] and at(row["end_at"].isoformat()), row["utc_offset_seconds"],
                 row["day"] and days_of(row["day"]), row["source"], row["device"], row["text"],
+                clock=number,
             )
-            for row in self.rows
+            for number, row in enumerate(self.rows)
         ]  # fmt: skip
 
     @property

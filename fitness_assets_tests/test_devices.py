@@ -72,6 +72,26 @@ def test_an_archive_becomes_days_with_what_really_happened(raw, materialize, row
     assert len(rows("bronze/measurements")) == sum(row["records_used"] for row in rows("bronze/uploads"))
 
 
+NO_ZONE = "no profile.toml says the time_zone of this person: days of this file are those of UTC"
+
+
+@pytest.mark.parametrize(
+    ("profile", "warning"), [(None, [NO_ZONE]), ("height_cm = 168\n", [NO_ZONE]), ('time_zone = "Europe/Berlin"\n', [])]
+)
+def test_the_ledger_warns_of_what_nobody_says_of_the_person(raw, materialize, rows, profile, warning):
+    for kind in ("apple", "garmin"):  # they say birth date, gender and height; the days of Garmin need no zone
+        path = put(raw, "anna", kind, lived(2, first=FIRST), profile or "")
+    if profile is None:
+        (path.parent / "profile.toml").unlink()
+    (raw / "people" / "ben").mkdir()
+    (raw / "people" / "ben" / "scale.csv").write_text(f"Date,Weight (kg),Comments\n{FIRST} 07:00:00,66.6,\n")
+    assert materialize(TO_SILVER).success
+    warnings = {row["kind"]: [*row["warnings"]] for row in rows("bronze/uploads")}
+    assert (warnings["apple_health"], warnings["garmin"], warnings.get("profile", [])) == (warning, [], [])
+    said = "no profile.toml says birth_date, gender, height_cm of this person: what needs it stays empty"
+    assert warnings["withings"] == [said]
+
+
 def test_a_csv_file_and_an_archive_complete_each_other_and_the_row_says_the_source_of_each_value(
     raw, materialize, rows
 ):
@@ -109,6 +129,7 @@ def test_people_with_archives_of_each_kind_and_the_csv_sample_are_one_run(raw, m
         put(raw, kind, kind, days)
     for kind, files in WEB_TABLES.items():
         (raw / "people" / kind).mkdir()
+        (raw / "people" / kind / "profile.toml").write_text(PROFILE)
         zipped(raw / "people" / kind / "tables.zip", files)
     (raw / "sample.csv").write_bytes(sample.read_bytes())
     result = materialize()

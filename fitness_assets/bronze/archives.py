@@ -1,11 +1,13 @@
 """One archive, or one profile, of one person: who reads it, and what the ledger says of it."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from fitness_assets.bronze.measurements import OFFSET_OF_EXPORT
 from fitness_assets.bronze.readers import profile
 from fitness_assets.bronze.readers.archives import Archive
 from fitness_assets.bronze.readers.header import RefusedError
@@ -15,6 +17,8 @@ from fitness_assets.bronze.sources import Found
 
 REPEATED = ("user_id", "type", "source", "device", "unit", "text", "utc_offset_seconds", "day")
 """Columns of records that repeat few values."""
+_SAID = {"age": "birth_date", "gender": "gender", "height": "height_cm"}
+"""Types of records that say something of the person, and the lines of a profile that say it."""
 
 
 class ReadArchive:
@@ -34,6 +38,7 @@ class ReadArchive:
         self._person = person
         self.kind: str | None = None
         self.tally = Tally()
+        self._needs_zone = False
 
     def tables(self, path: Path, scratch: Path) -> Iterator[pa.Table]:
         """Stream its records.
@@ -57,8 +62,36 @@ class ReadArchive:
             self.kind = kind.name
             if person is None:
                 raise RefusedError(f"it is {kind.label}, and nobody's: move it to people/<user_id>/ below raw/")
-            yield from tables(kind.records(archive, self.tally), person, self.tally)
+            for table in tables(kind.records(archive, self.tally), person, self.tally):
+                self._needs_zone = self._needs_zone or _needs_zone(table, kind.name)
+                yield table
+
+    def unsaid(self, ledger: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What an archive needs and nobody says of its person, as warnings.
+
+        Args:
+            ledger: the rows of ``bronze/uploads``, with those of the same run.
+        """
+        mine = [row for row in ledger if row.get("person") == self._person and row["status"] == "ingested"]
+        counts = [json.loads(row.get("record_counts") or "{}") for row in mine]
+        said = {type_ for of_upload in counts for type_, count in of_upload.items() if count["used"]}
+        lines = [line for type_, line in _SAID.items() if type_ not in said]
+        found = []
+        if lines and not any(row.get("kind") == "profile" for row in mine):
+            found.append(f"no profile.toml says {', '.join(lines)} of this person: what needs it stays empty")
+        if self._needs_zone and "zone" not in said:
+            found.append("no profile.toml says the time_zone of this person: days of this file are those of UTC")
+        return found
 
     def ledger_columns(self) -> dict[str, Any]:
         """Its columns of the ledger beyond those of every upload."""
         return {"kind": self.kind, "reader_version": VERSIONS.get(self.kind or ""), **self.tally.ledger_columns()}
+
+
+def _needs_zone(table: pa.Table, kind: str) -> bool:
+    """Whether some records have neither the vendor's day nor their own offset."""
+    is_null = {
+        name: table[name].is_null().to_numpy(zero_copy_only=False) for name in ("start_at", "day", "utc_offset_seconds")
+    }
+    has_no_offset = is_null["utc_offset_seconds"] | (kind in OFFSET_OF_EXPORT)
+    return bool((~is_null["start_at"] & is_null["day"] & has_no_offset).any())

@@ -200,8 +200,7 @@ def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
         def write_all(staging: Staging) -> None:
             if staging.parent != version:
                 raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile.")
-            last_ingested = max((row["ingested_at"] for row in ledger), default=_START)
-            _ingest(step_run, staging, new, unread, last_ingested, pseudonyms)
+            _ingest(step_run, staging, new, unread, ledger, pseudonyms)
             staging.run_inputs = run_inputs(_ids(found), unread, known, users)
             keep_users(staging, users)
             staging.attach(UPLOADS, _HASHES, hashes.to_json().encode())
@@ -238,11 +237,12 @@ def _ingest(
     staging: Staging,
     new: Sequence[Upload],
     unread: dict[str, str],
-    last_ingested: datetime,
+    older: Sequence[dict[str, Any]],
     pseudonyms: Pseudonyms,
 ) -> None:
     """Read the new uploads and write the tables; what the parent version holds is taken over."""
     # No two uploads share a moment, so that of two rows for one day it is always known which was ingested last.
+    last_ingested = max((row["ingested_at"] for row in older), default=_START)
     first = max(datetime.now(UTC), last_ingested + timedelta(microseconds=1))
     files, records = RowFiles(staging.scratch / "rows"), RowFiles(staging.scratch / "records", REPEATED)
     ingested, left_out = list[_Ingested](), LeftOut.of(step_run.lake, pseudonyms)
@@ -282,6 +282,8 @@ def _ingest(
         entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
         step_run.log.info(f"{entry.upload.found.text}: {entry.summary}")
     ledger = [entry.ledger_row() for entry in ingested]
+    for entry, row in zip(ingested, ledger, strict=True):  # the profile may be the last file of the run
+        row["warnings"] = [*row["warnings"], *(entry.archive.unsaid([*older, *ledger]) if entry.archive else [])]
     if _crowded_months(staging, UPLOADS):
         staging.write_rows(UPLOADS, [*step_run.lake.rows(UPLOADS, staging.parent), *ledger])
     else:

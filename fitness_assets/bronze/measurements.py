@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from fitness_assets.bronze.columns import INGESTED_AT, KNOWN_UPLOADS, UPLOAD_ID
 from fitness_assets.schema.rules import Rule
@@ -31,10 +32,24 @@ TYPES = (
 )
 """What a record of ``bronze/measurements`` can be about."""
 
-MIRROR = re.compile(
-    r"health ?kit$|health connect$|^com\.google\.android\.apps\.healthdata$|^connect$|^strava$", re.IGNORECASE
-)
-"""Names of apps that copy what another app measured."""
+_ORIGINS = {
+    r"^connect$|^garmin connect health ?kit$": {"garmin", "garmin_web"},
+    r"health ?kit$": {"apple_health"},
+    r"health connect$|^com\.google\.android\.apps\.healthdata$": {"health_connect"},
+    r"^strava$": {"garmin", "garmin_web", "apple_health", "health_connect", "google_health", "samsung_health"},
+}
+"""Names of apps that copy, and the kinds of archives in which may be what they copied."""
+
+
+@lru_cache(1_000)
+def origins(app: str | None) -> frozenset[str]:
+    """The kinds of archives in which may be what an app copied; none for an app that measures itself."""
+    found = (kinds for name, kinds in _ORIGINS.items() if re.search(name, app or "", re.IGNORECASE))
+    return frozenset().union(*found)
+
+
+OFFSET_OF_EXPORT = {"apple_health"}
+"""Kinds whose offsets are those of the place of the export. Others have that of the place of the measurement."""
 
 MEASUREMENTS = Table(
     "bronze/measurements",

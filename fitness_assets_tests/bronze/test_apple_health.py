@@ -230,6 +230,19 @@ def test_an_export_without_records_is_a_warning(tmp_path):
     assert apple(tmp_path).tally.warnings == ["the export has no records"]
 
 
+@pytest.mark.parametrize("line_end", ["\n", ""])
+@pytest.mark.parametrize(
+    ("cut", "used", "unreadable"), [(0, 2, 0), (5, 2, 1), (len("</HealthData>"), 2, 0), (15, 1, 1), (100, 1, 1)]
+)
+def test_an_export_that_is_cut_off_is_a_warning_and_what_is_cut_is_counted(tmp_path, line_end, cut, used, unreadable):
+    text = f"{DTD}<HealthData>\n{record()}{record(value=11)}</HealthData>".replace("\n", line_end)
+    found = read(zipped(tmp_path / "export.zip", {"export.xml": text[: len(text) - cut]}))
+    assert len(found.of("steps")) == used
+    assert found.counts.get("unreadable lines", {"invalid": 0})["invalid"] == unreadable
+    said = ["the XML file is cut off: what was read before its end counts, and the rest is missing"]
+    assert found.tally.warnings == (said if cut else [])
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [

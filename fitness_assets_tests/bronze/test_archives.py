@@ -1,8 +1,10 @@
 """Archives from outside: limits, refusals, profiles, and what a hostile or damaged one can do."""
 
+import gzip
 import io
 import json
 import random
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -131,6 +133,16 @@ def test_an_encrypted_archive_is_refused(tmp_path):
     assert "encrypted" in refusal(path)
 
 
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_a_tar_archive_is_refused_by_its_kind(tmp_path, mode):
+    EXPORTS["google"](tmp_path / "a.zip", DAYS[:1])
+    path = tmp_path / "takeout.tgz"
+    with tarfile.open(path, mode) as archive:
+        archive.add(tmp_path / "a.zip", "Takeout/steps.json")
+    assert has_records(path, tmp_path)
+    assert refusal(path) == "it is a TAR archive, which is not read: choose .zip at the vendor, or pack it again as ZIP"
+
+
 def test_links_are_no_entries(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         link = zipfile.ZipInfo("DI_CONNECT/UDSFile_1.json")
@@ -155,7 +167,13 @@ def test_an_archive_without_entries_is_refused(tmp_path):
 
 
 def test_csv_text_is_no_archive(tmp_path):
-    for name, content in (("a", b"user_id,date\n"), ("b", b""), ("c", b"<html>")):
+    for name, content in (
+        ("a", b"user_id,date\n"),
+        ("b", b""),
+        ("c", b"<html>"),
+        ("d", b"\x1f\x8b damaged"),
+        ("e", gzip.compress(b"user_id\n")),
+    ):
         (tmp_path / name).write_bytes(content)
         assert not is_archive(tmp_path / name)
 
@@ -198,6 +216,9 @@ def test_a_profile_says_age_by_month_and_never_the_birth_date(tmp_path):
         ("birthdate = 1984-05-17", "unknown keys: birthdate"),
         ("birth_date = 'May 1984'", "is not a day YYYY-MM-DD"),
         ("birth_date = 0001-01-01", "between 1900 and 2100"),
+        ("birth_year = '1984'", "is not a day YYYY-MM-DD, or a year, between 1900 and 2100"),
+        ("birth_year = 1850", "is not a day YYYY-MM-DD, or a year, between 1900 and 2100"),
+        ("birth_year = true", "is not a day YYYY-MM-DD, or a year, between 1900 and 2100"),
         ("height_cm = 1.68", "between 50 and 280"),
         ("time_zone = 'Mars/Olympus'", "'Mars/Olympus' is unknown"),
         ("time_zone = '../../etc/passwd'", "is unknown"),

@@ -90,6 +90,18 @@ def test_codes_and_days_without_data_never_become_values(tmp_path, changes, type
     assert why in reason
 
 
+@pytest.mark.parametrize(
+    ("moderate", "vigorous", "sum_", "invalid"),
+    [(20, 10, 30, 0), (-1, 10, 10, 1), (20, "many", 20, 1), (-1, -2, None, 2), (None, 10, 10, 0), (None, "x", None, 1)],
+)
+def test_a_code_for_no_minutes_is_no_part_of_the_sum(tmp_path, moderate, vigorous, sum_, invalid):
+    day = {"calendarDate": "2024-01-05", "totalSteps": 8}
+    day |= {"moderateIntensityMinutes": moderate, "vigorousIntensityMinutes": vigorous}
+    found = garmin(tmp_path, {"UDSFile_1.json": [day]})
+    assert [row["value"] for row in found.of("exercise")] == ([] if sum_ is None else [sum_])
+    assert found.counts["exercise"]["invalid"] == invalid
+
+
 def test_stress_keeps_its_scale_and_heart_rates_of_days_are_no_means(tmp_path):
     stress = {
         "aggregatorList": [{"type": "AWAKE", "averageStressLevel": 50}, {"type": "TOTAL", "averageStressLevel": 31}]
@@ -167,6 +179,40 @@ def test_a_night_that_a_later_file_has_again_replaces_the_whole_night(tmp_path):
     assert "nap_h" not in days[date(2024, 1, 5)].extra
     assert days[date(2024, 1, 5)].extra["sleep_start"] == "2024-01-04T22:30:00+00:00"
     assert (found.counts["sleep"]["overlapped"], found.counts["sleep"]["duplicate"]) == (3, 2)
+
+
+def sleep(start: str, end: str, deep: int, **more: Any) -> dict[str, Any]:
+    times = {"sleepStartTimestampGMT": f"2024-01-{start}:00.0", "sleepEndTimestampGMT": f"2024-01-{end}:00.0"}
+    return {"calendarDate": "2024-01-05", **times, "deepSleepSeconds": deep, **more}
+
+
+def test_naps_of_a_night_count_beside_it(tmp_path):
+    nap = {"napStartTimestampGMT": "2024-01-05T12:00:00.0", "napEndTimestampGMT": "2024-01-05T13:00:00.0"}
+    naps = [{**nap, "napTimeSec": 3_600}, {**nap, "napTimeSec": 0}, "nap", {"napTimeSec": -1}]
+    nights = [sleep("04T22:00", "05T05:00", 25_200, napList=naps), {"napList": naps[:1]}]
+    found = garmin(tmp_path, {f"{n}_sleepData.json": nights for n in (1, 2)})
+    (said,) = merged(("garmin", found.records)).values()
+    assert (said.cells["sleep_hours"], said.extra["nap_h"]) == (8.0, 1.0)
+    assert said.extra["sleep_end"] == "2024-01-05T05:00:00+00:00"
+    assert (found.counts["sleep"]["duplicate"], found.counts["sleep"]["invalid"]) == (2, 10)
+
+
+def test_two_sleeps_of_a_day_in_one_file_both_count(tmp_path):
+    night, nap = sleep("04T22:00", "05T05:00", 25_200), sleep("05T12:00", "05T13:00", 3_600)
+    found = garmin(tmp_path, {"1_sleepData.json": [night, nap, nap], "2_sleepData.json": [nap, night]})
+    (said,) = merged(("garmin", found.records)).values()
+    assert (said.cells["sleep_hours"], said.extra["nap_h"]) == (8.0, 1.0)
+    assert found.counts["sleep"]["duplicate"] == 3
+
+
+def test_what_macos_adds_beside_each_file_is_no_damage(tmp_path):
+    entries = {
+        "DI_CONNECT/UDSFile_1.json": '[{"calendarDate":"2024-01-05","totalSteps":1}]',
+        "__MACOSX/DI_CONNECT/._1_sleepData.json": b"\0\5\x16\7",
+    }
+    found = read(zipped(tmp_path / "g.zip", entries))
+    assert found.tally.warnings == []
+    assert found.counts["other files"]["not_mapped"] == 1
 
 
 def test_other_objects_and_files_are_counted_and_not_read(tmp_path):

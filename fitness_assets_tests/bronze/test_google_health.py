@@ -150,6 +150,17 @@ def test_the_last_weight_of_a_day_counts_wherever_it_stands_in_the_file(tmp_path
     assert said.cells["weight_kg"] == pytest.approx(159.8 * 0.45359237, abs=0.001)
 
 
+def test_a_weight_that_comes_back_in_the_evening_is_the_last_one_of_the_day(tmp_path):
+    items = [
+        {"logId": hour, "weight": pounds, "bmi": bmi, "date": "01/05/24", "time": f"{hour}:00:00"}
+        for hour, pounds, bmi in ((10, 176, 25.0), (12, 178, 25.3), (20, 176, 25.0))
+    ]
+    found = google(tmp_path, {f"{JSON}/weight-1.json": [*items, items[2]]})
+    (said,) = merged(("google_health", found.records)).values()
+    assert said.cells == {"weight_kg": pytest.approx(176 * 0.45359237, abs=0.001), "bmi": 25.0}
+    assert (found.counts["weight"]["duplicate"], found.counts["bmi"]["duplicate"]) == (1, 1)
+
+
 def test_without_grams_and_bmi_weights_of_json_are_pounds(tmp_path):
     found = google(tmp_path, {f"{JSON}/weight-2024-01-01.json": [{"weight": 158.7, "date": "01/05/24"}]})
     assert [(row["value"], row["unit"], str(row["day"])) for row in found.of("weight")] == [(158.7, "lb", "2024-01-05")]
@@ -312,6 +323,117 @@ def test_sleeps_in_csv_are_of_the_local_day_of_waking(tmp_path, offset):
         ("2024-01-06", 380, "asleep")
     ]
     assert found.counts["sleep"]["duplicate"] == 1
+
+
+FITNESS = "Health Fitness Data_GoogleData"
+
+
+def sleep_csv(*rows: str) -> str:
+    return "\n".join(["sleep_id,sleep_start,sleep_end,end_utc_offset,minutes_asleep", *rows]) + "\n"
+
+
+def slept(start: str, end: str, minutes: int, log: int | None) -> dict[str, Any]:
+    return {"logId": log, "dateOfSleep": "2024-01-05", "startTime": start, "endTime": end, "minutesAsleep": minutes}
+
+
+@pytest.mark.parametrize("end", ["06:00", "06:05"])
+@pytest.mark.parametrize("zone", ["", "Europe/Berlin"])
+def test_of_sleeps_with_one_id_the_last_one_counts(tmp_path, end, zone):
+    row = "7,2024-01-04T22:00:00Z,2024-01-05T{}:00Z,+01:00,{}"
+    night = "2024-01-04T23:00:00.000", "2024-01-05T07:00:00.000"
+    changed = night[0], f"2024-01-05T0{int(end[1]) + 1}{end[2:]}:00.000"
+    of_tree = (
+        {f"{FITNESS}/UserSleeps_2024-01-01.csv": sleep_csv(row.format("06:00", 420)),
+         f"{FITNESS}/UserSleeps_2024-02-01.csv": sleep_csv(row.format(end, 425), row.format(end, -1))},
+        {f"{JSON}/sleep-2024-01-01.json": [slept(*night, 420, 7)],
+         f"{JSON}/sleep-2024-02-01.json": [slept(*changed, 425, 7)]},
+    )  # fmt: skip
+    for files in of_tree:
+        files |= {"Your Profile/Profile.csv": f"date_of_birth,timezone\n,{zone}\n"}
+        found = google(tmp_path, files)
+        (said,) = merged(("google_health", found.records)).values()
+        assert said.cells["sleep_hours"] == pytest.approx(425 / 60, abs=0.001)
+        assert "nap_h" not in said.extra
+        assert found.counts["sleep"]["duplicate"] == 1
+
+
+@pytest.mark.parametrize("ids", [(1, 2), (None, None)])
+def test_two_naps_of_one_length_are_two_where_nobody_says_the_time_zone(tmp_path, ids):
+    naps = [(f"2024-01-05T{hour}:00:00.000", f"2024-01-05T{hour + 1}:00:00.000") for hour in (12, 16)]
+    items = [slept(*nap, 60, id_) for nap, id_ in zip(naps, ids, strict=True)]
+    items.append(slept("2024-01-04T23:00:00.000", "2024-01-05T07:00:00.000", 420, None))
+    found = google(tmp_path, {f"{JSON}/sleep-2024-0{n}-01.json": items for n in (1, 2)})
+    (said,) = merged(("google_health", found.records)).values()
+    assert said.cells["sleep_hours"] == 9.0
+    assert found.counts["sleep"]["duplicate"] == 3
+
+
+def test_sleeps_without_an_id_all_count(tmp_path):
+    night, nap = "2024-01-04T22:00:00Z,2024-01-05T06:00:00Z", "2024-01-05T12:00:00Z,2024-01-05T13:00:00Z"
+    text = sleep_csv(f",{night},+01:00,420", f",{nap},+01:00,60")
+    found = google(tmp_path, {f"{FITNESS}/UserSleeps_2024-01-01.csv": text})
+    assert [row["value"] for row in found.of("sleep")] == [420, 60]
+
+
+@pytest.mark.parametrize(
+    ("family", "type_", "clock"),
+    [("calories", "energy_total", "10:00"), ("steps", "steps", "10:00"), ("very_active_minutes", "exercise", "00:00")],
+)
+def test_a_minute_in_two_files_of_a_family_counts_once(tmp_path, family, type_, clock):
+    items = [minute(f"01/05/24 {clock}:00", "100")]
+    found = google(tmp_path, {f"{JSON}/{family}-2024-01-01{more}.json": items for more in ("", "(15)")})
+    assert [row["value"] for row in found.of(type_)] == [100]
+    assert found.counts[type_]["duplicate"] == 1
+
+
+def test_active_minutes_count_in_a_part_of_an_export_that_has_no_steps(tmp_path):
+    """The other parts of the export have them; zeros may be of days that were still to come."""
+    minutes = [minute("01/05/24 00:00:00", "20"), minute("01/06/24 00:00:00", "0")]
+    found = google(tmp_path, {f"{JSON}/moderately_active_minutes-2024-01-01.json": minutes})
+    assert [(str(row["day"]), row["value"]) for row in found.of("exercise")] == [("2024-01-05", 20)]
+    assert found.counts["exercise"]["why"] == {"zero after the last day with steps or heart rates": 1}
+
+
+@pytest.mark.parametrize(
+    ("family", "columns", "cells", "said"),
+    [
+        ("steps", "confidence,steps", "3,176", ("steps", 176, "count")),
+        ("heart_rate", "confidence,beats per minute", "3,61", ("heart_rate", 61, "bpm")),
+        ("calories", "calories", "2.5", ("energy_total", 2.5, "kcal")),
+        ("weight", "weight grams", "72000", ("weight", 72_000, "g")),
+        ("weight", "Weight_Pounds", "176", ("weight", 176, "lb")),
+        ("weight", "bmi,weight kilograms", "24,80", ("weight", 80, "kg")),
+        ("height", "height millimeters", "1680", ("height", 1_680, "mm")),
+        ("weight", "weight", "80", None),
+        ("weight", "weight bpm", "80", None),
+        ("steps", "confidence", "3", None),
+    ],
+)
+def test_values_of_csv_are_those_of_the_column_that_names_a_unit(tmp_path, family, columns, cells, said):
+    text = f"timestamp,{columns},data source\n2024-01-05T07:00:00Z,{cells},Watch\n"
+    found = google(tmp_path, {f"{CSV}/{family}_2024-01-05.csv": text})
+    assert [(row["type"], row["value"], row["unit"]) for row in found.rows] == ([said] if said else [])
+    if not said:
+        assert found.counts[family]["why"] == {"no column of the file names a known unit": 1}
+
+
+def test_weights_of_csv_in_pounds_tell_the_unit_of_weights_of_json(tmp_path):
+    text = "timestamp,weight pounds,data source\n2024-01-05T07:00:00Z,176,Scale\n"
+    weights = [{"logId": 1, "weight": 176.0, "date": "01/05/24", "time": "07:00:00"}]
+    found = google(tmp_path, {f"{CSV}/weight_2024-01-05.csv": text, f"{JSON}/weight-2024-01-01.json": weights})
+    assert {row["unit"] for row in found.of("weight")} == {"lb"}
+
+
+def test_few_rows_of_csv_do_not_replace_the_calories_of_a_whole_local_day(tmp_path):
+    """A row of 23:30 UTC is of the next day in Berlin."""
+    csv = "timestamp,calories,data source\n" + "".join(f"2024-01-05T23:3{n}:00Z,1,Watch\n" for n in range(2))
+    minutes = [minute(f"01/05/24 10:{n:02}:00", "100") for n in range(20)]
+    found = google(tmp_path, {f"{CSV}/calories_2024-01-05.csv": csv, f"{JSON}/calories-2024-01-01.json": minutes})
+    zone = Record("zone", source="profile", text="Europe/Berlin")
+    days = merged(("profile", [zone]), ("google_health", found.records))
+    assert {day.day: said.cells for day, said in days.items()} == {
+        5: {"calories_burned": 2_000}, 6: {"calories_burned": 2}
+    }  # fmt: skip
 
 
 def test_a_stress_score_keeps_its_direction_and_zero_is_none(tmp_path):

@@ -97,6 +97,42 @@ def test_garmin_weights_are_those_of_the_heading_above_and_the_last_one_of_a_day
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Date,Weight (kg),Comments\n2024-10-30 07:00:00,80,\n2024-10-30 12:00:00,81,\n2024-10-30 20:00:00,80,\n"
+        "2024-10-30 20:00:00,80,\n",
+        "Time,Weight,Change,Body Fat,\nOct 30, 2024,\n8:00 PM,80.0 kg,--,--,\n8:00 PM,80.0 kg,--,--,\n"
+        "12:00 PM,81.0 kg,--,--,\n7:00 AM,80.0 kg,--,--,\n".replace("Oct 30, 2024", '"Oct 30, 2024"'),
+    ],
+)
+def test_a_weight_that_comes_back_in_the_evening_is_the_last_one_of_the_day(tmp_path, text):
+    found = one(tmp_path, text)
+    assert [row["value"] for row in found.of("weight")] == [80, 81, 80]
+    assert found.counts["weight"]["duplicate"] == 1
+    (said,) = merged(("withings", found.records)).values()
+    assert said.cells["weight_kg"] == 80
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "asleep"),
+    [
+        ("light_sleep_duration;awake_time", ";600", {"asleep": 25_200, "awake": 600}),
+        ("light_sleep_duration;awake_time", "0;", {"asleep": 25_200, "light": 0}),
+        ("light_sleep_duration;awake_time", "18000;", {"light": 18_000}),
+        ("score", "80", {"asleep": 25_200}),
+    ],
+)
+def test_a_night_of_oura_without_stages_is_its_total(tmp_path, columns, cells, asleep):
+    times = "2024-01-04T23:00:00+01:00;2024-01-05T07:00:00+01:00"
+    head = f"id;day;bedtime_start;bedtime_end;total_sleep_duration;type;{columns}\n"
+    found = one(
+        tmp_path, f"{head}1;2024-01-05;{times};25200;long_sleep;{cells}\n2;2024-01-06;;;25200;deleted;{cells}\n"
+    )
+    assert {row["text"]: row["value"] for row in found.of("sleep")} == asleep
+    assert found.counts["sleep"]["seen"] == 2 * len(asleep), "the deleted night is counted like the other one"
+
+
 def test_samsung_steps_are_those_of_all_devices(found):
     samsung = found["samsung_health"]
     assert days(samsung, "steps") == [("2024-10-27", 8000, "count"), ("2024-10-28", 6100, "count")]

@@ -250,6 +250,43 @@ def test_in_bed_is_no_sleep_and_of_several_streams_one_with_stages_counts():
     assert (found.extra["sleep_light_h"], found.extra["sleep_deep_h"], found.extra["sleep_awake_h"]) == (3.5, 4.0, 0.5)
 
 
+def order(*names: str) -> list[Record]:
+    return [Record("source_order", float(n), source="profile", text=name) for n, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(("own", "hours"), [((), 4.0), (("AutoSleep", "Apple Watch"), 7.0), (("Watch", "csv"), 4.0)])
+def test_a_persons_own_order_of_sleeps_counts_before_stages(own, hours):
+    app = asleep("2024-01-04T22:00", "2024-01-05T05:00", "asleep", ("AutoSleep", None))
+    watch = asleep("2024-01-04T23:00", "2024-01-05T03:00", "deep")
+    assert cells(("profile", order(*own)), ("apple_health", [app, watch])) == {DAY: {"sleep_hours": hours}}
+
+
+def test_a_source_without_a_night_does_not_blank_the_night_of_another_whatever_the_order_is():
+    app = asleep("2024-01-05T13:00", "2024-01-05T14:00", "asleep", ("AutoSleep", None))
+    watch = asleep("2024-01-04T23:00", "2024-01-05T03:00")
+    assert cells(("profile", order("AutoSleep")), ("apple_health", [app, watch])) == {DAY: {"sleep_hours": 4.0}}
+
+
+@pytest.mark.parametrize("end", ["06:00", "06:05"])
+def test_a_sleep_that_parts_of_an_export_repeat_counts_once(end):
+    def part(minutes: float, end: str) -> list[Record]:
+        times = at("2024-01-04T22:00"), at(f"2024-01-05T{end}")
+        return [Record("sleep", minutes, "min", *times, 3_600, days_of(DAY), "W", None, "asleep")]
+
+    (said,) = merged(("google_health", part(420, "06:00")), ("google_health", part(425, end)), places=(0, 0)).values()
+    assert said.cells["sleep_hours"] == pytest.approx(425 / 60, abs=0.001)
+    assert "nap_h" not in said.extra
+
+
+def test_a_day_of_sleep_alone_says_what_tells_the_day():
+    night = asleep("2024-01-04T23:00", "2024-01-05T03:00")
+    for basis, record in {
+        "vendor_date": total("sleep", DAY, 25_000, "s", "asleep"), "offset": night._replace(offset=3_600),
+        "assumed": night,
+    }.items():  # fmt: skip
+        assert merged(("oura", [record]))[DAY].extra["zone_basis"] == basis
+
+
 def test_a_nap_is_added_to_a_night_and_is_none_alone():
     nap = asleep("2024-01-05T14:00", "2024-01-05T14:40")
     night = asleep("2024-01-04T23:00", "2024-01-05T06:00")
@@ -369,19 +406,47 @@ def test_what_the_profile_says_of_the_person_counts_before_vendors():
             Stream("apple_health", "Annas Watch", "Apple Watch Watch6,1"),
             Stream("apple_health", "A", "iPhone iPhone14,2"),
         ),
-        (Stream("apple_health", "App", None), Stream("apple_health", "Connect", None)),
+        (Stream("apple_health", "Connect", None), Stream("apple_health", "A", "iPhone iPhone14,2")),
+        (Stream("google_health", "Garmin Connect Health Kit", None), Stream("google_health", "MobileTrack", None)),
         (Stream("google_health", None, None), Stream("google_health", "Apple Health Health Kit", None)),
-        (Stream("google_health", "MobileTrack", None), Stream("google_health", "Garmin Connect Health Kit", None)),
         (Stream("health_connect", "com.band", "A W1 (watch)"), Stream("health_connect", "com.band", "A P1 (phone)")),
         (Stream("garmin", "Garmin Connect", None), Stream("apple_health", "A", "iPhone")),
-        (Stream("health_connect", "a.pp", None), Stream("health_connect", "com.google.android.apps.healthdata", None)),
     ],
 )
-def test_worn_devices_come_before_phones_and_copies_last(better, worse):
+def test_worn_devices_come_before_phones_and_phones_before_apps(better, worse):
     order = Order()
     assert order.key(better) < order.key(worse)
     own = Order([worse.device or worse.source or "", "x"])
     assert own.key(worse) < own.key(better)
+
+
+@pytest.mark.parametrize(
+    ("kind", "copy", "origin"),
+    [
+        ("apple_health", "Connect", "garmin"),
+        ("apple_health", "Connect", "garmin_web"),
+        ("google_health", "Garmin Connect Health Kit", "garmin"),
+        ("google_health", "Garmin Connect Health Kit", "apple_health"),
+        ("google_health", "Phone Health Kit", "apple_health"),
+        ("google_health", "Fit Health Connect", "health_connect"),
+        ("health_connect", "com.google.android.apps.healthdata", "health_connect"),
+    ],
+)
+def test_copies_come_last_beside_an_archive_that_may_have_the_origin(kind, copy, origin):
+    app = Stream(kind, "zzz", None)
+    beside, alone = Order(kinds={kind, origin}), Order(kinds={"withings"})
+    assert beside.key(app) < beside.key(Stream(kind, copy, None))
+    assert alone.key(app) > alone.key(Stream(kind, copy, None))
+
+
+def test_what_garmin_wrote_into_apple_health_counts_where_its_own_archive_is_not_loaded():
+    walk = [
+        steps("2024-01-05T10:00", "2024-01-05T10:10", 100, PHONE),
+        steps("2024-01-05T10:00", "2024-01-05T10:15", 900, ("Connect", None)),
+    ]
+    assert cells(("apple_health", walk)) == {DAY: {"steps": 900}}
+    garmin = total("steps", date(2024, 1, 6), 5, "count")
+    assert cells(("apple_health", walk), ("garmin", [garmin]))[DAY] == {"steps": 400}
 
 
 def test_devices_come_before_csv_only_where_the_persons_order_says_so():

@@ -15,7 +15,7 @@ from fitness_assets.bronze.readers.profile import ages, gender_record
 from fitness_assets.bronze.readers.records import Record, Tally, number
 from fitness_assets.bronze.readers.xml_stream import Elements
 
-VERSION = 1
+VERSION = 2
 _ROOT = "HealthData"
 _MOST_XML = 100  # files of an archive that may be the export
 _QUANTITIES = {
@@ -77,6 +77,8 @@ def records(archive: Archive, tally: Tally) -> Iterator[Record]:
         if count:
             tally.see(name, count)
             tally.drop(name, "invalid", "XML does not allow it", count)
+    if not elements.has_end:
+        tally.warnings.append("the XML file is cut off: what was read before its end counts, and the rest is missing")
     if not reader.has_records:
         tally.warnings.append("the export has no records")
 

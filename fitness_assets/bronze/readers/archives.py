@@ -4,6 +4,7 @@ Nothing of an archive is ever unpacked under a name of its own: an entry is stre
 of entries may hold mail addresses, so no message repeats them.
 """
 
+import gzip
 import re
 import struct
 import zipfile
@@ -29,6 +30,7 @@ _OUTSIDE = re.compile(r"(^|[/\\])\.\.([/\\]|$)|^[/\\]|^[A-Za-z]:")
 
 ZIPS = (b"PK\x03\x04", b"PK\x05\x06")  # with entries, and without any
 SQLITE, XML = b"SQLite format 3\0", b"<?xml"
+_GZIP = b"\x1f\x8b"
 DAMAGED = "the ZIP archive is damaged or cut off"
 
 
@@ -60,10 +62,14 @@ class Archive:
         scratch: a folder for copies of entries.
 
     Raises:
-        RefusedError: if it is damaged, encrypted, or exceeds a limit.
+        RefusedError: if it is damaged, encrypted, a TAR archive, or exceeds a limit.
     """
 
     def __init__(self, path: Path, scratch: Path) -> None:
+        if _is_tar(path):
+            raise RefusedError(
+                "it is a TAR archive, which is not read: choose .zip at the vendor, or pack it again as ZIP"
+            )
         self._path, self._scratch = path, scratch
         with path.open("rb") as file:
             self.is_zip = file.read(4) in ZIPS
@@ -171,10 +177,23 @@ def lines(text: IO[str]) -> Iterator[str]:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file is what archives of devices begin with: ZIP, SQLite or XML."""
+    """Whether a file is what archives of devices begin with: ZIP, SQLite or XML; or TAR, which is refused by name."""
     with path.open("rb") as file:
         head = file.read(64)
-    return head.startswith((*ZIPS, SQLITE)) or head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((XML, b"<HealthData"))
+    is_xml = head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((XML, b"<HealthData"))
+    return is_xml or head.startswith((*ZIPS, SQLITE)) or _is_tar(path)
+
+
+def _is_tar(path: Path) -> bool:
+    """Whether a file is a TAR archive, plain or packed by gzip."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == _GZIP
+        file.seek(0)
+        try:
+            head = gzip.GzipFile(fileobj=file).read(512) if is_packed else file.read(512)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            return False
+    return head[257:262] == b"ustar"
 
 
 def _is_link(info: zipfile.ZipInfo) -> bool:

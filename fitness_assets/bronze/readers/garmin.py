@@ -1,13 +1,14 @@
 """Garmin's archive of a person's data (the GDPR export of Garmin Connect): daily totals, nights and weights in JSON.
 
 Days are the device's own local days (``calendarDate`` of the record itself, never a nested one). The archive's files
-overlap by a day: the later file counts. Where fields come from: ``UDSFile_<from>_<to>.json``, ``*_sleepData.json``,
-``*_userBioMetrics.json``, ``*_userBioMetricProfileData.json`` and ``user_profile.json``, at any depth.
+overlap by a day: the later file counts. One file may have several sleeps of a day. Where fields come from:
+``UDSFile_<from>_<to>.json``, ``*_sleepData.json``, ``*_userBioMetrics.json``, ``*_userBioMetricProfileData.json`` and
+``user_profile.json``, at any depth.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -16,7 +17,7 @@ from fitness_assets.bronze.readers.archives import Archive
 from fitness_assets.bronze.readers.profile import ages, gender_record
 from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
 
-VERSION = 2
+VERSION = 3
 _FOLDER = re.compile(r"(^|/)(DI_CONNECT|DI-Connect-[A-Za-z-]+)/")
 _SOURCE = "Garmin Connect"
 _DAILY = {
@@ -37,7 +38,10 @@ _STAGES = {
     "awakeSleepSeconds": "awake",
 }
 _STRESS = "0 to 100, high is stressed"
-_NEVER_ZERO = {"resting_heart_rate", "heart_rate_min", "heart_rate_max", "weight", "height"}
+_NEVER_ZERO = {"resting_heart_rate", "heart_rate_min", "heart_rate_max", "weight", "height", "nap"}
+
+_Days = dict[tuple[str, int | None, int | None], list[Record]]
+"""Records by type, day and start."""
 
 
 def matches(archive: Archive) -> bool:
@@ -47,10 +51,10 @@ def matches(archive: Archive) -> bool:
 
 def records(archive: Archive, tally: Tally) -> Iterator[Record]:
     """Yield the records; those of a later file replace those of an earlier one for the same day."""
-    days: dict[tuple[str, int | None, int | None], list[Record]] = {}
+    days: _Days = {}
     for entry in sorted(archive.entries, key=lambda entry: (entry.base, entry.index)):
         read = next((reader for pattern, reader in _READERS if re.search(pattern, entry.base)), None)
-        if read is None:
+        if read is None or entry.base.startswith("._"):  # what macOS adds beside each file
             tally.see("other files")
             tally.drop("other files", "not_mapped")
             continue
@@ -61,17 +65,29 @@ def records(archive: Archive, tally: Tally) -> Iterator[Record]:
             tally.drop("unreadable files", "invalid", "no JSON")
             tally.warnings.append(f"a file of the archive is no JSON and was left out: {_kind_of(entry.base)}")
             continue
+        of_file: _Days = {}
         for item in content if isinstance(content, list) else [content]:
-            found: dict[tuple[str, int | None, int | None], list[Record]] = {}
-            for record in read(item, tally):
-                # A night is one thing with all its stages: a later file may have another start for it.
-                start = None if record.type == "sleep" else record.start
-                found.setdefault((record.type, record.day, start), []).append(record)
-            for key, of_key in found.items():
-                for before in days.get(key, ()):
-                    tally.drop(before.type, "duplicate" if before in of_key else "overlapped")
-            days |= found
+            _replace(of_file, _by_key((record.start, record) for record in read(item, tally)), tally)
+        found = chain.from_iterable(of_file.values())
+        # The sleep of a day is one thing with all its stages: a later file may have another start for it.
+        _replace(days, _by_key((None if record.type == "sleep" else record.start, record) for record in found), tally)
     yield from chain.from_iterable(days.values())
+
+
+def _by_key(found: Iterable[tuple[int | None, Record]]) -> _Days:
+    by_key: _Days = {}
+    for start, record in found:
+        by_key.setdefault((record.type, record.day, start), []).append(record)
+    return by_key
+
+
+def _replace(days: _Days, later: _Days, tally: Tally) -> None:
+    """Replace records by later ones, and count them."""
+    for key, records in later.items():
+        same = {*records}
+        for before in days.get(key, ()):
+            tally.drop(before.type, "duplicate" if before in same else "overlapped")
+    days.update(later)
 
 
 def _kind_of(base: str) -> str:
@@ -93,9 +109,10 @@ def _uds(item: Any, tally: Tally) -> Iterator[Record]:
     found: list[tuple[str, str | None, float | None]] = [
         (*_DAILY[name], _number_of(item, name)) for name in _DAILY if item.get(name) is not None
     ]
-    if any(item.get(name) is not None for name in _INTENSITY):
-        minutes = [_number_of(item, name) for name in _INTENSITY]
-        found.append(("exercise", "min", sum(value for value in minutes if value is not None)))
+    minutes = [_number_of(item, name) for name in _INTENSITY if item.get(name) is not None]
+    if known := [value for value in minutes if value is not None and value >= 0]:
+        found.append(("exercise", "min", sum(known)))
+    found += [("exercise", "min", value) for value in minutes if value is None or value < 0]
     if stress := _stress(item):
         found.append(("stress", None, stress[0]))
     if not found:
@@ -129,21 +146,13 @@ def _stress(item: dict[str, Any]) -> tuple[float | None] | None:
 
 
 def _sleep(item: Any, tally: Tally) -> Iterator[Record]:
-    """One night, on the day of waking; asleep is the sum of its stages, and awake is none of them."""
+    """One night and its naps, on the day of waking; asleep is the sum of stages, and awake is none of them."""
     if not isinstance(item, dict):
         tally.see("other objects")
         tally.drop("other objects", "not_mapped")
         return
-    naps = item.get("napList")
-    if isinstance(naps, list) and naps:
-        tally.see("naps", len(naps))
-        tally.drop("naps", "not_mapped", count=len(naps))
     stages = [(stage, _number_of(item, name)) for name, stage in _STAGES.items() if item.get(name) is not None]
-    day, start, end = (
-        iso_day(item.get("calendarDate")),
-        _gmt(item.get("sleepStartTimestampGMT")),
-        _gmt(item.get("sleepEndTimestampGMT")),
-    )
+    day = iso_day(item.get("calendarDate"))
     is_stub = not any(value for stage, value in stages if stage != "awake")
     if not stages:
         tally.see("sleep")
@@ -157,8 +166,21 @@ def _sleep(item: Any, tally: Tally) -> Iterator[Record]:
         elif reason := _reason("sleep", value):
             tally.drop("sleep", "invalid", reason)
         else:
-            known = (start, end) if start is not None and end is not None and start <= end else (None, None)
-            yield Record("sleep", value, "s", *known, day=day, source=_SOURCE, text=stage)
+            yield Record("sleep", value, "s", *_times(item, "sleep"), day=day, source=_SOURCE, text=stage)
+    naps = item.get("napList")
+    for nap in naps if isinstance(naps, list) else []:
+        tally.see("sleep")
+        value = _number_of(nap, "napTimeSec") if isinstance(nap, dict) else None
+        if reason := _reason("nap", value) if day is not None else "no calendarDate":
+            tally.drop("sleep", "invalid", reason)
+        else:
+            yield Record("sleep", value, "s", *_times(nap, "nap"), day=day, source=_SOURCE, text="asleep")
+
+
+def _times(item: dict[str, Any], name: str) -> tuple[int | None, int | None]:
+    """Start and end of a sleep; None for both if they make no sense."""
+    start, end = _gmt(item.get(f"{name}StartTimestampGMT")), _gmt(item.get(f"{name}EndTimestampGMT"))
+    return (start, end) if start is not None and end is not None and start <= end else (None, None)
 
 
 def _weight(item: Any, tally: Tally) -> Iterator[Record]:

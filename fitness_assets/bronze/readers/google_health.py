@@ -10,14 +10,15 @@ local day are one record.
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from io import TextIOWrapper
 from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from fitness_assets.bronze.measurements import MIRROR
+from fitness_assets.bronze.measurements import origins
 from fitness_assets.bronze.readers.archives import Archive, Entry, lines
 from fitness_assets.bronze.readers.google_cells import (
     clock_of,
@@ -29,8 +30,9 @@ from fitness_assets.bronze.readers.google_cells import (
 )
 from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
 from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
+from fitness_assets.bronze.units import factor
 
-VERSION = 2
+VERSION = 3
 _CSV, _FITNESS, _JSON = "Physical Activity_GoogleData", "Health Fitness Data_GoogleData", "Global Export Data"
 _FOLDERS = {_CSV, _FITNESS, _JSON, "Stress Score", "Sleep Score", "Active Zone Minutes (AZM)", "Your Profile"}
 _MINUTE, _DAY = 60_000, 86_400_000
@@ -39,14 +41,21 @@ _STRESS = "1 to 100, high is calm"
 _FAMILY = re.compile(r"[A-Za-z][A-Za-z_ -]{0,40}")
 
 _TIMED = {
-    "steps": ("steps", "count", True),
-    "heart_rate": ("heart_rate", "bpm", False),
-    "calories": ("energy_total", "kcal", True),
-    "weight": ("weight", "g", False),
-    "height": ("height", "mm", False),
-    "daily_resting_heart_rate": ("resting_heart_rate", "bpm", False),
+    "steps": ("steps", True),
+    "heart_rate": ("heart_rate", False),
+    "calories": ("energy_total", True),
+    "weight": ("weight", False),
+    "height": ("height", False),
+    "daily_resting_heart_rate": ("resting_heart_rate", False),
 }
-"""CSV families: type, unit, and whether a row is about a minute."""
+"""CSV families: type, and whether a row is about a minute."""
+_UNITS = {
+    "steps": "count", "count": "count", "beats per minute": "bpm", "bpm": "bpm",
+    "calories": "kcal", "kilocalories": "kcal", "kcal": "kcal", "kilojoules": "kJ",
+    "grams": "g", "kilograms": "kg", "kg": "kg", "pounds": "lb", "lb": "lb", "stone": "st",
+    "millimeters": "mm", "centimeters": "cm", "cm": "cm", "meters": "m", "inches": "in", "feet": "ft",
+}  # fmt: skip
+"""Units by the names of columns, without what is measured in front of them, as in ``weight grams``."""
 _ACTIVE = ("moderately_active_minutes", "very_active_minutes")
 
 
@@ -72,11 +81,17 @@ def _family(entry: Entry) -> str:
     return name if _FAMILY.fullmatch(name) else "other files"
 
 
+def _unit(column: str, type_: str) -> str | None:
+    """The unit that a column of values has by its name; None if it is no column of such values."""
+    unit = _UNITS.get(column.lower().replace("_", " ").removeprefix(f"{type_} "))
+    return unit if factor(type_, unit) else None
+
+
 class _Reader:
     def __init__(self, archive: Archive, tally: Tally) -> None:
         self._archive, self._tally = archive, tally
         self._zone: ZoneInfo | None = None
-        self._covered: dict[str, set[int]] = {}
+        self._covered: defaultdict[str, Counter[int]] = defaultdict(Counter)  # rows by type and day of UTC
         self._last = -1
         self._weights: dict[int, float] = {}
 
@@ -90,17 +105,16 @@ class _Reader:
         for family in _TIMED:
             for entry in files.pop((_CSV, family), []):
                 yield from self._timed(entry, family)
-        for entry in files.pop((_FITNESS, "UserSleeps"), []):
-            yield from self._user_sleeps(entry)
+        yield from self._last_of_ids(self._user_sleeps(files.pop((_FITNESS, "UserSleeps"), [])))
         for entry in files.pop(("Stress Score", "Stress Score"), []):
             yield from self._stress(entry)
         yield from self._json_steps(files.pop((_JSON, "steps"), []))
         yield from self._json_heart(files.pop((_JSON, "heart_rate"), []))
-        yield from self._json_calories(files.pop((_JSON, "calories"), []))
+        yield from self._json_calories({"calories": files.pop((_JSON, "calories"), [])})
         yield from self._json_resting(files.pop((_JSON, "resting_heart_rate"), []))
-        yield from self._json_sleep(files.pop((_JSON, "sleep"), []))
+        yield from self._last_of_ids(self._json_sleep(files.pop((_JSON, "sleep"), [])))
         yield from self._json_weight(files.pop((_JSON, "weight"), []))
-        yield from self._json_active([entry for name in _ACTIVE for entry in files.pop((_JSON, name), [])])
+        yield from self._json_active({name: files.pop((_JSON, name), []) for name in _ACTIVE})
         for (folder, family), entries in sorted(files.items(), key=str):
             name = f"files of {family}" if folder and family != "other files" else "other files"
             self._tally.see(name, len(entries))
@@ -118,30 +132,42 @@ class _Reader:
                 yield Record("zone", source=_SOURCE, text=zone)
 
     def _timed(self, entry: Entry, family: str) -> Iterator[Record]:
-        type_, unit, is_minute = _TIMED[family]
+        (type_, is_minute), column = _TIMED[family], None
         for row in self._rows(entry, type_, ("timestamp",)):
             self._tally.see(type_)
-            columns = [name for name in row if name not in ("timestamp", "data source")]
-            start, value = utc_of(row["timestamp"]), number(row[columns[0]]) if columns else None
-            if why := why_wrong(start, value, type_):
+            column = column or next(((name, unit) for name in row if (unit := _unit(name, type_))), ("", None))
+            name, unit = column  # all rows have the same columns
+            start, value = utc_of(row["timestamp"]), number(row.get(name))
+            if why := why_wrong(start, value, type_) if unit else "no column of the file names a known unit":
                 self._tally.drop(type_, "invalid", why)
                 continue
             source = row.get("data source") or None
             if start is None or value is None:
                 continue
-            if not MIRROR.search(source or ""):
-                self._covered.setdefault(type_, set()).add(start // _DAY)
+            if not origins(source):
+                self._covered[type_][start // _DAY] += 1
             self._last = max(self._last, start // _DAY)
             if family == "daily_resting_heart_rate":
                 # A local midnight, or the day at 00:00 UTC: the nearest midnight is the day.
                 yield Record(type_, value, unit, day=(start + _DAY // 2) // _DAY, source=source)
                 continue
             if type_ == "weight":
-                self._weights[start // _DAY] = value / 1_000
+                self._weights[start // _DAY] = value * (factor(type_, unit) or 1.0)
             yield Record(type_, value, unit, start, start + _MINUTE if is_minute else None, source=source)
 
-    def _user_sleeps(self, entry: Entry) -> Iterator[Record]:
-        for row in self._rows(entry, "sleep", ("sleep_start", "sleep_end", "minutes_asleep")):
+    def _last_of_ids(self, sleeps: Iterable[tuple[object, list[Record]]]) -> Iterator[Record]:
+        """The records of sleeps; of several with one id, the last sleep counts."""
+        last: dict[object, list[Record]] = {}
+        for id_, of_sleep in sleeps:
+            key = object() if id_ in (None, "") else str(id_)
+            self._tally.drop("sleep", "duplicate", count=len(last.pop(key, ())))
+            last[key] = of_sleep
+        yield from chain.from_iterable(last.values())
+
+    def _user_sleeps(self, entries: list[Entry]) -> Iterator[tuple[object, list[Record]]]:
+        """Nights and naps by their ids, which occur again in other files."""
+        names = ("sleep_start", "sleep_end", "minutes_asleep")
+        for row in chain.from_iterable(self._rows(entry, "sleep", names) for entry in entries):
             self._tally.see("sleep")
             start, end, value = utc_of(row["sleep_start"]), utc_of(row["sleep_end"]), number(row["minutes_asleep"])
             offset = offset_of(row.get("end_utc_offset"))
@@ -153,7 +179,8 @@ class _Reader:
                 continue
             source = row.get("data_source") or row.get("data source") or "UserSleeps"
             day = (end // 1_000 + offset) // 86_400
-            yield Record("sleep", value, "min", start, end, offset, day, source, text="asleep")
+            record = Record("sleep", value, "min", start, end, offset, day, source, text="asleep")
+            yield row.get("sleep_id"), [record]
 
     def _stress(self, entry: Entry) -> Iterator[Record]:
         for row in self._rows(entry, "stress", ("DATE", "STRESS_SCORE")):
@@ -188,32 +215,45 @@ class _Reader:
         if (why := why_wrong(start, value, type_)) or start is None:
             self._tally.drop(type_, "invalid", why)
             return False
-        if start // _DAY in self._covered.get(type_, ()):
+        if start // _DAY in self._covered[type_]:
             self._tally.drop(type_, "overlapped")
             return False
         self._last = max(self._last, start // _DAY)
         return True
 
-    def _json_calories(self, entries: list[Entry]) -> Iterator[Record]:
+    def _json_calories(self, families: Mapping[str, list[Entry]]) -> Iterator[Record]:
         """Sums of local days; a basal rate is in them also on days when nothing was worn."""
-        sums = self._sums_of_days(entries, "energy_total")
+        sums = self._sums_of_days(families, "energy_total")
         self._tally.see("energy_total", len(sums))
-        for day, value in sums.items():
-            if day in self._covered.get("energy_total", ()):
+        for day, (value, minutes) in sums.items():
+            # Days of CSV files are in UTC, so some of their rows may be of the local day before or after.
+            if 2 * self._covered["energy_total"][day] >= minutes:
                 self._tally.drop("energy_total", "overlapped")
             else:
                 yield Record("energy_total", value, "kcal", day=day)
 
-    def _sums_of_days(self, entries: list[Entry], type_: str) -> dict[int, float]:
-        """Sums by local day. Invalid values are counted here; the caller counts each sum as one record."""
-        sums: dict[int, float] = {}
-        for item in self._items(entries, type_, is_counted=False):
-            clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
-            if (why := why_wrong(clock, value, type_)) or clock is None or value is None:
-                self._tally.see(type_)
-                self._tally.drop(type_, "invalid", why)
-            else:
-                sums[clock // _DAY] = sums.get(clock // _DAY, 0.0) + value
+    def _sums_of_days(self, families: Mapping[str, list[Entry]], type_: str) -> dict[int, tuple[float, int]]:
+        """Sums by local day, and of how many values. A minute that a family has twice counts once.
+
+        Invalid and repeated values are counted here; the caller counts each sum as one record.
+        """
+        sums: dict[int, tuple[float, int]] = {}
+        for entries in families.values():
+            known: defaultdict[int, bytearray] = defaultdict(lambda: bytearray(_DAY // _MINUTE))
+            for item in self._items(entries, type_, is_counted=False):
+                clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
+                if (why := why_wrong(clock, value, type_)) or clock is None or value is None:
+                    self._tally.see(type_)
+                    self._tally.drop(type_, "invalid", why)
+                    continue
+                day, minute = clock // _DAY, clock % _DAY // _MINUTE
+                if known[day][minute]:
+                    self._tally.see(type_)
+                    self._tally.drop(type_, "duplicate")
+                    continue
+                known[day][minute] = 1
+                before, count = sums.get(day, (0.0, 0))
+                sums[day] = before + value, count + 1
         return sums
 
     def _json_resting(self, entries: list[Entry]) -> Iterator[Record]:
@@ -226,8 +266,8 @@ class _Reader:
             elif clock is not None:
                 yield Record("resting_heart_rate", value, "bpm", day=clock // _DAY)
 
-    def _json_sleep(self, entries: list[Entry]) -> Iterator[Record]:
-        """Nights and naps on the day of waking; times are local, without an offset."""
+    def _json_sleep(self, entries: list[Entry]) -> Iterator[tuple[object, list[Record]]]:
+        """Nights and naps by their ids, on the day of waking; times are local, without an offset."""
         for item in self._items(entries, "sleep"):
             day, minutes = iso_day(item.get("dateOfSleep")), number(item.get("minutesAsleep"))
             why = "no day" if day is None else why_wrong(0, minutes, "sleep")
@@ -240,8 +280,14 @@ class _Reader:
             if round(sum(stages.get(name, 0.0) for name in ("deep", "light", "rem"))) != round(minutes):
                 stages = {"asleep": minutes}
             self._tally.see("sleep", len(stages) - 1)
-            for stage, value in stages.items():
-                yield Record("sleep", value, "min", *times, day=day, text=stage)
+            clock = utc_of(str(item.get("startTime")))
+            yield (
+                item.get("logId"),
+                [
+                    Record("sleep", value, "min", *times, day=day, text=stage, clock=clock)
+                    for stage, value in stages.items()
+                ],
+            )
 
     def _json_weight(self, entries: list[Entry]) -> Iterator[Record]:
         """Weights in the unit that other weights, or the BMI beside them, tell, in the order of their times."""
@@ -262,18 +308,18 @@ class _Reader:
                 if why := why_wrong(clock, bmi, "bmi"):
                     self._tally.drop("bmi", "invalid", why)
                 else:
-                    yield Record("bmi", bmi, "count", day=clock // _DAY)
+                    yield Record("bmi", bmi, "count", day=clock // _DAY, clock=clock)
         unit = unit_of_weights([(clock // _DAY, value, bmi) for clock, value, bmi in found], self._weights)
         for clock, value, _ in found:
-            yield Record("weight", value, unit, day=clock // _DAY)
+            yield Record("weight", value, unit, day=clock // _DAY, clock=clock)
 
-    def _json_active(self, entries: list[Entry]) -> Iterator[Record]:
+    def _json_active(self, families: Mapping[str, list[Entry]]) -> Iterator[Record]:
         """Moderately and very active minutes of local days; the files go on into the future, with zeros."""
-        sums = self._sums_of_days(entries, "exercise")
+        sums = self._sums_of_days(families, "exercise")
         self._tally.see("exercise", len(sums))
-        for day, value in sums.items():
-            if day > self._last + 1:
-                self._tally.drop("exercise", "invalid", "a day after the last one with steps or heart rates")
+        for day, (value, _) in sums.items():
+            if not value and day > self._last + 1:
+                self._tally.drop("exercise", "invalid", "zero after the last day with steps or heart rates")
             else:
                 yield Record("exercise", value, "min", day=day)
 

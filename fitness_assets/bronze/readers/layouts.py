@@ -32,8 +32,7 @@ _STRESS = "0 to 100, high is stressed"
 _STAGES = {"40001": "awake", "40002": "light", "40003": "deep", "40004": "rem"}
 _NO_STEPS = "a day without steps has only the energy at rest"
 _SAMSUNG = "com.samsung.shealth."
-_SLEEP_SECONDS = {"light": "light_sleep_duration", "deep": "deep_sleep_duration", "rem": "rem_sleep_duration",
-                  "awake": "awake_time"}  # fmt: skip
+_ASLEEP_SECONDS = {"light": "light_sleep_duration", "deep": "deep_sleep_duration", "rem": "rem_sleep_duration"}
 
 
 class Cell(NamedTuple):
@@ -45,6 +44,7 @@ class Cell(NamedTuple):
         unit: of the value, unless the cell itself names one.
         text: of the record, beside the value.
         code: makes the text of a cell that is a code and no number; None for an unknown code.
+        unless: columns that say it better; the cell counts only if none of them is above zero.
     """
 
     columns: tuple[str, ...]
@@ -52,6 +52,7 @@ class Cell(NamedTuple):
     unit: str | None = None
     text: str | None = None
     code: Callable[[str], str | None] | None = None
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,11 @@ LAYOUTS = (
         "Oura",
         frozenset(("day", "bedtime_start", "bedtime_end", "total_sleep_duration", "type")),
         bedtime,
-        tuple(Cell((column,), "sleep", "s", stage) for stage, column in _SLEEP_SECONDS.items()),
+        (
+            *(Cell((column,), "sleep", "s", stage) for stage, column in _ASLEEP_SECONDS.items()),
+            Cell(("awake_time",), "sleep", "s", "awake"),
+            Cell(("total_sleep_duration",), "sleep", "s", "asleep", unless=(*_ASLEEP_SECONDS.values(),)),
+        ),
         delimiter=";",
         skip=oura_sleep,
     ),

@@ -21,7 +21,7 @@ from fitness_assets.bronze.readers.cells import gender, listed, shown
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.records import Record, Tally, day_of, days_of, iso_day, number
 
-VERSION = 1
+VERSION = 2
 NAME = "profile.toml"
 SOURCE = "profile"
 _KEYS = {"birth_date", "birth_year", "gender", "height_cm", "time_zone", "time_zone_changes", "sources"}
@@ -48,8 +48,11 @@ def records(profile: dict[str, Any], tally: Tally) -> Iterator[Record]:
     if unknown := sorted(profile.keys() - _KEYS):
         tally.warnings.append(f"the profile has unknown keys: {listed(unknown)}; known are {', '.join(sorted(_KEYS))}")
     born, year = profile.get("birth_date"), profile.get("birth_year")
-    if born is None and isinstance(year, int) and 1900 <= year <= 2100:
-        born = date(year, 7, 1)  # in the middle of the year, so that the age is never off by more than half a year
+    if born is None and year is not None:
+        is_year = type(year) is int and 1900 <= year <= 2100
+        born = (
+            date(year, 7, 1) if is_year else "?"
+        )  # in the middle of the year, so that the age is never off by more than half a year
     yield from ages(born, SOURCE, tally)
     yield from gender_record(profile.get("gender"), SOURCE, tally)
     if (height := profile.get("height_cm")) is not None:
@@ -74,7 +77,9 @@ def ages(birth_date: object, source: str, tally: Tally) -> Iterator[Record]:
     if day is None or not 1900 <= day.year <= 2100:
         tally.see("age")
         tally.drop("age", "invalid", "the birth date is not a day")
-        tally.warnings.append(f"the birth date of the {source} is not a day YYYY-MM-DD between 1900 and 2100")
+        tally.warnings.append(
+            f"the birth date of the {source} is not a day YYYY-MM-DD, or a year, between 1900 and 2100"
+        )
         return
     month = day.year * 12 + day.month - 1 + (day.day > 1)
     tally.see("age", _OLDEST)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fitness_assets.bronze.readers.google_cells import offset_of, utc_of
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.records import days_of, iso_day, number
+from fitness_assets.bronze.readers.records import day_of, days_of, iso_day, number
 
 Row = Mapping[str, str]
 """One row by column name; a missing value is an empty text."""
@@ -31,14 +31,15 @@ class When(NamedTuple):
     start: int | None = None
     end: int | None = None
     offset: int | None = None
+    clock: int | None = None
 
 
 def day_in(column: str) -> Callable[[Row], When | str]:
-    """Takes the day from a column."""
+    """Takes the day from a column, and the time if one stands behind it."""
 
     def when(row: Row) -> When | str:
         day = written_day(row[column])
-        return When(day) if isinstance(day, int) else day
+        return When(day, clock=utc_of(row[column])) if isinstance(day, int) else day
 
     return when
 
@@ -114,8 +115,10 @@ def garmin_weights(rows: Sequence[Row]) -> Sequence[Row]:
         if not any(cell for name, cell in row.items() if name != "Time") and _clock(row["Time"]) is None:
             day = row["Time"]
         else:
-            found.append({**row, "day": day})
-    return sorted(found, key=lambda row: (str(written_day(row["day"])), _clock(row["Time"]) or 0))
+            known, minutes = written_day(day), _clock(row["Time"]) or 0
+            clock = f" {minutes // 60:02}:{minutes % 60:02}"
+            found.append({**row, "day": f"{day_of(known)}{clock}" if isinstance(known, int) else day})
+    return sorted(found, key=lambda row: row["day"])
 
 
 def _clock(text: str) -> int | None:

@@ -17,7 +17,7 @@ from fitness_assets.bronze.readers.layouts import LAYOUTS, Cell, Layout
 from fitness_assets.bronze.readers.records import Record, Tally, number
 from fitness_assets.bronze.readers.table_rows import Row
 
-VERSION = 1
+VERSION = 2
 _HEAD = 16_384  # bytes in which a header ends
 _MOST_AT_ONCE = 64 << 20
 """Bytes of a table whose rows are held in memory together."""
@@ -112,7 +112,7 @@ class _Table:
                 skipped = skipped or ("invalid", when)
             for cell in layout.cells:
                 texts = [row[name] for name in cell.columns if row.get(name)]
-                if not texts:
+                if not texts or any((number(row.get(name)) or 0) > 0 for name in cell.unless):
                     continue
                 self._tally.see(cell.type)
                 value, unit, text = _value(cell, texts)
@@ -123,7 +123,7 @@ class _Table:
                     continue
                 mine.update([id_] if id_ else [])
                 yield Record(cell.type, value, unit, when.start, when.end, when.offset, when.day, layout.source,
-                             text=text)  # fmt: skip
+                             text=text, clock=when.clock)  # fmt: skip
 
     def _rows(self) -> Iterator[Row]:
         """Rows by name. A row with too few or too many cells is counted, and left out."""

@@ -16,6 +16,8 @@ _LONGEST_LINE = 16 << 20  # bytes; also of one element
 _LONGEST_TYPE = 1 << 20  # bytes of the document type
 _DEEPEST = 100
 _MOST_ERRORS = 100_000
+_NO_END = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
+"""The error of a file that ends before its root element does, but not within a tag."""
 _FORBIDDEN = bytes(code for code in range(32) if code not in b"\t\n\r")
 
 Handle = Callable[[str, dict[str, str]], None]
@@ -30,12 +32,14 @@ class Elements:
         handle: takes each element.
 
     Attributes:
+        has_end: whether the root element ended.
         dropped_characters: how many characters that XML does not allow were dropped.
         unreadable_lines: how many lines could not be parsed.
     """
 
     def __init__(self, root: str, handle: Handle) -> None:
         self._root, self._handle = root.encode(), handle
+        self.has_end = False
         self.dropped_characters = self.unreadable_lines = 0
         self._depth = self._fed = 0
         self._parser = self._new_parser()
@@ -51,6 +55,11 @@ class Elements:
             self.dropped_characters += len(block) - len(clean)
             self._feed(clean)
             yield
+        try:
+            self._parser.Parse(b"", True)
+        except expat.ExpatError as error:
+            self.unreadable_lines += error.code != _NO_END
+        yield
 
     def _feed(self, block: bytes) -> None:
         while block:
@@ -91,6 +100,7 @@ class Elements:
 
         def end(_: str) -> None:
             self._depth -= 1
+            self.has_end = self.has_end or not self._depth
 
         def refuse(*_: object) -> None:
             raise RefusedError("the XML file has a document type inside: no vendor writes such files")

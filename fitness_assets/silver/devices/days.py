@@ -29,7 +29,7 @@ from fitness_assets.silver.tables import NEGATIVE_TO_ZERO, REJECTIONS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_VERSION = 3
+_VERSION = 4
 """Of the merge; a new one merges all records again."""
 _MERGED = "device_uploads.json"  # sidecar: by person, a hash of the uploads that the version was made from
 _CELLS = [column.name for column in RAW_COLUMNS if column.name not in ("user_id", "date")]

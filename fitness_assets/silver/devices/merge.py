@@ -78,7 +78,8 @@ class Statements:
         last = {name: of[-1]["upload_id"] for name, of in of_type.items() if of}
         mine = {name: [row for row in of if row["upload_id"] == last[name]] for name, of in of_type.items()}
         self.zones = {_number(row["day"]): row["text"] for row in mine["zone"]}
-        self.order = Order(*(_names(of_type["source_order"], uploads, kind) for kind in ("profile", "health_connect")))
+        own, of_phone = (_names(of_type["source_order"], uploads, kind) for kind in ("profile", "health_connect"))
+        self.order = Order(own, of_phone, {upload.kind for upload in uploads.values()})
         self.gender = next((row["text"] for row in mine["gender"]), None)
         heights = [row["value"] * (factor("height", row["unit"]) or math.nan) for row in mine["height"]]
         self.height_m = heights[-1] if heights else None

@@ -1,8 +1,9 @@
 """Sleep by day: every stretch of sleep belongs to the local day on which the person woke.
 
-Of each day one stream counts, never several: one whose longest stretch is a night, then one that knows stages, then the
-better source. Pieces less than an hour apart are one stretch. The longest is the night if it has the two hours that the
-raw contract asks for; the others are naps. Naps count as sleep only beside a night.
+Of each day one stream counts, never several: one whose longest stretch is a night, then the first of the person's own
+list, then one that knows stages, then the better source. Pieces less than an hour apart are one stretch. The longest is
+the night if it has the two hours that the raw contract asks for; the others are naps. Naps count as sleep only beside a
+night.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ class Stretch(NamedTuple):
         start: milliseconds; `NONE` if unknown.
         end: the same.
         stages: hours by text.
+        basis: what tells the day, as in `Value`.
     """
 
     stream: int
@@ -44,6 +46,7 @@ class Stretch(NamedTuple):
     start: int
     end: int
     stages: Mapping[str, float]
+    basis: str
 
 
 def sleep_by_day(person: Person) -> ByDay:
@@ -73,15 +76,15 @@ def sleep_by_day(person: Person) -> ByDay:
             for (stream, place), own in candidates.items()
             if newest[person.streams[stream].kind][1] == place
         ]
-        stream, own = min(rest, key=lambda item: _rank(*item))
+        stream, own = min(rest, key=lambda item: _rank(person, *item))
         found[day] = _day(own, person.streams[stream], beds)
     return found
 
 
-def _rank(stream: int, own: Sequence[Stretch]) -> tuple[bool, bool, int]:
+def _rank(person: Person, stream: int, own: Sequence[Stretch]) -> tuple[bool, int, bool, int]:
     is_night = max(stretch.hours for stretch in own) >= _NIGHT_HOURS
     has_stages = any(stage in stretch.stages for stretch in own for stage in STAGED)
-    return not is_night, not has_stages, stream
+    return not is_night, person.order.own_place(person.streams[stream]), not has_stages, stream
 
 
 def _day(own: Sequence[Stretch], stream: Any, beds: tuple[np.ndarray, np.ndarray]) -> Value:
@@ -92,7 +95,7 @@ def _day(own: Sequence[Stretch], stream: Any, beds: tuple[np.ndarray, np.ndarray
         stream: theirs.
         beds: starts and ends of time in bed, whatever stream says it.
     """
-    night, *naps = sorted(own, key=lambda stretch: -stretch.hours)
+    night, *naps = own = sorted(_apart(own), key=lambda stretch: -stretch.hours)
     has_night = night.hours >= _NIGHT_HOURS
     nap_hours = sum(stretch.hours for stretch in (naps if has_night else own))
     extra: dict[str, Any] = {"nap_h": round(nap_hours, 3)} if nap_hours else {}
@@ -106,7 +109,20 @@ def _day(own: Sequence[Stretch], stream: Any, beds: tuple[np.ndarray, np.ndarray
             extra["in_bed_h"] = round(float((beds[1] - beds[0])[is_around].sum()) / _HOUR, 3)
     if "session" in night.stages:
         extra["sleep_basis"] = "session"
-    return Value(night.hours + nap_hours if has_night else float("nan"), (stream,), extra)
+    return Value(night.hours + nap_hours if has_night else float("nan"), (stream,), extra, night.basis)
+
+
+def _apart(stretches: Sequence[Stretch]) -> list[Stretch]:
+    """Of stretches that overlap only the one with most hours: parts of an export may each have the same sleep."""
+    found: list[Stretch] = []
+    end = NONE
+    for each in sorted(stretches, key=lambda stretch: stretch.start):
+        if each.start >= end:
+            found.append(each)
+        elif each.hours > found[-1].hours:
+            found[-1] = each
+        end = max(end, each.end)
+    return found
 
 
 def _moment(milliseconds: int) -> str:
@@ -120,12 +136,13 @@ def _of_totals(records: Records) -> Iterator[Stretch]:
         key = tuple(
             int(column[at]) for column in (records.stream, records.place, records.day, records.start, records.end)
         )
-        stages = groups.setdefault(key, {})
-        stages[records.text[at]] = stages.get(records.text[at], 0.0) + float(records.value[at]) / 60
+        stages, text = groups.setdefault(key, {}), records.text[at]
+        before = stages.get(text, 0.0) if records.start[at] == NONE else 0.0  # the same times are the same sleep
+        stages[text] = before + float(records.value[at]) / 60
     for (stream, place, day, start, end), stages in groups.items():
         hours = sum(stages.get(stage, 0.0) for stage in ASLEEP)
         if hours > 0:
-            yield Stretch(stream, place, day, hours, start, end, stages)
+            yield Stretch(stream, place, day, hours, start, end, stages, "vendor_date")
 
 
 def _of_intervals(person: Person, records: Records) -> Iterator[Stretch]:
@@ -155,4 +172,6 @@ def _of_intervals(person: Person, records: Records) -> Iterator[Stretch]:
         days = person.days.of(ends, asleep.offset[last])
         for at in range(len(starts)):
             stages = {stage: float(of[at]) for stage, of in stage_hours.items() if of[at] > 0}
-            yield Stretch(stream, place, int(days[at]), float(hours[at]), int(starts[at]), int(ends[at]), stages)
+            basis = "zone" if np.isnan(asleep.offset[last[at]]) else "offset"
+            slept, begin, until = float(hours[at]), int(starts[at]), int(ends[at])
+            yield Stretch(stream, place, int(days[at]), slept, begin, until, stages, basis)

@@ -13,12 +13,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from fitness_assets.bronze.measurements import OFFSET_OF_EXPORT
 from fitness_assets.bronze.units import factor
 from fitness_assets.silver.devices.intervals import Days, cut, shares
 from fitness_assets.silver.devices.streams import Order, Stream
-
-_OFFSET_OF_EXPORT = {"apple_health"}
-"""Kinds whose offsets are those of the place of the export. Others have that of the place of the measurement."""
 
 
 class Upload(NamedTuple):
@@ -162,7 +160,7 @@ def _arrays(table: pa.Table, uploads: Mapping[str, Upload], streams: Sequence[St
             for u, s, d in keys.T.tolist()
         ]
     )[at.ravel()]
-    has_own = np.array([uploads[name].kind not in _OFFSET_OF_EXPORT for name in words["upload_id"][:-1]])[
+    has_own = np.array([uploads[name].kind not in OFFSET_OF_EXPORT for name in words["upload_id"][:-1]])[
         codes["upload_id"]
     ]
     offset = table["utc_offset_seconds"].cast(pa.float64()).to_numpy() * 1_000.0

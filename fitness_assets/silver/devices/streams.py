@@ -1,10 +1,10 @@
 """Streams of records and their order: which source counts where several measured the same."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from fitness_assets.bronze.measurements import MIRROR
+from fitness_assets.bronze.measurements import origins
 
 KINDS = (
     "garmin",
@@ -22,7 +22,7 @@ CSV = "csv"
 """The name by which a person's own order means days from CSV files."""
 
 _WORN = re.compile(
-    r"watch|band|ring|wear|tracker|vivo|forerunner|fenix|venu|fitbit|garmin|whoop|oura|polar|charge|versa",
+    r"watch|band|ring|wear|tracker|vivo|forerunner|fenix|venu|fitbit|garmin|whoop|oura|polar|charge|versa|^connect$",
     re.IGNORECASE,
 )
 _PHONE = re.compile(r"phone|pixel|galaxy|mobile|handset|ipad|ipod", re.IGNORECASE)
@@ -56,11 +56,15 @@ class Order:
     Args:
         own: the person's own list, the best first: kinds, or parts of the names of apps or devices.
         of_phone: the list of the phone itself (Health Connect), the best first: names of apps.
+        kinds: of the archives that count. Apps that copy come last only beside an archive that may have the origin.
     """
 
-    def __init__(self, own: Sequence[str] = (), of_phone: Sequence[str] = ()) -> None:
+    def __init__(
+        self, own: Sequence[str] = (), of_phone: Sequence[str] = (), kinds: Collection[str] = frozenset()
+    ) -> None:
         self._own = [name.casefold() for name in own]
         self._of_phone = [name.casefold() for name in of_phone]
+        self._kinds = kinds
 
     def key(self, stream: Stream) -> tuple[int, int, int, int, str, str]:
         """What sorts streams, the best first."""
@@ -68,22 +72,23 @@ class Order:
         source = (stream.source or "").casefold()
         is_phones_own = stream.kind == "health_connect" and source in self._of_phone
         of_phone = self._of_phone.index(source) if is_phones_own else len(self._of_phone)
-        return self._own_place(stream), of_phone, _class(stream), kind, source, stream.device or ""
+        return self.own_place(stream), of_phone, _class(stream, self._kinds), kind, source, stream.device or ""
 
     def comes_before_csv(self, stream: Stream) -> bool:
         """Whether values of a stream count before those of CSV files: only where the person's own list says so."""
         place_of_csv = self._own.index(CSV) if CSV in self._own else len(self._own)
-        return self._own_place(stream) < place_of_csv
+        return self.own_place(stream) < place_of_csv
 
-    def _own_place(self, stream: Stream) -> int:
+    def own_place(self, stream: Stream) -> int:
+        """The place of a stream in the person's own list; behind all of it if the list does not name the stream."""
         names = f"{stream.source or ''} {stream.device or ''}".casefold()
         found = (place for place, name in enumerate(self._own) if name == stream.kind or name in names)
         return next(found, len(self._own))
 
 
-def _class(stream: Stream) -> int:
-    """Worn devices come first, then phones, then other apps, then copies of what another app measured."""
-    if MIRROR.search(stream.source or ""):
+def _class(stream: Stream, kinds: Collection[str]) -> int:
+    """Worn devices come first, then phones, then other apps, then copies of what is in an archive of these kinds."""
+    if not origins(stream.source).isdisjoint(kinds):
         return 3
     # What Google merged itself has no source.
     if stream.kind in _OWN_DEVICES or (stream.kind == "google_health" and not stream.source):
