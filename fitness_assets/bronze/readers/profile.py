@@ -50,9 +50,8 @@ def records(profile: dict[str, Any], tally: Tally) -> Iterator[Record]:
     born, year = profile.get("birth_date"), profile.get("birth_year")
     if born is None and year is not None:
         is_year = type(year) is int and 1900 <= year <= 2100
-        born = (
-            date(year, 7, 1) if is_year else "?"
-        )  # in the middle of the year, so that the age is never off by more than half a year
+        # In the middle of the year, so that the age is never off by more than half a year.
+        born = date(year, 7, 1) if is_year else "?"
     yield from ages(born, SOURCE, tally)
     yield from gender_record(profile.get("gender"), SOURCE, tally)
     if (height := profile.get("height_cm")) is not None:
