@@ -214,10 +214,10 @@ def versions(key: str) -> None:
     Example: fitness versions gold/fact_daily
     """
     tables = publish_group_of(key)
-    sealing = tables[-1]
+    last = tables[-1]
     with _plain_failures():
         lake = _lake()
-        found = lake.versions(sealing)
+        found = lake.versions(last)
         if not found:
             place = next(lake.store.location(table) for table in tables if table.key == key)
             raise LakeError(f"{key} has no version at {place}: materialize it first, or run this where its .env is.")
@@ -225,9 +225,9 @@ def versions(key: str) -> None:
             all_metadata = {table.key: lake.metadata(table, version) for table in tables}
             metadata, failed = (
                 all_metadata[key],
-                [v.rule for each in all_metadata.values() for v in each.check_results if v.blocks],
+                [result.rule for each in all_metadata.values() for result in each.check_results if result.blocks],
             )
-            state = "current" if version == lake.current(sealing) else f"failed {', '.join(failed)}" if failed else ""
+            state = "current" if version == lake.current(last) else f"failed {', '.join(failed)}" if failed else ""
             click.echo(
                 f"{version}  {metadata.created_at}  {metadata.rows:>12,} rows  run {metadata.run_id}  {state}".rstrip()
             )

@@ -1,1 +1,1 @@
-"""Tests, one module for each room of the project; `test_pipeline.py` walks through all of them."""
+"""Tests, one package for each package of the project; `test_pipeline.py` tests all layers together."""

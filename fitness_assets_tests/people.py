@@ -121,10 +121,10 @@ def tables(spark: SparkSession, days: pd.DataFrame, folder: Path, quarantined: i
         }
         for position, name in enumerate(sorted({*upload.tolist()}))
     ]
-    misfits = [{"row_number": number, "reasons": ["steps: '8k' is not a number"]} for number in range(quarantined)]
+    malformed = [{"row_number": number, "reasons": ["steps: '8k' is not a number"]} for number in range(quarantined)]
     return {
         LOGGED_DAYS.key: logged,
-        QUARANTINE.key: arrow_of(QUARANTINE, misfits),
+        QUARANTINE.key: arrow_of(QUARANTINE, malformed),
         UPLOADS.key: arrow_of(UPLOADS, ledger),
         DEVICE_DAYS.key: arrow_of(DEVICE_DAYS, []),
         CLEAN_DAYS.key: clean.toArrow(),

@@ -187,10 +187,10 @@ def test_a_frame_that_breaks_the_contract_is_not_even_staged(raw, materialize, l
     write_sample(raw / "sample.csv", users=2, days=5)
     assert materialize("group:bronze").success
 
-    def misfit(judged, clean_days=silver_transforms.clean_days):
+    def mismatched(judged, clean_days=silver_transforms.clean_days):
         return clean_days(judged).withColumn("steps", F.lit("many"))
 
-    monkeypatch.setattr(silver_transforms, "clean_days", misfit)
+    monkeypatch.setattr(silver_transforms, "clean_days", mismatched)
     result = materialize("group:silver")
     assert not result.success
     assert "silver/clean_days breaks the rule contract" in failure_of(result)

@@ -61,7 +61,7 @@ RAW_COLUMNS = (
     Column(
         "stress_level",
         "int",
-        "Stress as the person rated it, 1 (none) to 10. In the public file it is drawn by lot and goes with nothing.",
+        "Stress as the person rated it, 1 (none) to 10. In the public file it is random and correlates with nothing.",
         4,
         range=(1, 10),
         standard=standards.STRESS,

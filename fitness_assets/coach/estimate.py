@@ -112,7 +112,7 @@ class Filter:
         return np.sqrt(np.maximum(self.covariance[:, position, position], 0))
 
     def see(self, weights: Floats) -> None:
-        """Take in the weights of the day, shape (people,); NaN where not logged. An outlier counts little."""
+        """Update the estimates with a day's weights, shape (people,); NaN where not logged. Outliers count little."""
         known = np.isfinite(weights)
         surprise = np.where(known, weights, 0) - self.mean[:, WEIGHT]
         believed = self.covariance[:, WEIGHT, WEIGHT]

@@ -331,7 +331,7 @@ class Walked:
         return self._sum / self._precision
 
     def see(self, planned: Floats, walked: Floats) -> None:
-        """Take in the steps of a day, shape (people,); NaN where not logged."""
+        """Update the estimate with the steps of a day, shape (people,); NaN where not logged."""
         change = np.where(np.isfinite(walked), planned - self._usual, 0)
         self._precision = self._precision + change**2 / self._noise
         self._sum = self._sum + change * np.nan_to_num(walked - self._usual) / self._noise

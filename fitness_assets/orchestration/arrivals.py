@@ -179,7 +179,7 @@ def _why_not_yet(state: State, now: float) -> str | None:
     if state.is_cancelled:
         return f"a person cancelled their run: {how_to_go_on}"
     if state.failures > len(DELAYS):
-        return f"their run failed {state.failures} times: mend the cause, then {how_to_go_on}"
+        return f"their run failed {state.failures} times: fix the cause, then {how_to_go_on}"
     return f"their run failed; the next try is in {state.not_before - now:.0f} s" if now < state.not_before else None
 
 

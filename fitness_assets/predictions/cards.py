@@ -134,7 +134,7 @@ def _picture(evaluation: Evaluation) -> str:
 def _plot_importance(axes: Axes, evaluation: Evaluation) -> None:
     names = list(evaluation.importance)[:_SHOWN_FEATURES][::-1]
     axes.barh(names, [evaluation.importance[name] for name in names], color=_BLUE)
-    axes.set_title("What the model leans on", fontsize=10)
+    axes.set_title("What the model relies on", fontsize=10)
     axes.set_xlabel("growth of the loss when shuffled", fontsize=8)
     axes.tick_params(labelsize=7)
 

@@ -70,7 +70,7 @@ class Diagnostic:
         either_sign: whether only the size of the measure counts, not its sign.
         why: why it matters, for an analyst.
         source: where the bounds come from.
-        mend: what to do before anybody decides on the data; ``{what}`` stands for what it concerns.
+        remedy: what to do before anybody decides on the data; ``{what}`` stands for what it concerns.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Diagnostic:
     unit: str
     why: str
     source: str
-    mend: str
+    remedy: str
     suspicious: Bound | None = None
     generated: Bound | None = None
     either_sign: bool = False

@@ -99,9 +99,9 @@ def diagnose(collected: Collected) -> list[Finding]:
 
 def _of_file(c: Collected) -> Iterator[Finding]:
     read = sum(row["rows_read"] for row in c.uploads)
-    misfits = ", ".join(f"{reason} {count:,}" for reason, count in c.misfits.items())
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in c.quarantine_reasons.items())
     quarantined = sum(row["rows_quarantined"] for row in c.uploads)
-    text = f"{quarantined:,} of {read:,} rows" + (f": {misfits}" if misfits else "")
+    text = f"{quarantined:,} of {read:,} rows" + (f": {reasons}" if reasons else "")
     yield Finding(t.QUARANTINED, FILE, None, share(quarantined, read), text + ".")
     typed = read - quarantined
     for reason, count in sorted(c.rejected.items(), key=lambda item: (-item[1], item[0])):

@@ -54,7 +54,7 @@ class Collected:
     changing: int
     months: list[Row]
     rejected: dict[str, int]
-    misfits: dict[str, int]
+    quarantine_reasons: dict[str, int]
     person: Row = field(default_factory=dict)
     conclusions: list[str] = field(default_factory=list)
     by_kind: dict[str, dict[str, Row]] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Se
     before = transforms.bars(tables, "logged_days", latest)
     after = transforms.bars(tables, "clean_days", "CAST(weekday_num AS VARCHAR)")
     copies, months = transforms.copies(tables), transforms.months(tables)
-    rejected, misfits = (transforms.reasons(tables, name) for name in ("rejected_days", "quarantine"))
+    rejected, quarantine_reasons = (transforms.reasons(tables, name) for name in ("rejected_days", "quarantine"))
     found = tally()
     return Collected(
         found.items,
@@ -118,7 +118,7 @@ def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Se
         found.changing,
         months,
         rejected,
-        misfits,
+        quarantine_reasons,
         found.person,
         transforms.conclusions(tables),
         transforms.by_kind(tables),
@@ -150,7 +150,7 @@ def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
     )
     variance *= people / (people - 1)
     error = _standard_errors(people) * sqrt(max(variance, 1 / item["pairs"]))
-    return _bounded(r + item["lean"] / root if lagged else r, error)
+    return _bounded(r + item["bias"] / root if lagged else r, error)
 
 
 def _bounded(r: float, error: float) -> Estimate:

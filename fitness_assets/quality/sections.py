@@ -175,11 +175,11 @@ def sections(c: Collected, findings: Sequence[Finding]) -> list[Section]:
                     [
                         _chart(
                             "Cells quarantined by column",
-                            charts.bars({plain(name): n for name, n in c.misfits.items()}, "cells", False),
-                            "misfits",
+                            charts.bars({plain(name): n for name, n in c.quarantine_reasons.items()}, "cells", False),
+                            "quarantined",
                         )
                     ]
-                    if len(c.misfits) > 1
+                    if len(c.quarantine_reasons) > 1
                     else []
                 ),
             ]

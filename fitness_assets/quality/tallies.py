@@ -150,7 +150,7 @@ def _paired(of: Mapping[str, Array]) -> dict[str, Any]:
     own = {"a": a[several], "b": b[several], "c": c[several]}
     if "chained" in of:
         variance = (own["b"] + own["c"]) / 2 / (pairs[several] - 1)
-        own["lean"] = variance * of["chained"][some][several] / pairs[several]
+        own["bias"] = variance * of["chained"][some][several] / pairs[several]
     x, y = px / pairs, py / pairs
     means = {"means": x * 0 + 1, "mx": x, "my": y, "mxx": x * x, "myy": y * y, "mxy": x * y}
     products = {one + other: own[one] * own[other] for one, other in ("aa", "bb", "cc", "ab", "ac", "bc")}
@@ -188,7 +188,7 @@ def surprise(run: Array, pairs: Array, equal: Array) -> Array:
 
     If a share p of the days equals the day before, a stretch of k days has the probability p^(k−1). A person with a
     coarse scale, or who always gives the same rating, has a large p. Stretches longer than `LONG_RUN` count as if p was
-    at most a half, so that a sensor that hangs for months does not excuse itself.
+    at most a half, so that a sensor that hangs for months does not make its own stretch look likely.
 
     Args:
         run: length of each person's longest stretch; NaN where there is none.

@@ -63,7 +63,7 @@ SLEEP_DAY_TO_DAY = Diagnostic(
     "How long somebody sleeps depends little on the night before, also in real data: a lack of sleep is made up for. "
     "So a night that knows nothing of the last one is odd, not impossible.",
     f"About 0 for sleep, {FITBIT}; an interval that stays within ±0.05 is too even to be people's.",
-    DAY_TO_DAY.mend,
+    DAY_TO_DAY.remedy,
     suspicious=Bound(low=0.05),
     either_sign=True,
 )
@@ -92,8 +92,8 @@ WEEKEND = Diagnostic(
 )
 STRESS_LINK = Diagnostic(
     "link",
-    "Does stress go with anything?",
-    "stress goes with nothing",
+    "Does stress correlate with anything?",
+    "stress correlates with nothing",
     "correlation",
     "Stress shortens sleep and short sleep adds to stress; it shows in heart rate and activity. Where the interval "
     "lies around zero, no link is a finding: this data cannot answer what stress does.",
@@ -320,7 +320,7 @@ QUARANTINED = Diagnostic(
     "share of rows",
     "Rows in quarantine are in no other table. If they are many, an export went wrong.",
     "1 %: ten times what typing errors leave (bronze/quarantine names every reason).",
-    "Mend the export and upload it again: {what}.",
+    "Correct the export and upload it again: {what}.",
     suspicious=Bound(high=0.01),
 )
 REJECTED = Diagnostic(

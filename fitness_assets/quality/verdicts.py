@@ -1,4 +1,4 @@
-"""What findings come to: the verdict on each metric and on the file, the rows of the table, and what to mend.
+"""What findings come to: the verdict on each metric and on the file, the rows of the table, and what to do.
 
 What is asked of the data and found stands in ``diagnostics.py``.
 """
@@ -137,7 +137,7 @@ def rows(findings: Sequence[Finding], sources: Callable[[str], str] = lambda _: 
 
 
 def actions(findings: Sequence[Finding], named: bool = True) -> list[str]:
-    """What to do before anybody decides on the data, with what it concerns; the gravest first.
+    """What to do before anybody decides on the data, with what it concerns; the most severe first.
 
     Args:
         findings: what was found.
@@ -148,8 +148,8 @@ def actions(findings: Sequence[Finding], named: bool = True) -> list[str]:
     for finding in sorted((f for f in findings if f.verdict in order), key=lambda f: order.index(f.verdict)):
         is_named = finding.diagnostic.name in _NAMING or finding.scope == FILE
         text = finding.text.rstrip(".") if named else "see the report"
-        found.setdefault(finding.diagnostic.mend, {})[text if is_named else plain(finding.scope)] = None
-    return [mend.format(what=_listed([*what])) for mend, what in found.items()]
+        found.setdefault(finding.diagnostic.remedy, {})[text if is_named else plain(finding.scope)] = None
+    return [remedy.format(what=_listed([*what])) for remedy, what in found.items()]
 
 
 def _listed(items: Sequence[str]) -> str:

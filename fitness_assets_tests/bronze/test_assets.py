@@ -64,7 +64,7 @@ def run_at(spark: SparkSession) -> Iterator[Callable[[Path], Ran]]:
 
 @dataclass
 class Story:
-    """Three runs on one raw folder: all is new; one refused file is gone; the others are mended, one corrected."""
+    """Three runs: all files are new; one refused file is gone; the other refused ones and comma.csv are corrected."""
 
     first: Ran
     second: Ran
@@ -187,10 +187,10 @@ class TestWholeRuns:
         refused = {Path(row["uri"]).name for row in sample_of(story.second.refusals)}
         assert refused == {"unreadable.csv", "lacking.csv"}
 
-    def test_once_the_refused_files_are_mended_or_gone_the_check_passes_and_their_rows_are_in(self, story):
+    def test_once_the_refused_files_are_corrected_or_gone_the_check_passes_and_their_rows_are_in(self, story):
         assert story.third.refusals.passed
-        mended = {"unreadable.csv", "lacking.csv", "notes.txt"}
-        assert mended <= {day["user_id"] for day in story.third.logged}
+        corrected = {"unreadable.csv", "lacking.csv", "notes.txt"}
+        assert corrected <= {day["user_id"] for day in story.third.logged}
         assert sum(row["status"] == "refused" for row in story.third.ledger.values()) == 3
 
     def test_the_same_bytes_under_two_names_enter_once(self, story):

@@ -1,4 +1,4 @@
-"""Audits: rules about keys are asked of the staged files, and of what breaks a rule some rows are shown."""
+"""Rule checks read the staged files, and keep a sample of the rows that break a rule."""
 
 from operator import itemgetter
 

@@ -1,4 +1,4 @@
-"""A lake in a bucket when things go wrong: readers see one version or the other, and whoever comes next mends it."""
+"""A lake in a bucket after failures: readers see the old or the new version, and the next process recovers the lake."""
 
 import os
 import signal

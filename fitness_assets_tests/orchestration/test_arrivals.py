@@ -322,7 +322,7 @@ def test_a_run_that_fails_is_asked_for_again_but_not_for_ever():
     assert [later - earlier >= delay for earlier, later, delay in zip(asked, asked[1:], DELAYS, strict=False)] == [
         True
     ] * 3
-    assert "mend the cause" in decide(state, {"a.csv": "1"}, LAKE, "1", new("a.csv"), None, now).reason
+    assert "fix the cause" in decide(state, {"a.csv": "1"}, LAKE, "1", new("a.csv"), None, now).reason
     again = decide(state, {"a.csv": "1", "b.csv": "1"}, LAKE, "1", new("a.csv", "b.csv"), None, now)
     assert again.uris == ("a.csv", "b.csv"), "something new asks for what failed too"
 

@@ -79,7 +79,7 @@ def verdicts(spark) -> dict[str, dict[str, models.Evaluation]]:
     found = features(spark, [planted for planted, _ in FOUND.values() if not planted.rounds], 40, 300)
     found |= features(spark, [planted for planted, _ in FOUND.values() if planted.rounds], 60, 340)
     judged = {p.name: {t.name: judge(t, days) for t in TARGETS} for p, days in found.items()}
-    with pytest.MonkeyPatch.context() as patch:  # half of the time, and nobody asks what noise leans on
+    with pytest.MonkeyPatch.context() as patch:  # half of the time, and nobody asks what the models rely on
         patch.setattr(models, "_importance", lambda *_: {})
         return judged | {p.name: {t.name: judge(t, days) for t in TARGETS} for p, days in noise.items()}
 

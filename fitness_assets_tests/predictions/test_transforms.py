@@ -223,7 +223,7 @@ def scored(spark, tmp_path_factory) -> dict[str, Scored]:
     for name in sets:
         days = made[made["user_id"].str.startswith(f"{name}/")].reset_index(drop=True)
         until = last_training_day(days)
-        with pytest.MonkeyPatch.context() as patch:  # nobody asks what the models lean on
+        with pytest.MonkeyPatch.context() as patch:  # nobody asks what the models rely on
             patch.setattr(models, "_importance", lambda *_: {})
             judged = {target.name: evaluate(target, days, until) for target in TARGETS}
         who = [*judged.values()]

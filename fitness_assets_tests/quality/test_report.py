@@ -43,7 +43,7 @@ PROBE = """<script>addEventListener('load', () => { document.title = JSON.string
 def item(people: int, n: int) -> dict[str, float]:
     """Sums of people who do not differ and of days that know nothing of each other."""
     zero = dict.fromkeys(
-        ("a", "aa", "ab", "ac", "lean", "shift", "equal", "fine", "beyond", "round", "between", "spread_people"), 0
+        ("a", "aa", "ab", "ac", "bias", "shift", "equal", "fine", "beyond", "round", "between", "spread_people"), 0
     )
     total = {"people": people, "n": n, "nn": n * n / people, "x": 0.0, "xx": n, "x_means": people, "pairs": n}
     spread = {"b": n, "c": n, "bb": n, "cc": n, "bc": n, "paired_people": people, "repeated_people": people}
@@ -80,7 +80,7 @@ def collected() -> Collected:
         changing=0,
         months=[{"year": 2024, "month": m, "people": 20, "share_logged": 0.9, **averages} for m in (1, 2, 3)],
         rejected={"zero_steps": 40},
-        misfits={EVIL: 90},
+        quarantine_reasons={EVIL: 90},
         conclusions=[f"Nothing can be predicted about {EVIL}."],
         person={
             "user_id": EVIL,
@@ -244,7 +244,7 @@ def told_of(name: str) -> Collected:
         changing=0,
         months=[],
         rejected={},
-        misfits={name: 9, "steps": 1},
+        quarantine_reasons={name: 9, "steps": 1},
         conclusions=[name],
     )
 
