@@ -150,9 +150,9 @@ def _nothing_ingested(started_at: datetime) -> bool:
     return bool(new) and not any(row["rows_typed"] for row in new)
 
 
-@main.command()
+@main.command("report")
 @click.option("--no-open", is_flag=True, help="Only print where it is.")
-def report(no_open: bool) -> None:
+def open_report(no_open: bool) -> None:
     """Open the report: what the data is worth. A report on S3 is copied to a temporary file first.
 
     Example: fitness report --no-open

@@ -18,7 +18,7 @@ from fitness_assets.layers import steps
 from fitness_assets.orchestration.erasure import before_steps, erase_job
 from fitness_assets.orchestration.io_manager import IO_MANAGER_KEY, SparkIOManager
 from fitness_assets.orchestration.observed import raw_uploads
-from fitness_assets.orchestration.sensors import DAILY, JOB, Listeners, messages_sensor, uploads_sensor
+from fitness_assets.orchestration.sensors import ALL_TABLES_JOB, DAILY, Listeners, messages_sensor, uploads_sensor
 from fitness_assets.orchestration.step_assets import Launch, step_assets
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings, load_settings, require_runs_in_dagster_home
@@ -42,7 +42,7 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
                 for step in steps(settings)
             ),
         ],
-        jobs=[JOB, erase_job(settings)],
+        jobs=[ALL_TABLES_JOB, erase_job(settings)],
         schedules=[DAILY],
         sensors=[uploads_sensor(settings.raw, settings.goals, listeners), messages_sensor(listeners)],
         resources=made | resources,

@@ -15,7 +15,7 @@ import pyarrow as pa
 from fitness_assets.bronze.archives import ReadArchive
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.readers import records as rec
-from fitness_assets.bronze.readers.records import SCHEMA, Record, Tally, days_of
+from fitness_assets.bronze.readers.records import SCHEMA, Record, RecordCounter, days_of
 from fitness_assets.bronze.sources import Folder
 from fitness_assets.silver.devices.days import PersonRecords, repeated_uploads
 from fitness_assets.silver.devices.merge import Day, merged_days
@@ -28,11 +28,11 @@ class Read:
 
     Attributes:
         rows: the records.
-        tally: what became of all of them.
+        counter: what became of all of them.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
+    counter: RecordCounter = field(default_factory=RecordCounter)
 
     def of(self, type_: str) -> list[dict[str, Any]]:
         """The records of one type."""
@@ -54,7 +54,7 @@ class Read:
     @property
     def counts(self) -> dict[str, dict[str, Any]]:
         """The counts by type, as the ledger has them; each of them adds up."""
-        counts = json.loads(self.tally.ledger_columns()["record_counts"])
+        counts = json.loads(self.counter.ledger_columns()["record_counts"])
         outcomes = ("used", "duplicate", "overlapped", "not_mapped", "invalid")
         for type_, of_type in counts.items():
             assert of_type["seen"] == sum(of_type[name] for name in outcomes), (type_, of_type)
@@ -75,7 +75,7 @@ def read(path: Path, person: str = "anna") -> Read:
     (found,) = (found for found in Folder(folder.parents[1]).find() if found.uri == str(put))
     archive = ReadArchive(found, found.person)
     rows = [row for table in archive.tables(put, path.parent / "scratch") for row in table.to_pylist()]
-    return Read(rows, archive.tally)
+    return Read(rows, archive.counter)
 
 
 def zipped(path: Path, entries: Mapping[str, str | bytes]) -> Path:
@@ -121,7 +121,7 @@ def _measurements(
     tables, known = [pa.Table.from_pylist([], MEASUREMENTS.arrow_schema)], {}
     for place, (kind, records) in enumerate(uploads):
         known[f"upload {place}"] = Upload(kind, place)
-        for table in rec.tables(records, "anna", Tally()):
+        for table in rec.tables(records, "anna", RecordCounter()):
             more = {
                 "upload_id": [f"upload {place}"] * len(table),
                 "row_number": range(len(table)),

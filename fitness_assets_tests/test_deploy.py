@@ -19,7 +19,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.orchestration import metrics
-from fitness_assets.orchestration.messages import Report
+from fitness_assets.orchestration.messages import RunOutput
 from fitness_assets.settings import Settings
 
 # The tests' AWS makes buckets, topics and rights of a template; the rest is asked for by what stands in it.
@@ -167,13 +167,13 @@ def rings(alarm: dict[str, Any]) -> bool:
 
 
 def test_a_failed_run_rings_and_one_that_succeeds_does_not(plain):
-    alarm, report = plain.properties("RunsFail"), Report("run", [], [])
+    alarm, output = plain.properties("RunsFail"), RunOutput("run", [], [])
     assert alarm["Namespace"] == metrics.NAMESPACE
     assert alarm["AlarmActions"] == [plain.id_of("Messages")]
     assert not rings(alarm)
     for failed in (False, True):
         assert metrics.put(
-            [*metrics.of_run(report, 1, failed)], plain.bucket, lambda: boto3.client("cloudwatch"), getLogger()
+            [*metrics.of_run(output, 1, failed)], plain.bucket, lambda: boto3.client("cloudwatch"), getLogger()
         )
         assert rings(alarm) == failed
     boto3.client("cloudwatch").put_metric_alarm(AlarmName="runs-fail", **alarm)  # refuses what it does not know

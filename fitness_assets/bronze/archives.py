@@ -12,7 +12,7 @@ from fitness_assets.bronze.readers import profile
 from fitness_assets.bronze.readers.archives import Archive
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.kinds import VERSIONS, kind_of
-from fitness_assets.bronze.readers.records import Tally, tables
+from fitness_assets.bronze.readers.records import RecordCounter, tables
 from fitness_assets.bronze.sources import Found
 
 REPEATED = ("user_id", "type", "source", "device", "unit", "text", "utc_offset_seconds", "day")
@@ -30,14 +30,14 @@ class ReadArchive:
 
     Attributes:
         kind: of the archive; None before it is known.
-        tally: what became of its records.
+        counter: what became of its records.
     """
 
     def __init__(self, found: Found, person: str | None) -> None:
         self._found = found
         self._person = person
         self.kind: str | None = None
-        self.tally = Tally()
+        self.counter = RecordCounter()
         self._needs_zone = False
 
     def tables(self, path: Path, scratch: Path) -> Iterator[pa.Table]:
@@ -55,14 +55,14 @@ class ReadArchive:
             self.kind = "profile"
             if person is None:
                 raise RefusedError("a profile is read only as people/<user_id>/profile.toml")
-            yield from tables(profile.records(profile.read_profile(path), self.tally), person, self.tally)
+            yield from tables(profile.records(profile.read_profile(path), self.counter), person, self.counter)
             return
         with Archive(path, scratch) as archive:
             kind = kind_of(archive)
             self.kind = kind.name
             if person is None:
                 raise RefusedError(f"it is {kind.label}, and nobody's: move it to people/<user_id>/ below raw/")
-            for table in tables(kind.records(archive, self.tally), person, self.tally):
+            for table in tables(kind.records(archive, self.counter), person, self.counter):
                 self._needs_zone = self._needs_zone or _needs_zone(table, kind.name)
                 yield table
 
@@ -85,7 +85,7 @@ class ReadArchive:
 
     def ledger_columns(self) -> dict[str, Any]:
         """Its columns of the ledger beyond those of every upload."""
-        return {"kind": self.kind, "reader_version": VERSIONS.get(self.kind or ""), **self.tally.ledger_columns()}
+        return {"kind": self.kind, "reader_version": VERSIONS.get(self.kind or ""), **self.counter.ledger_columns()}
 
 
 def _needs_zone(table: pa.Table, kind: str) -> bool:

@@ -114,7 +114,7 @@ class _Ingested:
     def summary(self) -> str:
         """What became of its rows or records."""
         if self.archive:
-            return f"{self.archive.tally.seen:,} records seen, {self.archive.tally.used:,} used"
+            return f"{self.archive.counter.seen:,} records seen, {self.archive.counter.used:,} used"
         return f"{self.rows_read:,} rows read, {self.rows_quarantined:,} quarantined"
 
     def _read_records(self, path: Path, records: RowFiles) -> None:
@@ -135,7 +135,7 @@ class _Ingested:
             draft.discard()
             raise OSError("it changed while it was read")
         records.keep(draft)
-        self.archive, self.warnings = archive, archive.tally.warnings
+        self.archive, self.warnings = archive, archive.counter.warnings
 
     def ledger_row(self) -> dict[str, Any]:
         """The upload's row of the ledger."""

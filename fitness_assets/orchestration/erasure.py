@@ -29,12 +29,12 @@ from fitness_assets.privacy.uploads import delete_old
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES
 from fitness_assets.settings import Settings
 
-JOB, _OP = "erase", "erase_person"
+_JOB_NAME, _OP_NAME = "erase", "erase_person"
 _BEGUN = [status for status in dg.DagsterRunStatus if status.value not in ("NOT_STARTED", "QUEUED")]
 """A run that was killed counts as started for ever."""
 _NO_RUN = ""
 """Dagster's id of events of no run. Those of sensors have names of uploads and rows of tables."""
-_STEPS = {_OP, *(tables[0].layer for tables in PUBLISH_GROUPS)}
+_STEPS = {_OP_NAME, *(tables[0].layer for tables in PUBLISH_GROUPS)}
 _SENSORS = ("new_uploads", "run_messages")
 _LOGS_PREFIX = "compute-logs/"  # of the bucket, as docs/deployment.md configures it
 _SERVER = (
@@ -48,7 +48,7 @@ def erase_job(settings: Settings) -> dg.JobDefinition:
     """The job that erases a person, or finishes an erasure that was interrupted."""
 
     @dg.op(
-        name=_OP,
+        name=_OP_NAME,
         description="Erases a person whose code `fitness erase USER_ID --dry-run` prints, and everybody whose erasure "
         "was interrupted. Deletes the history of runs, because it shows rows of tables.",
         config_schema={"code": dg.Field(str, default_value="", description="Empty: only what was interrupted.")},
@@ -67,7 +67,7 @@ def erase_job(settings: Settings) -> dg.JobDefinition:
                 partial(forget_history, lake, context.instance, context.run.run_id, context.log),
             )
 
-    @dg.job(name=JOB, description=f"{erase.description}")
+    @dg.job(name=_JOB_NAME, description=f"{erase.description}")
     def job() -> None:
         erase()
 

@@ -30,7 +30,7 @@ class Message:
 
 
 @dataclass(frozen=True)
-class Report:
+class RunOutput:
     """What a run left in the lake.
 
     Attributes:
@@ -55,7 +55,7 @@ class Report:
         ]
 
 
-def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
+def output_of(lake: Lake, run_id: str, started_at: datetime) -> RunOutput:
     """What a run left in the lake; where the lake cannot be read, as much as could be.
 
     Args:
@@ -79,35 +79,35 @@ def report_of(lake: Lake, run_id: str, started_at: datetime) -> Report:
             if table == UPLOADS:
                 uploads = [row for row in lake.rows(UPLOADS, metadata.version) if row["ingested_at"] >= started_at]
     except (LakeError, OSError) as error:
-        return Report(run_id, all_metadata, uploads, str(error), rows_before)
-    return Report(run_id, all_metadata, uploads, None, rows_before)
+        return RunOutput(run_id, all_metadata, uploads, str(error), rows_before)
+    return RunOutput(run_id, all_metadata, uploads, None, rows_before)
 
 
-def success(report: Report) -> Message:
+def success(output: RunOutput) -> Message:
     """The message on a run that succeeded: what it ingested and published."""
-    refused = [row for row in report.uploads if row["status"] == "refused"]
+    refused = [row for row in output.uploads if row["status"] == "refused"]
     uploads = [
         *(_line(f"{row['uri']}: refused, because {row['refusal']}") for row in refused),
         *(
             f"{_line(row['uri'])}: {row['rows_read']:,} rows read, {row['rows_quarantined']:,} quarantined"
-            for row in report.uploads
+            for row in output.uploads
             if row["status"] != "refused"
         ),
     ]
-    checks = _checks(report)
+    checks = _checks(output)
     text = [
         *_first(uploads),
-        *_rejected(report.all_metadata),
-        *_published(report),
+        *_rejected(output.all_metadata),
+        *_published(output),
         *checks,
         *(
-            [_line(f"This message is not complete, because the lake could not be read: {report.unread}")]
-            if report.unread
+            [_line(f"This message is not complete, because the lake could not be read: {output.unread}")]
+            if output.unread
             else []
         ),
-        _where(report.run_id),
+        _where(output.run_id),
     ]
-    what = f"uploads ingested: {len(report.uploads) - len(refused)}, refused: {len(refused)}"
+    what = f"uploads ingested: {len(output.uploads) - len(refused)}, refused: {len(refused)}"
     return Message(f"fitness-assets: {what}, checks to look at: {len(checks)}", "\n".join(text))
 
 
@@ -127,11 +127,11 @@ def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
     return Message(f"fitness-assets: failed in {names}", "\n".join(text))
 
 
-def interrupted(lake: Lake, report: Report) -> str:
+def interrupted(lake: Lake, output: RunOutput) -> str:
     """What to say of a run that a person ended: which tables are new, if any."""
     published = [
         f"{metadata.table} version {metadata.version}"
-        for metadata in report.all_metadata
+        for metadata in output.all_metadata
         if lake.store.current(metadata.table) == metadata.version
     ]
     if not published:
@@ -196,26 +196,26 @@ def send(message: Message, topic: str | None, client: Callable[[], Any], log: Lo
     return True
 
 
-def _published(report: Report) -> list[str]:
+def _published(output: RunOutput) -> list[str]:
     """A line for each publish group: its version, and the rows of its tables."""
     lines = []
     for tables in PUBLISH_GROUPS:
         layer, keys = tables[0].layer, {table.key for table in tables}
-        if found := [metadata for metadata in report.all_metadata if metadata.table in keys]:
-            rows = (f"{each.table.removeprefix(f'{layer}/')} {_rows(report, each)}" for each in found)
+        if found := [metadata for metadata in output.all_metadata if metadata.table in keys]:
+            rows = (f"{each.table.removeprefix(f'{layer}/')} {_rows(output, each)}" for each in found)
             lines.append(f"{layer}, version {found[0].version}, rows: {', '.join(rows)}")
     return lines
 
 
-def _rows(report: Report, metadata: VersionMetadata) -> str:
-    more = metadata.rows - report.rows_before.get(metadata.table, metadata.rows)
+def _rows(output: RunOutput, metadata: VersionMetadata) -> str:
+    more = metadata.rows - output.rows_before.get(metadata.table, metadata.rows)
     return f"{metadata.rows:,}" + (f" ({more:+,})" if more else "")
 
 
-def _checks(report: Report) -> list[str]:
+def _checks(output: RunOutput) -> list[str]:
     """A line for each check that fails or warns: the rules with failures; of a single rule what it demands."""
     failed: dict[tuple[str, str], list[tuple[VersionMetadata, CheckResult]]] = {}
-    for metadata, result in report.failed:
+    for metadata, result in output.failed:
         checks = {rule.name: rule.check for rule in table_of(metadata.table).all_rules}
         failed.setdefault((metadata.table, checks[result.rule]), []).append((metadata, result))
     lines = []

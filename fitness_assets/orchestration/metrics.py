@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from logging import Logger
 from typing import Any
 
-from fitness_assets.orchestration.messages import Report
+from fitness_assets.orchestration.messages import RunOutput
 from fitness_assets.silver.tables import REJECTED_DAYS
 
 NAMESPACE = "fitness-assets"
@@ -36,16 +36,16 @@ HEARTBEAT = Metric("Heartbeat", 1)
 """Sent with each look for uploads; without it the sensor does not run."""
 
 
-def of_run(report: Report, seconds: float, failed: bool) -> Iterator[Metric]:
+def of_run(output: RunOutput, seconds: float, failed: bool) -> Iterator[Metric]:
     """Metrics of a run: rows in, quarantined, rejected (in total), failed checks, seconds, and whether it failed."""
-    if report.uploads:
-        yield Metric("RowsIn", sum(row["rows_read"] for row in report.uploads))
-        yield Metric("RowsQuarantined", sum(row["rows_quarantined"] for row in report.uploads))
-    for metadata in report.all_metadata:
+    if output.uploads:
+        yield Metric("RowsIn", sum(row["rows_read"] for row in output.uploads))
+        yield Metric("RowsQuarantined", sum(row["rows_quarantined"] for row in output.uploads))
+    for metadata in output.all_metadata:
         if metadata.table == REJECTED_DAYS.key:
             yield Metric("RowsRejected", metadata.rows)
-    for severity in () if report.unread else _SEVERITIES:  # no zeros of checks that could not be read
-        failures = sum(result.severity == severity for _, result in report.failed)
+    for severity in () if output.unread else _SEVERITIES:  # no zeros of checks that could not be read
+        failures = sum(result.severity == severity for _, result in output.failed)
         yield Metric("CheckFailures", failures, severity=severity)
     yield Metric("RunSeconds", seconds, "Seconds")
     yield Metric("RunFailures", int(failed))

@@ -26,10 +26,12 @@ from fitness_assets.orchestration.pending import Hashes, UnfinishedError, pendin
 from fitness_assets.orchestration.terminal import reason_of
 from fitness_assets.registry import PUBLISH_GROUPS
 
-JOB = dg.define_asset_job("all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit.")
+ALL_TABLES_JOB = dg.define_asset_job(
+    "all_tables", dg.AssetSelection.all(), description="Every table, from raw/ to the audit."
+)
 DAILY = dg.ScheduleDefinition(
     name="daily",
-    job=JOB,
+    job=ALL_TABLES_JOB,
     cron_schedule="0 6 * * *",
     description="Builds every table at 6:00 UTC, for a lake whose sensor `new_uploads` is off. Off until switched on.",
 )
@@ -85,7 +87,7 @@ def uploads_sensor(raw: str, goals: str, listeners: Listeners) -> dg.SensorDefin
 
     @dg.sensor(
         name="new_uploads",
-        job=JOB,
+        job=ALL_TABLES_JOB,
         minimum_interval_seconds=_SECONDS,
         # On a laptop the first look at the UI would start a run; a bucket is set up for unattended runs.
         default_status=dg.DefaultSensorStatus.RUNNING if listeners.bucket else dg.DefaultSensorStatus.STOPPED,
@@ -208,9 +210,9 @@ def _ended_run(context: dg.SensorEvaluationContext, lake: Lake, run_id: str) -> 
     record = records[0]
     is_failed = record.dagster_run.status == dg.DagsterRunStatus.FAILURE
     began, ended = record.start_time or 0, record.end_time or 0
-    report = messages.report_of(lake, run_id, datetime.fromtimestamp(began, UTC))
-    message = messages.failure(run_id, _failures(context.instance, run_id)) if is_failed else messages.success(report)
-    return _EndedRun(message, [*metrics.of_run(report, max(ended - began, 0), is_failed)])
+    output = messages.output_of(lake, run_id, datetime.fromtimestamp(began, UTC))
+    message = messages.failure(run_id, _failures(context.instance, run_id)) if is_failed else messages.success(output)
+    return _EndedRun(message, [*metrics.of_run(output, max(ended - began, 0), is_failed)])
 
 
 def _failures(instance: dg.DagsterInstance, run_id: str) -> list[tuple[str, str]]:

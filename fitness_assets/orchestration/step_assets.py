@@ -57,26 +57,26 @@ def step_assets(
             if before:
                 before(context, lake)
             if not context.selected_asset_keys:
-                yield from report(context, lake, lake.reopen(step.tables))
+                yield from report_version(context, lake, lake.reopen(step.tables))
                 return
             config = context.op_execution_context.op_config
             step_run = StepRun(
                 lake, context.run.run_id, context.log, config.get("uploads", ()), config.get("rebuild", False)
             )
             if launch:
-                yield from report(context, lake, launch(context, step, step_run))
+                yield from report_version(context, lake, launch(context, step, step_run))
                 return
             try:
                 staging = run_step(step, step_run, publish_groups_of(step.reads))
             except ContractError as error:
                 yield from _selected(context, check_results(error.table, error.metadata))
                 raise dg.Failure(str(error), allow_retries=False) from error
-            yield from report(context, lake, staging)
+            yield from report_version(context, lake, staging)
 
     return assets
 
 
-def report(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> Iterator[Any]:
+def report_version(context: dg.AssetExecutionContext, lake: Lake, staging: Staging) -> Iterator[Any]:
     """Report every check result of a version and hand the version to the IO manager.
 
     Raises:

@@ -94,11 +94,11 @@ def _summary(event: dg.DagsterEvent, run_id: str, started_at: datetime) -> Itera
         yield str(wrong)
         return
     lake = Lake(store_of(settings), _no_spark)
-    report = messages.report_of(lake, run_id, started_at)
+    output = messages.output_of(lake, run_id, started_at)
     if is_interrupted:
-        yield messages.interrupted(lake, report)
+        yield messages.interrupted(lake, output)
         return
-    message = messages.success(report)
+    message = messages.success(output)
     yield from (message.subject, message.text, *messages.outlook(lake))
 
 

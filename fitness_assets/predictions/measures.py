@@ -29,7 +29,7 @@ _MOSTLY_KNOWN = 0.05
 Offsets = tuple[float, float]
 
 
-class Estimate(NamedTuple):
+class BootstrapEstimate(NamedTuple):
     """A number and the ends of its 99 % interval."""
 
     value: float
@@ -119,7 +119,7 @@ def numbers(target: Target, truth: np.ndarray, answers: np.ndarray) -> dict[str,
     }
 
 
-def calibration(target: Target, truth: np.ndarray, answers: np.ndarray, people: People) -> Estimate:
+def calibration(target: Target, truth: np.ndarray, answers: np.ndarray, people: People) -> BootstrapEstimate:
     """Expected calibration error over ten equal bins: Naeini, Cooper and Hauskrecht, AAAI 2015."""
     is_right, said = _position(target, truth) == answers.argmax(axis=1), answers.max(axis=1)
     gaps = np.zeros((len(truth), _BINS + 1))
@@ -155,7 +155,7 @@ def is_covered(truth: np.ndarray, answers: np.ndarray, by: Offsets) -> np.ndarra
     return (low <= truth) & (truth <= high)
 
 
-def coverage(covered: np.ndarray, part: np.ndarray, people: People) -> Estimate:
+def coverage(covered: np.ndarray, part: np.ndarray, people: People) -> BootstrapEstimate:
     """The share of a part of the test days whose number lies in its interval.
 
     Args:
@@ -166,10 +166,10 @@ def coverage(covered: np.ndarray, part: np.ndarray, people: People) -> Estimate:
     sums = people.sums(np.column_stack([covered & part, part]))
     drawn = people.drawn(sums)
     drawn = drawn[drawn[:, 1] > 0]  # a draw may have nobody of a small part
-    return Estimate(float(covered[part].mean()), *_ends(drawn[:, 0] / drawn[:, 1]))
+    return BootstrapEstimate(float(covered[part].mean()), *_ends(drawn[:, 0] / drawn[:, 1]))
 
 
-def input_drift(learned: pd.DataFrame, newest: pd.DataFrame, users: Any) -> dict[str, Estimate]:
+def input_drift(learned: pd.DataFrame, newest: pd.DataFrame, users: Any) -> dict[str, BootstrapEstimate]:
     """By column, the share of the newest values outside the range in which 99 % of the learned ones lie.
 
     A value that is empty now, and was hardly ever empty before, counts as outside.
@@ -186,7 +186,7 @@ def input_drift(learned: pd.DataFrame, newest: pd.DataFrame, users: Any) -> dict
     return dict(zip(learned.columns, _shares(outside, users), strict=True))
 
 
-def outcome_drift(target: Target, learned: pd.Series, newest: pd.Series, users: Any) -> Estimate:
+def outcome_drift(target: Target, learned: pd.Series, newest: pd.Series, users: Any) -> BootstrapEstimate:
     """How far the newest outcomes are from the learned ones: 0 is alike, 1 has nothing in common.
 
     Of labels, the share that would have to change its label (total variation distance); of numbers, `input_drift`.
@@ -205,17 +205,17 @@ def outcome_drift(target: Target, learned: pd.Series, newest: pd.Series, users: 
     return _of_distance(float(distance(sums.sum(axis=0))), distance(people.drawn(sums)))
 
 
-def _shares(holds: np.ndarray, users: Any) -> list[Estimate]:
+def _shares(holds: np.ndarray, users: Any) -> list[BootstrapEstimate]:
     """By column, the share of days of which something holds; shape (days, columns)."""
     people = People(users)
     drawn = people.drawn(people.sums(np.column_stack([holds, np.ones(len(holds))])))
     ends = np.quantile(drawn[:, :-1] / drawn[:, -1:], _TAILS, axis=0).tolist()
-    return [Estimate(*each) for each in zip(holds.mean(axis=0).tolist(), *ends, strict=True)]
+    return [BootstrapEstimate(*each) for each in zip(holds.mean(axis=0).tolist(), *ends, strict=True)]
 
 
-def _of_distance(value: float, drawn: np.ndarray) -> Estimate:
+def _of_distance(value: float, drawn: np.ndarray) -> BootstrapEstimate:
     """A distance, 0 or above. That of a draw is too large on average; its interval is moved back by that much."""
-    return Estimate(value, *_ends(np.maximum(drawn - drawn.mean() + value, 0.0)))
+    return BootstrapEstimate(value, *_ends(np.maximum(drawn - drawn.mean() + value, 0.0)))
 
 
 def _position(target: Target, labels: np.ndarray) -> np.ndarray:

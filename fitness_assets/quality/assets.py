@@ -19,7 +19,7 @@ from fitness_assets.predictions.tables import MODELS
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
-from fitness_assets.quality.transforms import tally
+from fitness_assets.quality.transforms import aggregates
 from fitness_assets.quality.verdicts import rows
 from fitness_assets.silver.tables import CLEAN_DAYS
 
@@ -43,14 +43,16 @@ def _make(step_run: StepRun, made_from: Inputs, changes: Changes) -> Staging:
         versions = [Opened(table, made_from[table.key]) for table in READS]
         with reader(store, versions) as tables, tables.cursor() as days, ThreadPoolExecutor(2) as pool:
             open_table(days, store, Opened(CLEAN_DAYS, made_from[CLEAN_DAYS.key]))
-            tallied = pool.submit(tally, days)
-            asked = pool.submit(collect, tables, tallied.result, ledger)
+            aggregated = pool.submit(aggregates, days)
+            asked = pool.submit(collect, tables, aggregated.result, ledger)
             # The import takes a second, which a process that only loads the graph does not need.
-            from fitness_assets.quality.report import report, summary
+            from fitness_assets.quality.report import report_page, summary
 
             collected = asked.result()
         findings = diagnose(collected)
-        staging.attach(AUDIT, "report.html", report(collected, findings, staging.version, dict(made_from)).encode())
+        staging.attach(
+            AUDIT, "report.html", report_page(collected, findings, staging.version, dict(made_from)).encode()
+        )
         staging.attach(AUDIT, "summary.md", summary(collected, findings).encode())
         staging.attach(AUDIT, _BASIS, json.dumps(basis).encode())
         staging.write_rows(AUDIT, rows(findings, collected.sources))

@@ -10,9 +10,9 @@ from math import atanh, inf, pi, sqrt, tanh
 from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
+from fitness_assets.quality.aggregates import RELATIVE_ROUNDING, Aggregates, Row
 from fitness_assets.quality.sums import HEIGHT, HEIGHT_RANGE_CM, LOG
 from fitness_assets.quality.tables import plain
-from fitness_assets.quality.tallies import RELATIVE_ROUNDING, Row, Tally
 from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.silver.tables import CLEAN_DAYS
 
@@ -41,7 +41,7 @@ class Estimate(NamedTuple):
 class Collected:
     """What was found, short whatever the number of days.
 
-    Names are those of `transforms` and `tallies.Tally`.
+    Names are those of `transforms` and `aggregates.Aggregates`.
     """
 
     items: dict[str, Row]
@@ -88,12 +88,12 @@ class Collected:
         return ", ".join(f"{plain(kind)} {days:,} ({days / total:.0%})" for kind, days in counts.items())
 
 
-def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Sequence[Row]) -> Collected:
+def collect(tables: "DuckDBPyConnection", aggregates: Callable[[], Aggregates], ledger: Sequence[Row]) -> Collected:
     """Ask everything.
 
     Args:
         tables: those of `tables.READS`, as `reader.reader` makes them known.
-        tally: gives `transforms.tally`, which takes about as long as all the rest.
+        aggregates: gives `transforms.aggregates`, which takes about as long as all the rest.
         ledger: the rows of ``bronze/uploads``.
     """
     ingested = [row for row in ledger if row["status"] == "ingested"]
@@ -106,7 +106,7 @@ def collect(tables: "DuckDBPyConnection", tally: Callable[[], Tally], ledger: Se
     after = transforms.bars(tables, "clean_days", "CAST(weekday_num AS VARCHAR)")
     copies, months = transforms.copies(tables), transforms.months(tables)
     rejected, quarantine_reasons = (transforms.reasons(tables, name) for name in ("rejected_days", "quarantine"))
-    found = tally()
+    found = aggregates()
     return Collected(
         found.items,
         found.named,
@@ -132,9 +132,9 @@ def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
     days, as what was sampled (the delta method on each person's sums), and is never below that of independent days.
 
     Args:
-        item: sums over people, of `tallies.Tally`.
-        lagged: the pairs are a value and the one before it. Deviations from a mean of few days lean below zero then,
-            which is given back.
+        item: sums over people, of `aggregates.Aggregates`.
+        lagged: whether the pairs are consecutive values of one metric. Few days bias this correlation downwards; the
+            result is corrected for that.
 
     Returns:
         None with fewer than `MIN_PAIRS` pairs or `MIN_PEOPLE` people with several, or where nothing varies.

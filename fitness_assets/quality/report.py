@@ -34,7 +34,7 @@ class _Compared:
     days: str
 
 
-def report(collected: Collected, findings: Sequence[Finding], version: str, made_from: dict[str, str]) -> str:
+def report_page(collected: Collected, findings: Sequence[Finding], version: str, made_from: dict[str, str]) -> str:
     """The page as HTML.
 
     Args:

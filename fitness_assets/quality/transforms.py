@@ -3,15 +3,15 @@
 Here belongs what is asked of the tables, as they are known to `reader.reader`. What the answers say of the data stands
 in ``measures.py`` and ``diagnostics.py``.
 
-Most of it comes from sums for each person, which ``sums.py`` makes and ``tallies.py`` adds up.
+Most of it comes from sums for each person, which ``sums.py`` makes and ``aggregates.py`` adds up.
 """
 
 from typing import TYPE_CHECKING
 
 from fitness_assets.predictions.tables import MODELS
+from fitness_assets.quality.aggregates import NAMED, ROWS, Aggregates, Row, aggregate_people
 from fitness_assets.quality.sums import COARSE_STEP, DAY, HEIGHT, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
-from fitness_assets.quality.tallies import NAMED, ROWS, Row, Tally, tally_people
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
@@ -45,11 +45,13 @@ _FURTHEST_BAR = 1e12
 """Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
 
 
-def tally(tables: "DuckDBPyConnection") -> Tally:
-    """The `tallies.Tally` of all clean days."""
+def aggregates(tables: "DuckDBPyConnection") -> Aggregates:
+    """The `aggregates.Aggregates` of all clean days."""
     made = {DAY: "date - DATE '1970-01-01'", "gender": _MADE["gender"]}
     columns = ", ".join(f"{made.get(name, name)} AS {name}" for name in INPUTS)
-    return tally_people(tables.sql(f"SELECT {columns} FROM clean_days ORDER BY user_id, {DAY}").to_arrow_reader(ROWS))
+    return aggregate_people(
+        tables.sql(f"SELECT {columns} FROM clean_days ORDER BY user_id, {DAY}").to_arrow_reader(ROWS)
+    )
 
 
 def bars(tables: "DuckDBPyConnection", table: str, key: str) -> list[Row]:

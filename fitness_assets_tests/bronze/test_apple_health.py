@@ -227,7 +227,7 @@ def test_the_person_is_told_by_age_and_gender(tmp_path):
 
 
 def test_an_export_without_records_is_a_warning(tmp_path):
-    assert apple(tmp_path).tally.warnings == ["the export has no records"]
+    assert apple(tmp_path).counter.warnings == ["the export has no records"]
 
 
 @pytest.mark.parametrize("line_end", ["\n", ""])
@@ -240,7 +240,7 @@ def test_an_export_that_is_cut_off_is_a_warning_and_what_is_cut_is_counted(tmp_p
     assert len(found.of("steps")) == used
     assert found.counts.get("unreadable lines", {"invalid": 0})["invalid"] == unreadable
     said = ["the XML file is cut off: what was read before its end counts, and the rest is missing"]
-    assert found.tally.warnings == (said if cut else [])
+    assert found.counter.warnings == (said if cut else [])
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_no_name_of_an_entry_is_repeated_whatever_is_wrong_with_it(tmp_path, kin
             archive.writestr(name.lstrip("/"), "{broken")
     found = read(path)
     assert found.rows
-    said = str(found.rows) + json.dumps(found.counts) + str(found.tally.warnings)
+    said = str(found.rows) + json.dumps(found.counts) + str(found.counter.warnings)
     assert "@" not in said
     assert "example" not in said.replace("com.example.", "")
 
@@ -229,7 +229,7 @@ def test_a_profile_says_age_by_month_and_never_the_birth_date(tmp_path):
 )
 def test_what_is_wrong_with_a_profile_is_a_warning(tmp_path, text, warning):
     found = profile(tmp_path, text)
-    assert any(warning in said for said in found.tally.warnings), found.tally.warnings
+    assert any(warning in said for said in found.counter.warnings), found.counter.warnings
     assert found.counts is not None
 
 

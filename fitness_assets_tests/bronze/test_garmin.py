@@ -211,7 +211,7 @@ def test_what_macos_adds_beside_each_file_is_no_damage(tmp_path):
         "__MACOSX/DI_CONNECT/._1_sleepData.json": b"\0\5\x16\7",
     }
     found = read(zipped(tmp_path / "g.zip", entries))
-    assert found.tally.warnings == []
+    assert found.counter.warnings == []
     assert found.counts["other files"]["not_mapped"] == 1
 
 
@@ -255,11 +255,11 @@ def test_a_file_that_is_no_json_is_left_out_with_a_warning(tmp_path):
     }
     found = read(zipped(tmp_path / "g.zip", entries))
     assert values(found, "steps") == {"2024-01-05": 1}
-    assert found.tally.warnings == ["a file of the archive is no JSON and was left out: UDSFile_json"]
+    assert found.counter.warnings == ["a file of the archive is no JSON and was left out: UDSFile_json"]
 
 
 def test_no_mail_address_is_in_records_or_counts(tmp_path):
     EXPORTS["garmin"](tmp_path / "g.zip", lived(3))
     found = read(tmp_path / "g.zip")
     assert found.rows
-    assert "@" not in str(found.rows) + json.dumps(found.counts) + str(found.tally.warnings)
+    assert "@" not in str(found.rows) + json.dumps(found.counts) + str(found.counter.warnings)

@@ -183,7 +183,7 @@ def test_files_without_data_and_families_that_are_not_read_are_reported(tmp_path
         "files of steps without data", "files of weight without data", "files of resting_heart_rate without data",
         "files of gps_location", "files of sleep_score",
     }  # fmt: skip
-    assert found.tally.warnings == ["a file of steps cannot be read and was left out"]
+    assert found.counter.warnings == ["a file of steps cannot be read and was left out"]
     assert "latitude" not in json.dumps(found.counts)
 
 
@@ -277,7 +277,7 @@ def test_what_two_trees_have_of_one_day_counts_once(tmp_path):
 
 def test_an_export_without_sleep_is_read(tmp_path):
     assert (
-        google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,W")}).tally.warnings == []
+        google(tmp_path, {f"{CSV}/steps_2024-01-05.csv": steps_csv("2024-01-05T10:00:00Z,51,W")}).counter.warnings == []
     )
 
 

@@ -206,7 +206,7 @@ def test_a_table_without_its_column_is_left_out_with_a_warning(tmp_path):
 
     found = connect(tmp_path, fill)
     assert found.counts["steps"]["invalid"] == 1
-    assert found.tally.warnings == ["steps_record_table lacks one of the columns count: it was left out"]
+    assert found.counter.warnings == ["steps_record_table lacks one of the columns count: it was left out"]
 
 
 def test_a_view_in_place_of_a_table_is_refused(tmp_path):
@@ -248,11 +248,11 @@ def test_nights_that_end_in_the_afternoon_are_a_warning(tmp_path):
         for n in range(1, 8):
             night(connection, f"2024-01-{n:02}T02:00", f"2024-01-{n:02}T09:30", n)  # 07:30 to 15:00
 
-    assert "wrong time zone" in connect(tmp_path, fill).tally.warnings[0]
+    assert "wrong time zone" in connect(tmp_path, fill).counter.warnings[0]
 
     def fill_half(connection: sqlite3.Connection) -> None:
         for n in range(1, 9):
             end = "09:30" if n % 2 else "01:30"  # 15:00 or 07:00
             night(connection, f"2024-01-{n:02}T20:00", f"2024-01-{n + 1:02}T{end}", n)
 
-    assert not connect(tmp_path, fill_half).tally.warnings
+    assert not connect(tmp_path, fill_half).counter.warnings

@@ -105,7 +105,7 @@ def test_no_id_is_in_any_table_file_event_log_or_message(runs, tmp_path, caplog,
     lake, result = runs("hidden", KEY)
     assert result.success
     assert holders((*needles, KEY), tmp_path / "hidden", root_of(lake) / "raw") == {}
-    message = messages.success(messages.report_of(lake, result.run_id, datetime(2020, 1, 1, tzinfo=UTC)))
+    message = messages.success(messages.output_of(lake, result.run_id, datetime(2020, 1, 1, tzinfo=UTC)))
     printed = capfd.readouterr()
     said = "".join((message.subject, message.text, caplog.text, printed.out, printed.err))
     assert "days.csv" in said

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fitness_assets.definitions import build_defs
-from fitness_assets.orchestration.sensors import JOB
+from fitness_assets.orchestration.sensors import ALL_TABLES_JOB
 from fitness_assets.settings import Settings
 from fitness_assets_tests.whole_runs import Server, environment
 
@@ -30,10 +30,10 @@ def test_a_run_that_died_with_its_machine_fails_after_the_time_that_a_run_may_ta
     config["run_monitoring"] |= {"max_runtime_seconds": 1, "poll_interval_seconds": 1}
     del config["storage"]
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
-    job = build_defs(Settings(local_root=tmp_path / "lake")).resolve_job_def(JOB.name)
+    job = build_defs(Settings(local_root=tmp_path / "lake")).resolve_job_def(ALL_TABLES_JOB.name)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         dead = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTING)
-        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", JOB.name), dead.run_id)
+        instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", ALL_TABLES_JOB.name), dead.run_id)
 
         def record() -> dg.RunRecord:
             (found,) = instance.get_run_records()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.version import CheckResult, VersionMetadata
 from fitness_assets.orchestration.asset_checks import check_results
-from fitness_assets.orchestration.messages import Message, Report, failure, success
+from fitness_assets.orchestration.messages import Message, RunOutput, failure, success
 from fitness_assets.orchestration.table_metadata import records
 
 texts = st.text(max_size=400) | st.text(st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp", "Zs"]), max_size=20)
@@ -33,8 +33,8 @@ def assert_sendable(message: Message, lines: int) -> None:
 def test_a_message_has_one_line_for_each_upload(uri, why):
     row: dict[str, Any] = {"uri": uri, "refusal": why, "rows_read": 5, "rows_quarantined": 1}
     uploads = [{**row, "status": "refused"}, {**row, "status": "ingested"}]
-    assert_sendable(success(Report("run", [], uploads)), lines=3)
-    assert_sendable(success(Report("run", [], uploads, unread=f"S3: {why}")), lines=4)
+    assert_sendable(success(RunOutput("run", [], uploads)), lines=3)
+    assert_sendable(success(RunOutput("run", [], uploads, unread=f"S3: {why}")), lines=4)
 
 
 @settings(max_examples=200, deadline=None)

@@ -20,7 +20,7 @@ from fitness_assets.lake.s3 import S3Store
 from fitness_assets.lake.version import CheckResult, LakeError, VersionMetadata
 from fitness_assets.orchestration import messages, metrics
 from fitness_assets.orchestration.arrivals import DELAYS, State
-from fitness_assets.orchestration.sensors import JOB, Listeners, messages_sensor
+from fitness_assets.orchestration.sensors import ALL_TABLES_JOB, Listeners, messages_sensor
 from fitness_assets.registry import publish_group_of, table_of
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Inbox
@@ -43,7 +43,7 @@ def skipped(result: dg.SensorResult) -> str:
 
 def run(graph: dg.Definitions, instance: dg.DagsterInstance, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
     """What the daemon does with a request, but for predictions, which tell nothing about arrivals."""
-    job = graph.resolve_job_def(JOB.name)
+    job = graph.resolve_job_def(ALL_TABLES_JOB.name)
     return job.execute_in_process(
         run_config=request.run_config,
         instance=instance,
@@ -79,7 +79,9 @@ def test_a_failed_run_is_tried_again_later(look, raw, instance, graph):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
     (request,) = look().run_requests
     key = {"dagster/run_key": str(request.run_key)}
-    lost = instance.create_run_for_job(graph.resolve_job_def(JOB.name), tags=key, status=dg.DagsterRunStatus.STARTED)
+    lost = instance.create_run_for_job(
+        graph.resolve_job_def(ALL_TABLES_JOB.name), tags=key, status=dg.DagsterRunStatus.STARTED
+    )
     assert "under way" in skipped(look())
     instance.report_run_failed(lost)
     assert "next try is in 60 s" in skipped(look())
@@ -201,7 +203,9 @@ def test_a_run_that_a_person_cancelled_is_asked_for_again_only_with_something_ne
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
     (request,) = look().run_requests
     key = {"dagster/run_key": str(request.run_key)}
-    asked = instance.create_run_for_job(graph.resolve_job_def(JOB.name), tags=key, status=dg.DagsterRunStatus.STARTED)
+    asked = instance.create_run_for_job(
+        graph.resolve_job_def(ALL_TABLES_JOB.name), tags=key, status=dg.DagsterRunStatus.STARTED
+    )
     instance.report_run_canceled(asked)
     later = datetime.now(UTC).timestamp() + 10 * DELAYS[-1]
     for now in (later, 2 * later):
@@ -443,7 +447,7 @@ def test_a_message_on_thousands_of_uploads_says_as_much_as_is_sent(inbox, caplog
     row = {"status": "ingested", "rows_read": 365, "rows_quarantined": 0}
     uploads = [row | {"uri": f"s3://lake/raw/{'ü' * 100}/{number}.csv"} for number in range(3_500)]
     uploads.append({"status": "refused", "refusal": "the file is empty", "uri": "empty.csv"})
-    message = messages.success(messages.Report("run", [], uploads))
+    message = messages.success(messages.RunOutput("run", [], uploads))
     assert messages.send(message, inbox.arn, lambda: client("sns"), logging.getLogger("x")), caplog.text
     first, *shown, more, where = message.text.split("\n")
     assert first == "empty.csv: refused, because the file is empty"
@@ -466,7 +470,7 @@ def test_what_cloudwatch_is_told_of_a_run_that_a_blocking_rule_stopped():
     uploads = [{"rows_read": 10, "rows_quarantined": 1}, {"rows_read": 5, "rows_quarantined": 0}]
     values = {
         (metric.name, metric.severity): metric.value
-        for metric in metrics.of_run(messages.Report("run", [version_metadata], uploads), 12.5, failed=True)
+        for metric in metrics.of_run(messages.RunOutput("run", [version_metadata], uploads), 12.5, failed=True)
     }
     assert values == {
         ("RowsIn", None): 15,

@@ -12,7 +12,7 @@ import pytest
 
 from fitness_assets.lake.version import VersionMetadata
 from fitness_assets.orchestration import messages
-from fitness_assets.orchestration.messages import Report
+from fitness_assets.orchestration.messages import RunOutput
 from fitness_assets.orchestration.terminal import Terminal, event_of
 from fitness_assets.registry import PUBLISH_GROUPS
 from fitness_assets_tests.conftest import GOOD_ROW, HEADER, REFUSED, materialize_command, root_of
@@ -151,12 +151,12 @@ def test_an_interruption_says_what_was_published_and_not_what_was_only_written(r
     assert materialize("group:bronze").success
     (current,) = {lake.current(table) for table in PUBLISH_GROUPS[0]}
     written = VersionMetadata("bronze/uploads", current, None, {}, "run", "now")
-    said = messages.interrupted(lake, Report("run", [written], []))
+    said = messages.interrupted(lake, RunOutput("run", [written], []))
     assert (
         said == f"Interrupted. Published before: bronze/uploads version {current}. All other tables are as they were."
     )
     written.version = "000099"
-    assert messages.interrupted(lake, Report("run", [written], [])) == "Interrupted; the tables are as they were."
+    assert messages.interrupted(lake, RunOutput("run", [written], [])) == "Interrupted; the tables are as they were."
 
 
 def test_a_record_of_plain_code_has_no_event():

@@ -12,7 +12,7 @@ from fitness_assets.quality.bounds import Bound, Diagnostic
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected, Estimate, collect
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.transforms import tally
+from fitness_assets.quality.transforms import aggregates
 from fitness_assets.quality.verdicts import actions, rows, verdicts
 from fitness_assets_tests import devices, people
 
@@ -27,7 +27,7 @@ def findings(spark, tmp_path_factory):
         folder = tmp_path_factory.mktemp("audit")
         held = people.tables(spark, days, folder / "tables", quarantined)
         with reader(LocalStore(folder), [], held) as tables:
-            return diagnose(collect(tables, lambda: tally(tables), held[UPLOADS.key].to_pylist()))
+            return diagnose(collect(tables, lambda: aggregates(tables), held[UPLOADS.key].to_pylist()))
 
     return find
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from fitness_assets.quality import transforms
+from fitness_assets.quality.aggregates import Aggregates, aggregate_people
 from fitness_assets.quality.bounds import said
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import (
@@ -26,7 +27,6 @@ from fitness_assets.quality.measures import (
 )
 from fitness_assets.quality.sums import ENERGY, HEIGHT, INPUTS, WEEK_CHANGE
 from fitness_assets.quality.tables import METRICS, PLAUSIBLE, SUSPICIOUS
-from fitness_assets.quality.tallies import Tally, tally_people
 from fitness_assets.quality.transforms import BIN_WIDTH
 
 FRIDAY = 19_971  # 2024-09-06
@@ -51,8 +51,8 @@ def noise(people: int, days: int, seed: int = 0, first_day: int = FRIDAY) -> pd.
     return rows
 
 
-def tally(rows: Any) -> Tally:
-    return tally_people(pa.Table.from_pandas(rows, preserve_index=False).to_batches())
+def aggregates(rows: Any) -> Aggregates:
+    return aggregate_people(pa.Table.from_pandas(rows, preserve_index=False).to_batches())
 
 
 def findings(rows: pd.DataFrame, kinds: pd.Series | None = None) -> dict[tuple[str, str], Finding]:
@@ -62,7 +62,7 @@ def findings(rows: pd.DataFrame, kinds: pd.Series | None = None) -> dict[tuple[s
         rows: days.
         kinds: of the device that measured all of a day; None where a CSV file has it.
     """
-    found, by_kind = tally(rows), {}
+    found, by_kind = aggregates(rows), {}
     days = rows.assign(gender="M", weekday_num=(rows["_day"] + 3) % 7, upload_id="u", row_number=rows.index)
     frames: dict[str, Any] = {"clean_days": days}
     if kinds is not None:
@@ -82,18 +82,18 @@ def findings(rows: pd.DataFrame, kinds: pd.Series | None = None) -> dict[tuple[s
 def test_of_what_never_changes_nothing_is_estimated(of_each):
     rows = noise(50, 60)
     rows["heart_rate_avg"] = rows.groupby("user_id").heart_rate_avg.transform("first") + 0.3 if of_each else 72.3
-    item = tally(rows).items["heart_rate_avg"]
+    item = aggregates(rows).items["heart_rate_avg"]
     assert correlation(item, lagged=True) is None
     assert weekend_shift(item) is None
     assert between_share(item) == ((1, 1, 1) if of_each else None)
-    assert correlation(tally(rows).items["heart_rate_avg ~ exercise_minutes"]) is None
+    assert correlation(aggregates(rows).items["heart_rate_avg ~ exercise_minutes"]) is None
 
 
 def test_a_link_without_exception_lies_in_its_interval():
     rows = noise(40, 30)
     rows["bmr"] = np.repeat(np.linspace(1_200, 2_000, 40), 30)
     rows["calories_burned"] = rows.bmr * 1.5
-    found = between_people(tally(rows).items[ENERGY])
+    found = between_people(aggregates(rows).items[ENERGY])
     assert found
     assert found.lower <= found.value <= found.upper <= 1
     assert found.value == pytest.approx(1)
@@ -111,7 +111,7 @@ def test_a_link_without_exception_lies_in_its_interval():
 )
 def test_days_drawn_by_lot_know_nothing_of_the_day_before_wherever_the_gaps_are(kept):
     rows = noise(1_000, 56)
-    found = correlation(tally(rows[kept(rows)]).items["steps"], lagged=True)
+    found = correlation(aggregates(rows[kept(rows)]).items["steps"], lagged=True)
     assert found
     assert found.lower < 0 < found.upper
     assert abs(found.value) < 0.04
@@ -126,7 +126,7 @@ def test_intervals_hold_with_99_percent_for_few_people_too():
         own = np.repeat(rng.uniform(-0.8, 0.8, people), days)  # each person has a link of their own
         rows["stress_level"] = rng.normal(0, 1, len(rows))
         rows["sleep_hours"] = own * rows.stress_level + np.sqrt(1 - own**2) * rng.normal(0, 1, len(rows))
-        items = tally(rows).items
+        items = aggregates(rows).items
         found = between_share(items["steps"])
         held["between"] += found is not None and found.lower <= 0.3 <= found.upper
         found = correlation(items["stress_level ~ sleep_hours"])
@@ -135,7 +135,7 @@ def test_intervals_hold_with_99_percent_for_few_people_too():
 
 
 def test_nothing_is_said_of_fewer_people_than_ten():
-    items = tally(noise(9, 300)).items
+    items = aggregates(noise(9, 300)).items
     for found in (between_share, correlation, weekend_shift):
         assert found(items["steps"]) is None
     assert between_people(items[ENERGY]) is None
@@ -215,9 +215,9 @@ def test_an_age_from_a_profile_is_that_of_one_person():
 
 def test_weeks_are_found_in_every_year_that_a_date_can_have():
     rows = noise(20, 30)
-    early = tally(rows).items[WEEK_CHANGE]
+    early = aggregates(rows).items[WEEK_CHANGE]
     rows["_day"] += np.where(rows.user_id.astype(int) % 2, 2_900_000, 0)
-    assert tally(rows).items[WEEK_CHANGE] == early
+    assert aggregates(rows).items[WEEK_CHANGE] == early
 
 
 def test_people_who_write_round_values_do_not_share_days():

@@ -19,7 +19,7 @@ from fitness_assets.quality.bounds import Bound, Diagnostic, said
 from fitness_assets.quality.charts import bars, svg
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import Collected, Estimate
-from fitness_assets.quality.report import report, summary
+from fitness_assets.quality.report import report_page, summary
 from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import BIN_WIDTH
@@ -93,7 +93,7 @@ def collected() -> Collected:
 
 @pytest.fixture(scope="module")
 def page(collected) -> str:
-    return report(collected, diagnose(collected), "000001", {"silver/clean_days": "000002"})
+    return report_page(collected, diagnose(collected), "000001", {"silver/clean_days": "000002"})
 
 
 def test_the_page_says_from_which_sources_days_come_if_there_are_devices(collected, page):
@@ -101,7 +101,7 @@ def test_the_page_says_from_which_sources_days_come_if_there_are_devices(collect
     whole = {"fine": 0, "coarse": 0}
     of_steps = {"apple_health": {"n": 1_250} | whole, "csv": {"n": 7} | whole, "garmin": {"n": 3} | whole}
     mixed = replace(collected, by_kind={"steps": of_steps})
-    said = report(mixed, diagnose(mixed), "000001", {})
+    said = report_page(mixed, diagnose(mixed), "000001", {})
     assert "apple health 1,250 (25%), garmin 3 (0%), csv 3,747 (75%)" in said
     assert "csv 5,000 (100%)" in said, "no device knows the other metrics"
 
@@ -167,7 +167,7 @@ def test_a_chart_that_would_show_nothing_is_left_out_and_a_sentence_says_so(coll
     assert 'id="month-' not in page
     months = [row | {"steps": 100.0 * row["month"]} for row in collected.months]
     moving = replace(collected, months=months)
-    assert 'id="month-steps-' in report(moving, diagnose(moving), "000001", {})
+    assert 'id="month-steps-' in report_page(moving, diagnose(moving), "000001", {})
 
 
 def test_no_share_is_negative_or_without_its_threshold(collected):
@@ -264,8 +264,8 @@ NO_PICTURES = {
 def test_text_of_the_data_is_text_on_the_page_and_is_not_in_the_summary(name):
     with patch.multiple("fitness_assets.quality.report", **dict[str, Any](NO_PICTURES)):
         plain, hostile = told_of("x"), told_of(name)
-        page = Skeleton(report(hostile, diagnose(hostile), "000001", {}))
-        assert page.tags == Skeleton(report(plain, diagnose(plain), "000001", {})).tags
+        page = Skeleton(report_page(hostile, diagnose(hostile), "000001", {}))
+        assert page.tags == Skeleton(report_page(plain, diagnose(plain), "000001", {})).tags
         assert name.split("/")[-1].replace("\r\n", "\n").replace("\r", "\n") in page.text.replace("\r", "\n")
         assert summary(hostile, diagnose(hostile)) == summary(plain, diagnose(plain))
 
@@ -279,7 +279,7 @@ def test_the_summary_shows_the_verdicts_and_a_picture(collected):
 
 def test_a_report_of_nothing_is_a_report():
     empty = Collected({}, [], [], [], [], [], [], 0, [], {}, {})
-    assert "Not enough data" in report(empty, diagnose(empty), "000001", {})
+    assert "Not enough data" in report_page(empty, diagnose(empty), "000001", {})
     assert summary(empty, diagnose(empty)).startswith("# Not enough data")
 
 

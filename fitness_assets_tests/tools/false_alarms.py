@@ -16,7 +16,7 @@ from fitness_assets.quality.bounds import COHORTS
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import FILE, LOOKS_GENERATED, SUSPICIOUS
-from fitness_assets.quality.transforms import tally
+from fitness_assets.quality.transforms import aggregates
 from fitness_assets.quality.verdicts import verdicts
 from fitness_assets.settings import Settings
 from fitness_assets_tests import devices, people
@@ -32,7 +32,7 @@ def main() -> None:
                 days = devices.cohort(kind, 1_000 * seed + number)
                 held = people.tables(spark, days, Path(folder) / "tables")
                 with reader(LocalStore(Path(folder)), [], held) as tables:
-                    collected = collect(tables, lambda tables=tables: tally(tables), held[UPLOADS.key].to_pylist())
+                    collected = collect(tables, lambda tables=tables: aggregates(tables), held[UPLOADS.key].to_pylist())
             found = diagnose(collected)
             alarms.update({f.diagnostic.name for f in found if f.verdict in (SUSPICIOUS, LOOKS_GENERATED)})
             metrics = [verdict.verdict for verdict in verdicts(found) if verdict.scope != FILE]

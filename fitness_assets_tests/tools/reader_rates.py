@@ -35,7 +35,7 @@ def main(days: int, repeats: int) -> None:
             seconds, reader = min(
                 (_read(ReadArchive(found, found.person), path) for _ in range(repeats)), key=lambda read: read[0]
             )
-            seen, packed = reader.tally.seen, path.stat().st_size / 2**20
+            seen, packed = reader.counter.seen, path.stat().st_size / 2**20
             click.echo(
                 f"| {reader.kind} | {seen:,} | {packed:.2f} MiB | {unpacked:.1f} MiB | {seconds:.2f} |"
                 f" {seen / seconds:,.0f} | {unpacked / seconds:.1f} |"

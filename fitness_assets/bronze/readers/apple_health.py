@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from fitness_assets.bronze.readers.archives import Archive, Entry
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.profile import ages, gender_record
-from fitness_assets.bronze.readers.records import Record, Tally, number
+from fitness_assets.bronze.readers.records import Record, RecordCounter, number
 from fitness_assets.bronze.readers.xml_stream import Elements
 
 VERSION = 2
@@ -55,7 +55,7 @@ def matches(archive: Archive) -> bool:
     return _export(archive) is not None
 
 
-def records(archive: Archive, tally: Tally) -> Iterator[Record]:
+def records(archive: Archive, counter: RecordCounter) -> Iterator[Record]:
     """Yield the records.
 
     Raises:
@@ -64,7 +64,7 @@ def records(archive: Archive, tally: Tally) -> Iterator[Record]:
     entry = _export(archive)
     if entry is None:
         raise RefusedError("the archive has no export of Apple Health")
-    reader = _Reader(tally)
+    reader = _Reader(counter)
     elements = Elements(_ROOT, reader.take)
     with archive.open(entry) as file:
         for _ in elements.read(file):
@@ -75,12 +75,12 @@ def records(archive: Archive, tally: Tally) -> Iterator[Record]:
         ("forbidden characters", elements.dropped_characters),
     ):
         if count:
-            tally.see(name, count)
-            tally.drop(name, "invalid", "XML does not allow it", count)
+            counter.see(name, count)
+            counter.drop(name, "invalid", "XML does not allow it", count)
     if not elements.has_end:
-        tally.warnings.append("the XML file is cut off: what was read before its end counts, and the rest is missing")
+        counter.warnings.append("the XML file is cut off: what was read before its end counts, and the rest is missing")
     if not reader.has_records:
-        tally.warnings.append("the export has no records")
+        counter.warnings.append("the export has no records")
 
 
 def _export(archive: Archive) -> Entry | None:
@@ -101,10 +101,10 @@ class _Reader:
         has_records: whether there was any element of a record.
     """
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, counter: RecordCounter) -> None:
         self.taken: list[Record] = []
         self.has_records = False
-        self._tally = tally
+        self._counter = counter
         self._devices: dict[str, str | None] = {}
         self._hours: dict[str, tuple[int, int] | None] = {}
         self._types: set[str] = set()
@@ -115,22 +115,22 @@ class _Reader:
             self.has_records = True
             self._record(attributes)
         elif name == "Me":
-            self.taken += ages(attributes.get(_BIRTH) or None, "Apple Health", self._tally)
+            self.taken += ages(attributes.get(_BIRTH) or None, "Apple Health", self._counter)
             sex = attributes.get(_SEX, "").removeprefix("HKBiologicalSex")
-            self.taken += gender_record(sex if sex not in ("", "NotSet") else None, "Apple Health", self._tally)
+            self.taken += gender_record(sex if sex not in ("", "NotSet") else None, "Apple Health", self._counter)
         elif name in _OTHERS:
-            self._tally.see(name)
-            self._tally.drop(name, "not_mapped")
+            self._counter.see(name)
+            self._counter.drop(name, "not_mapped")
 
     def _record(self, attributes: Mapping[str, str]) -> None:
         identifier = attributes.get("type", "")
         type_ = _QUANTITIES.get(identifier) or ("sleep" if identifier == _SLEEP else None)
         if type_ is None:
             other = self._other(identifier)
-            self._tally.see(other)
-            self._tally.drop(other, "not_mapped")
+            self._counter.see(other)
+            self._counter.drop(other, "not_mapped")
             return
-        self._tally.see(type_)
+        self._counter.see(type_)
         start, end = self._moment(attributes.get("startDate")), self._moment(attributes.get("endDate"))
         text, value, why = None, None, None
         if type_ == "sleep":
@@ -145,7 +145,7 @@ class _Reader:
         if start is None:
             why = "no time"
         if why or start is None:
-            self._tally.drop(type_, "invalid", why)
+            self._counter.drop(type_, "invalid", why)
             return
         until = end[0] if end and end[0] != start[0] else None
         source, device = attributes.get("sourceName"), self._device(attributes.get("device"))

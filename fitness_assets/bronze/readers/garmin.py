@@ -15,7 +15,7 @@ from typing import Any
 
 from fitness_assets.bronze.readers.archives import Archive
 from fitness_assets.bronze.readers.profile import ages, gender_record
-from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
+from fitness_assets.bronze.readers.records import Record, RecordCounter, iso_day, number
 
 VERSION = 3
 _FOLDER = re.compile(r"(^|/)(DI_CONNECT|DI-Connect-[A-Za-z-]+)/")
@@ -49,28 +49,28 @@ def matches(archive: Archive) -> bool:
     return any(_FOLDER.search(entry.name) for entry in archive.entries)
 
 
-def records(archive: Archive, tally: Tally) -> Iterator[Record]:
+def records(archive: Archive, counter: RecordCounter) -> Iterator[Record]:
     """Yield the records; those of a later file replace those of an earlier one for the same day."""
     days: _Days = {}
     for entry in sorted(archive.entries, key=lambda entry: (entry.base, entry.index)):
         read = next((reader for pattern, reader in _READERS if re.search(pattern, entry.base)), None)
         if read is None or entry.base.startswith("._"):  # what macOS adds beside each file
-            tally.see("other files")
-            tally.drop("other files", "not_mapped")
+            counter.see("other files")
+            counter.drop("other files", "not_mapped")
             continue
         try:
             content = json.loads(archive.read(entry))
         except (ValueError, RecursionError):
-            tally.see("unreadable files")
-            tally.drop("unreadable files", "invalid", "no JSON")
-            tally.warnings.append(f"a file of the archive is no JSON and was left out: {_kind_of(entry.base)}")
+            counter.see("unreadable files")
+            counter.drop("unreadable files", "invalid", "no JSON")
+            counter.warnings.append(f"a file of the archive is no JSON and was left out: {_kind_of(entry.base)}")
             continue
         of_file: _Days = {}
         for item in content if isinstance(content, list) else [content]:
-            _replace(of_file, _by_key((record.start, record) for record in read(item, tally)), tally)
+            _replace(of_file, _by_key((record.start, record) for record in read(item, counter)), counter)
         found = chain.from_iterable(of_file.values())
         # The sleep of a day is one thing with all its stages: a later file may have another start for it.
-        _replace(days, _by_key((None if record.type == "sleep" else record.start, record) for record in found), tally)
+        _replace(days, _by_key((None if record.type == "sleep" else record.start, record) for record in found), counter)
     yield from chain.from_iterable(days.values())
 
 
@@ -81,12 +81,12 @@ def _by_key(found: Iterable[tuple[int | None, Record]]) -> _Days:
     return by_key
 
 
-def _replace(days: _Days, later: _Days, tally: Tally) -> None:
+def _replace(days: _Days, later: _Days, counter: RecordCounter) -> None:
     """Replace records by later ones, and count them."""
     for key, records in later.items():
         same = {*records}
         for before in days.get(key, ()):
-            tally.drop(before.type, "duplicate" if before in same else "overlapped")
+            counter.drop(before.type, "duplicate" if before in same else "overlapped")
     days.update(later)
 
 
@@ -94,12 +94,12 @@ def _kind_of(base: str) -> str:
     return next(re.sub(r"[^A-Za-z_]", "", pattern) for pattern, _ in _READERS if re.search(pattern, base))
 
 
-def _uds(item: Any, tally: Tally) -> Iterator[Record]:
+def _uds(item: Any, counter: RecordCounter) -> Iterator[Record]:
     """One day; other objects, such as hydration, stand in the same list."""
     fields = {*_DAILY, *_INTENSITY, "allDayStress"}
     if not isinstance(item, dict) or not fields & item.keys():
-        tally.see("other objects")
-        tally.drop("other objects", "not_mapped")
+        counter.see("other objects")
+        counter.drop("other objects", "not_mapped")
         return
     day, why = iso_day(item.get("calendarDate")), None
     if day is None:
@@ -118,10 +118,10 @@ def _uds(item: Any, tally: Tally) -> Iterator[Record]:
     if not found:
         found.append(("steps", "count", None))
     for type_, unit, value in found:
-        tally.see(type_)
+        counter.see(type_)
         reason = why or _reason(type_, value)
         if reason:
-            tally.drop(type_, "invalid", reason)
+            counter.drop(type_, "invalid", reason)
         else:
             yield Record(type_, value, unit, day=day, source=_SOURCE, text=_STRESS if type_ == "stress" else None)
 
@@ -145,34 +145,34 @@ def _stress(item: dict[str, Any]) -> tuple[float | None] | None:
     return None
 
 
-def _sleep(item: Any, tally: Tally) -> Iterator[Record]:
+def _sleep(item: Any, counter: RecordCounter) -> Iterator[Record]:
     """One night and its naps, on the day of waking; asleep is the sum of stages, and awake is none of them."""
     if not isinstance(item, dict):
-        tally.see("other objects")
-        tally.drop("other objects", "not_mapped")
+        counter.see("other objects")
+        counter.drop("other objects", "not_mapped")
         return
     stages = [(stage, _number_of(item, name)) for name, stage in _STAGES.items() if item.get(name) is not None]
     day = iso_day(item.get("calendarDate"))
     is_stub = not any(value for stage, value in stages if stage != "awake")
     if not stages:
-        tally.see("sleep")
-        tally.drop("sleep", "invalid", "a night without stages")
+        counter.see("sleep")
+        counter.drop("sleep", "invalid", "a night without stages")
     for stage, value in stages:
-        tally.see("sleep")
+        counter.see("sleep")
         if day is None:
-            tally.drop("sleep", "invalid", "no calendarDate")
+            counter.drop("sleep", "invalid", "no calendarDate")
         elif is_stub:
-            tally.drop("sleep", "invalid", "a night without stages")
+            counter.drop("sleep", "invalid", "a night without stages")
         elif reason := _reason("sleep", value):
-            tally.drop("sleep", "invalid", reason)
+            counter.drop("sleep", "invalid", reason)
         else:
             yield Record("sleep", value, "s", *_times(item, "sleep"), day=day, source=_SOURCE, text=stage)
     naps = item.get("napList")
     for nap in naps if isinstance(naps, list) else []:
-        tally.see("sleep")
+        counter.see("sleep")
         value = _number_of(nap, "napTimeSec") if isinstance(nap, dict) else None
         if reason := _reason("nap", value) if day is not None else "no calendarDate":
-            tally.drop("sleep", "invalid", reason)
+            counter.drop("sleep", "invalid", reason)
         else:
             yield Record("sleep", value, "s", *_times(nap, "nap"), day=day, source=_SOURCE, text="asleep")
 
@@ -183,20 +183,20 @@ def _times(item: dict[str, Any], name: str) -> tuple[int | None, int | None]:
     return (start, end) if start is not None and end is not None and start <= end else (None, None)
 
 
-def _weight(item: Any, tally: Tally) -> Iterator[Record]:
+def _weight(item: Any, counter: RecordCounter) -> Iterator[Record]:
     """One weighing, in grams."""
     weight = item.get("weight") if isinstance(item, dict) else None
     if not isinstance(weight, dict):
-        tally.see("other objects")
-        tally.drop("other objects", "not_mapped")
+        counter.see("other objects")
+        counter.drop("other objects", "not_mapped")
         return
     about = item.get("metaData")
     day = iso_day(str(about.get("calendarDate"))[:10]) if isinstance(about, dict) else None
     start, value = _gmt(weight.get("timestampGMT")), _number_of(weight, "weight")
-    tally.see("weight")
+    counter.see("weight")
     reason = "no day" if day is None and start is None else _reason("weight", value)
     if reason:
-        tally.drop("weight", "invalid", reason)
+        counter.drop("weight", "invalid", reason)
         return
     device = weight.get("sourceType")
     yield Record(
@@ -204,23 +204,23 @@ def _weight(item: Any, tally: Tally) -> Iterator[Record]:
     )
 
 
-def _body(item: Any, tally: Tally) -> Iterator[Record]:
+def _body(item: Any, counter: RecordCounter) -> Iterator[Record]:
     """The height of the profile, in centimetres."""
     value = item.get("height") if isinstance(item, dict) else None
     if value is None:
         return
-    tally.see("height")
+    counter.see("height")
     if reason := _reason("height", number(value)):
-        tally.drop("height", "invalid", reason)
+        counter.drop("height", "invalid", reason)
     else:
         yield Record("height", number(value), "cm", source=_SOURCE)
 
 
-def _person(item: Any, tally: Tally) -> Iterator[Record]:
+def _person(item: Any, counter: RecordCounter) -> Iterator[Record]:
     """Birth date and gender; nothing else of this file is read."""
     if isinstance(item, dict):
-        yield from ages(item.get("birthDate"), _SOURCE, tally)
-        yield from gender_record(item.get("gender"), _SOURCE, tally)
+        yield from ages(item.get("birthDate"), _SOURCE, counter)
+        yield from gender_record(item.get("gender"), _SOURCE, counter)
 
 
 def _number_of(item: dict[str, Any], name: str) -> float | None:

@@ -29,7 +29,7 @@ from fitness_assets.bronze.readers.google_cells import (
     why_wrong,
 )
 from fitness_assets.bronze.readers.profile import ages, gender_record, is_zone
-from fitness_assets.bronze.readers.records import Record, Tally, iso_day, number
+from fitness_assets.bronze.readers.records import Record, RecordCounter, iso_day, number
 from fitness_assets.bronze.units import factor
 
 VERSION = 3
@@ -64,9 +64,9 @@ def matches(archive: Archive) -> bool:
     return any(_folder(entry) in _FOLDERS - {"Your Profile"} for entry in archive.entries)
 
 
-def records(archive: Archive, tally: Tally) -> Iterator[Record]:
+def records(archive: Archive, counter: RecordCounter) -> Iterator[Record]:
     """Yield the records."""
-    yield from _Reader(archive, tally).records()
+    yield from _Reader(archive, counter).records()
 
 
 def _folder(entry: Entry) -> str | None:
@@ -88,8 +88,8 @@ def _unit(column: str, type_: str) -> str | None:
 
 
 class _Reader:
-    def __init__(self, archive: Archive, tally: Tally) -> None:
-        self._archive, self._tally = archive, tally
+    def __init__(self, archive: Archive, counter: RecordCounter) -> None:
+        self._archive, self._counter = archive, counter
         self._zone: ZoneInfo | None = None
         self._covered: defaultdict[str, Counter[int]] = defaultdict(Counter)  # rows by type and day of UTC
         self._last = -1
@@ -117,29 +117,29 @@ class _Reader:
         yield from self._json_active({name: files.pop((_JSON, name), []) for name in _ACTIVE})
         for (folder, family), entries in sorted(files.items(), key=str):
             name = f"files of {family}" if folder and family != "other files" else "other files"
-            self._tally.see(name, len(entries))
-            self._tally.drop(name, "not_mapped", count=len(entries))
+            self._counter.see(name, len(entries))
+            self._counter.drop(name, "not_mapped", count=len(entries))
 
     def _profile(self, entry: Entry) -> Iterator[Record]:
         for row in self._rows(entry, "profile", ("date_of_birth",)):
-            yield from ages(row.get("date_of_birth") or None, _SOURCE, self._tally)
+            yield from ages(row.get("date_of_birth") or None, _SOURCE, self._counter)
             gender = row.get("gender")
-            yield from gender_record(gender if gender not in ("", "NA") else None, _SOURCE, self._tally)
+            yield from gender_record(gender if gender not in ("", "NA") else None, _SOURCE, self._counter)
             zone = row.get("timezone")
             if zone and is_zone(zone):
                 self._zone = ZoneInfo(zone)
-                self._tally.see("zone")
+                self._counter.see("zone")
                 yield Record("zone", source=_SOURCE, text=zone)
 
     def _timed(self, entry: Entry, family: str) -> Iterator[Record]:
         (type_, is_minute), column = _TIMED[family], None
         for row in self._rows(entry, type_, ("timestamp",)):
-            self._tally.see(type_)
+            self._counter.see(type_)
             column = column or next(((name, unit) for name in row if (unit := _unit(name, type_))), ("", None))
             name, unit = column  # all rows have the same columns
             start, value = utc_of(row["timestamp"]), number(row.get(name))
             if why := why_wrong(start, value, type_) if unit else "no column of the file names a known unit":
-                self._tally.drop(type_, "invalid", why)
+                self._counter.drop(type_, "invalid", why)
                 continue
             source = row.get("data source") or None
             if start is None or value is None:
@@ -160,7 +160,7 @@ class _Reader:
         last: dict[object, list[Record]] = {}
         for id_, of_sleep in sleeps:
             key = object() if id_ in (None, "") else str(id_)
-            self._tally.drop("sleep", "duplicate", count=len(last.pop(key, ())))
+            self._counter.drop("sleep", "duplicate", count=len(last.pop(key, ())))
             last[key] = of_sleep
         yield from chain.from_iterable(last.values())
 
@@ -168,14 +168,14 @@ class _Reader:
         """Nights and naps by their ids, which occur again in other files."""
         names = ("sleep_start", "sleep_end", "minutes_asleep")
         for row in chain.from_iterable(self._rows(entry, "sleep", names) for entry in entries):
-            self._tally.see("sleep")
+            self._counter.see("sleep")
             start, end, value = utc_of(row["sleep_start"]), utc_of(row["sleep_end"]), number(row["minutes_asleep"])
             offset = offset_of(row.get("end_utc_offset"))
             if (why := why_wrong(start, value, "sleep")) or end is None:
-                self._tally.drop("sleep", "invalid", why or "no end")
+                self._counter.drop("sleep", "invalid", why or "no end")
                 continue
             if offset is None:
-                self._tally.drop("sleep", "invalid", "no offset from UTC")
+                self._counter.drop("sleep", "invalid", "no offset from UTC")
                 continue
             source = row.get("data_source") or row.get("data source") or "UserSleeps"
             day = (end // 1_000 + offset) // 86_400
@@ -184,13 +184,13 @@ class _Reader:
 
     def _stress(self, entry: Entry) -> Iterator[Record]:
         for row in self._rows(entry, "stress", ("DATE", "STRESS_SCORE")):
-            self._tally.see("stress")
+            self._counter.see("stress")
             day, value = iso_day(row["DATE"][:10]), number(row["STRESS_SCORE"])
             why = "no day" if day is None else why_wrong(0, value, "stress")
             if not why and row.get("STATUS") == "CALCULATION_FAILED":
                 why = "the vendor could not compute it"
             if why:
-                self._tally.drop("stress", "invalid", why)
+                self._counter.drop("stress", "invalid", why)
             else:
                 yield Record("stress", value, day=day, source=_SOURCE, text=_STRESS)
 
@@ -213,10 +213,10 @@ class _Reader:
     def _is_new(self, type_: str, start: int | None, value: float | None) -> bool:
         """Whether a record of JSON can be used and its day is not in the CSV files; if not, it is counted."""
         if (why := why_wrong(start, value, type_)) or start is None:
-            self._tally.drop(type_, "invalid", why)
+            self._counter.drop(type_, "invalid", why)
             return False
         if start // _DAY in self._covered[type_]:
-            self._tally.drop(type_, "overlapped")
+            self._counter.drop(type_, "overlapped")
             return False
         self._last = max(self._last, start // _DAY)
         return True
@@ -224,11 +224,11 @@ class _Reader:
     def _json_calories(self, families: Mapping[str, list[Entry]]) -> Iterator[Record]:
         """Sums of local days; a basal rate is in them also on days when nothing was worn."""
         sums = self._sums_of_days(families, "energy_total")
-        self._tally.see("energy_total", len(sums))
+        self._counter.see("energy_total", len(sums))
         for day, (value, minutes) in sums.items():
             # Days of CSV files are in UTC, so some of their rows may be of the local day before or after.
             if 2 * self._covered["energy_total"][day] >= minutes:
-                self._tally.drop("energy_total", "overlapped")
+                self._counter.drop("energy_total", "overlapped")
             else:
                 yield Record("energy_total", value, "kcal", day=day)
 
@@ -243,13 +243,13 @@ class _Reader:
             for item in self._items(entries, type_, is_counted=False):
                 clock, value = clock_of(item.get("dateTime")), number(item.get("value"))
                 if (why := why_wrong(clock, value, type_)) or clock is None or value is None:
-                    self._tally.see(type_)
-                    self._tally.drop(type_, "invalid", why)
+                    self._counter.see(type_)
+                    self._counter.drop(type_, "invalid", why)
                     continue
                 day, minute = clock // _DAY, clock % _DAY // _MINUTE
                 if known[day][minute]:
-                    self._tally.see(type_)
-                    self._tally.drop(type_, "duplicate")
+                    self._counter.see(type_)
+                    self._counter.drop(type_, "duplicate")
                     continue
                 known[day][minute] = 1
                 before, count = sums.get(day, (0.0, 0))
@@ -262,7 +262,7 @@ class _Reader:
             said = reading if isinstance(reading, dict) else {}
             clock, value = clock_of(f"{said.get('date')} 00:00:00"), number(said.get("value"))
             if why := why_wrong(clock, value, "resting_heart_rate"):
-                self._tally.drop("resting_heart_rate", "invalid", why)
+                self._counter.drop("resting_heart_rate", "invalid", why)
             elif clock is not None:
                 yield Record("resting_heart_rate", value, "bpm", day=clock // _DAY)
 
@@ -272,14 +272,14 @@ class _Reader:
             day, minutes = iso_day(item.get("dateOfSleep")), number(item.get("minutesAsleep"))
             why = "no day" if day is None else why_wrong(0, minutes, "sleep")
             if why or minutes is None:
-                self._tally.drop("sleep", "invalid", why)
+                self._counter.drop("sleep", "invalid", why)
                 continue
             start, end = self._local(item.get("startTime")), self._local(item.get("endTime"))
             times = (start, end) if start is not None and end is not None and start <= end else (None, None)
             stages = stages_of(item)
             if round(sum(stages.get(name, 0.0) for name in ("deep", "light", "rem"))) != round(minutes):
                 stages = {"asleep": minutes}
-            self._tally.see("sleep", len(stages) - 1)
+            self._counter.see("sleep", len(stages) - 1)
             clock = utc_of(str(item.get("startTime")))
             yield (
                 item.get("logId"),
@@ -299,14 +299,14 @@ class _Reader:
         for clock, item in sorted(timed, key=lambda one: one[0] or 0):
             value = number(item.get("weight"))
             if (why := why_wrong(clock, value, "weight")) or clock is None or value is None:
-                self._tally.drop("weight", "invalid", why)
+                self._counter.drop("weight", "invalid", why)
                 continue
             bmi = number(item.get("bmi"))
             found.append((clock, value, bmi))
             if bmi is not None:
-                self._tally.see("bmi")
+                self._counter.see("bmi")
                 if why := why_wrong(clock, bmi, "bmi"):
-                    self._tally.drop("bmi", "invalid", why)
+                    self._counter.drop("bmi", "invalid", why)
                 else:
                     yield Record("bmi", bmi, "count", day=clock // _DAY, clock=clock)
         unit = unit_of_weights([(clock // _DAY, value, bmi) for clock, value, bmi in found], self._weights)
@@ -316,10 +316,10 @@ class _Reader:
     def _json_active(self, families: Mapping[str, list[Entry]]) -> Iterator[Record]:
         """Moderately and very active minutes of local days; the files go on into the future, with zeros."""
         sums = self._sums_of_days(families, "exercise")
-        self._tally.see("exercise", len(sums))
+        self._counter.see("exercise", len(sums))
         for day, (value, _) in sums.items():
             if not value and day > self._last + 1:
-                self._tally.drop("exercise", "invalid", "zero after the last day with steps or heart rates")
+                self._counter.drop("exercise", "invalid", "zero after the last day with steps or heart rates")
             else:
                 yield Record("exercise", value, "min", day=day)
 
@@ -336,8 +336,8 @@ class _Reader:
                     if len(cells) == len(names):
                         yield dict(zip(names, cells, strict=True))
                     elif cells:
-                        self._tally.see(type_)
-                        self._tally.drop(type_, "invalid", "a row with too few or too many cells")
+                        self._counter.see(type_)
+                        self._counter.drop(type_, "invalid", "a row with too few or too many cells")
             except csv.Error:
                 self._unreadable(_family(entry))
 
@@ -354,21 +354,21 @@ class _Reader:
             for item in content if isinstance(content, list) else [content]:
                 is_object = isinstance(item, dict)
                 if is_counted or not is_object:
-                    self._tally.see(type_)
+                    self._counter.see(type_)
                 if is_object:
                     yield item
                 else:
-                    self._tally.drop(type_, "invalid", "no object")
+                    self._counter.drop(type_, "invalid", "no object")
 
     def _empty(self, entry: Entry) -> None:
         name = f"files of {_family(entry)} without data"
-        self._tally.see(name)
-        self._tally.drop(name, "not_mapped")
+        self._counter.see(name)
+        self._counter.drop(name, "not_mapped")
 
     def _unreadable(self, family: str) -> None:
-        self._tally.see("unreadable files")
-        self._tally.drop("unreadable files", "invalid", "damaged")
-        self._tally.warnings.append(f"a file of {family} cannot be read and was left out")
+        self._counter.see("unreadable files")
+        self._counter.drop("unreadable files", "invalid", "damaged")
+        self._counter.warnings.append(f"a file of {family} cannot be read and was left out")
 
     def _local(self, text: Any) -> int | None:
         """Milliseconds of a local time without an offset, in the zone of the archive's profile."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from fitness_assets.bronze.readers.archives import SQLITE, Archive, Entry
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.records import Record, Tally, number
+from fitness_assets.bronze.readers.records import Record, RecordCounter, number
 
 VERSION = 1
 DAMAGED = "the database of Health Connect is damaged"
@@ -67,7 +67,7 @@ def matches(archive: Archive) -> bool:
     return _database(archive) is not None
 
 
-def records(archive: Archive, tally: Tally) -> Iterator[Record]:
+def records(archive: Archive, counter: RecordCounter) -> Iterator[Record]:
     """Yield the records.
 
     Raises:
@@ -78,7 +78,7 @@ def records(archive: Archive, tally: Tally) -> Iterator[Record]:
         raise RefusedError(DAMAGED)
     try:
         with archive.local(entry) as path, closing(_open(path)) as connection:
-            yield from _Database(connection, tally).records()
+            yield from _Database(connection, counter).records()
     except (sqlite3.Error, OverflowError, UnicodeError) as error:  # a message may quote bytes of the file
         raise RefusedError(DAMAGED) from error
 
@@ -100,8 +100,8 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 class _Database:
-    def __init__(self, connection: sqlite3.Connection, tally: Tally) -> None:
-        self._connection, self._tally = connection, tally
+    def __init__(self, connection: sqlite3.Connection, counter: RecordCounter) -> None:
+        self._connection, self._counter = connection, counter
         objects = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
         named = [(str(name).lower(), type_, str(sql)) for name, type_, sql in objects]
         if any(name in _READ and type_ == "view" for name, type_, _ in named):
@@ -125,8 +125,8 @@ class _Database:
         yield from self._order()
         for table in sorted(self._tables - _READ):
             if table.endswith("_record_table") and (rows := self._count(table)):
-                self._tally.see(table, rows)
-                self._tally.drop(table, "not_mapped", count=rows)
+                self._counter.see(table, rows)
+                self._counter.drop(table, "not_mapped", count=rows)
 
     def _values(self, table: str, source: _Source) -> Iterator[Record]:
         columns = (*(_INTERVAL if source.is_interval else _MOMENT), *_OWNER, source.value)
@@ -135,11 +135,11 @@ class _Database:
             offset = row["start_zone_offset"] if source.is_interval else row["zone_offset"]
             value = number(row[source.value])
             if why := _wrong(value, source.type) or _wrong_time(start):
-                self._tally.drop(source.type, "invalid", why)
+                self._counter.drop(source.type, "invalid", why)
                 continue
             end = row["end_time"] if source.is_interval else None
             if source.is_interval and (why := _wrong_time(end)):
-                self._tally.drop(source.type, "invalid", why)
+                self._counter.drop(source.type, "invalid", why)
                 continue
             yield Record(source.type, value, source.unit, start, end, _int(offset), None, *self._owner(row))
 
@@ -151,7 +151,7 @@ class _Database:
             value, parent = number(row["beats_per_minute"]), parents.get(row["parent_key"])
             why = "a sample without its record" if parent is None else _wrong(value, "heart_rate")
             if parent is None or (why := why or _wrong_time(row["epoch_millis"])):
-                self._tally.drop("heart_rate", "invalid", why)
+                self._counter.drop("heart_rate", "invalid", why)
                 continue
             offset = _int(parent["start_zone_offset"])
             yield Record("heart_rate", value, "bpm", row["epoch_millis"], None, offset, None, *self._owner(parent))
@@ -167,27 +167,27 @@ class _Database:
             start, end = row["stage_start_time"], row["stage_end_time"]
             why = "a stage without its session" if session is None else _wrong_time(start) or _wrong_time(end)
             if session is None or stage is None or why:
-                self._tally.drop("sleep", "invalid", why or "an unknown stage")
+                self._counter.drop("sleep", "invalid", why or "an unknown stage")
                 continue
             with_stages.add(row["parent_key"])
             offset = _int(session["end_zone_offset"])
             yield Record("sleep", None, None, start, end, offset, None, *self._owner(session), stage)
         afternoons = nights = 0
-        self._tally.see("sleep", len(sessions))
+        self._counter.see("sleep", len(sessions))
         for key, row in sessions.items():
             start, end, offset = row["start_time"], row["end_time"], _int(row["end_zone_offset"])
             if why := _wrong_time(start) or _wrong_time(end):
-                self._tally.drop("sleep", "invalid", why)
+                self._counter.drop("sleep", "invalid", why)
                 continue
             if end - start > 3 * 3_600_000 and offset is not None:
                 nights += 1
                 afternoons += 12 <= (end // 1_000 + offset) // 3_600 % 24 < 20
             if key in with_stages:
-                self._tally.drop("sleep", "overlapped")
+                self._counter.drop("sleep", "overlapped")
             else:
                 yield Record("sleep", None, None, start, end, offset, None, *self._owner(row), "session")
         if nights >= 5 and 2 * afternoons > nights:
-            self._tally.warnings.append(
+            self._counter.warnings.append(
                 "more than half of the nights end in the afternoon: an app may have written them with a wrong time zone"
             )
 
@@ -195,7 +195,7 @@ class _Database:
         for row in self._rows(_EXERCISE, "exercise", (*_INTERVAL, *_OWNER), _INTERVAL[:2]):
             start, end = row["start_time"], row["end_time"]
             if why := _wrong_time(start) or _wrong_time(end):
-                self._tally.drop("exercise", "invalid", why)
+                self._counter.drop("exercise", "invalid", why)
                 continue
             offset = _int(row["start_zone_offset"])
             yield Record("exercise", float(end - start), "ms", start, end, offset, None, *self._owner(row))
@@ -207,14 +207,14 @@ class _Database:
         by_category = {row["health_data_category"]: str(row["app_id_priority_order"] or "") for row in rows}
         for category in sorted(by_category, key=lambda category: [*_CATEGORIES, category].index(category)):
             if category not in _CATEGORIES:
-                self._tally.drop("source_order", "not_mapped")
+                self._counter.drop("source_order", "not_mapped")
                 continue
-            self._tally.drop("source_order", "overlapped")  # the lists together say it
+            self._counter.drop("source_order", "overlapped")  # the lists together say it
             for text in by_category[category].split(","):
                 app = self._apps.get(int(text)) if text.strip().isdecimal() and len(text) < 12 else None
                 if app and app[0] and app[0] not in known:
                     known.append(app[0])
-        self._tally.see("source_order", len(known))
+        self._counter.see("source_order", len(known))
         for place, name in enumerate(known):
             yield Record("source_order", float(place), source="Health Connect", text=name)
 
@@ -244,11 +244,11 @@ class _Database:
         found = self._select(table, columns, required)
         if found is None:
             rows = self._count(table)
-            self._tally.see(type_, rows)
-            self._tally.drop(type_, "invalid", "the table lacks a column", rows)
-            self._tally.warnings.append(f"{table} lacks one of the columns {', '.join(required)}: it was left out")
+            self._counter.see(type_, rows)
+            self._counter.drop(type_, "invalid", "the table lacks a column", rows)
+            self._counter.warnings.append(f"{table} lacks one of the columns {', '.join(required)}: it was left out")
             return
-        self._tally.see(type_, self._count(table))
+        self._counter.see(type_, self._count(table))
         yield from found
 
     def _select(self, table: str, columns: Sequence[str], required: Sequence[str]) -> Iterator[dict[str, Any]] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from fitness_assets.bronze.readers import apple_health, csv, garmin, google_health, health_connect, profile, web_csv
 from fitness_assets.bronze.readers.archives import SQLITE, Archive, is_archive
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.records import Record, Tally
+from fitness_assets.bronze.readers.records import Record, RecordCounter
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Kind:
     label: str
     version: int
     matches: Callable[[Archive], bool]
-    records: Callable[[Archive, Tally], Iterator[Record]]
+    records: Callable[[Archive, RecordCounter], Iterator[Record]]
 
 
 def _has_tables_of(kind: str) -> Callable[[Archive], bool]:

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from fitness_assets.bronze.readers.cells import gender, listed, shown
 from fitness_assets.bronze.readers.header import RefusedError
-from fitness_assets.bronze.readers.records import Record, Tally, day_of, days_of, iso_day, number
+from fitness_assets.bronze.readers.records import Record, RecordCounter, day_of, days_of, iso_day, number
 
 VERSION = 2
 NAME = "profile.toml"
@@ -43,30 +43,32 @@ def read_profile(path: Path) -> dict[str, Any]:
         raise RefusedError(f"the profile is not TOML: {shown(str(error), 200)}") from error
 
 
-def records(profile: dict[str, Any], tally: Tally) -> Iterator[Record]:
+def records(profile: dict[str, Any], counter: RecordCounter) -> Iterator[Record]:
     """What a profile says, as records; what is wrong with it becomes a warning."""
     if unknown := sorted(profile.keys() - _KEYS):
-        tally.warnings.append(f"the profile has unknown keys: {listed(unknown)}; known are {', '.join(sorted(_KEYS))}")
+        counter.warnings.append(
+            f"the profile has unknown keys: {listed(unknown)}; known are {', '.join(sorted(_KEYS))}"
+        )
     born, year = profile.get("birth_date"), profile.get("birth_year")
     if born is None and year is not None:
         is_year = type(year) is int and 1900 <= year <= 2100
         # In the middle of the year, so that the age is never off by more than half a year.
         born = date(year, 7, 1) if is_year else "?"
-    yield from ages(born, SOURCE, tally)
-    yield from gender_record(profile.get("gender"), SOURCE, tally)
+    yield from ages(born, SOURCE, counter)
+    yield from gender_record(profile.get("gender"), SOURCE, counter)
     if (height := profile.get("height_cm")) is not None:
-        tally.see("height")
+        counter.see("height")
         value = number(height)
         if value is None or not 50 <= value <= 280:
-            tally.drop("height", "invalid", "height_cm is not between 50 and 280")
-            tally.warnings.append("the profile's height_cm is not a number between 50 and 280")
+            counter.drop("height", "invalid", "height_cm is not between 50 and 280")
+            counter.warnings.append("the profile's height_cm is not a number between 50 and 280")
         else:
             yield Record("height", value, "cm", source=SOURCE)
-    yield from _zones(profile, tally)
-    yield from _order(profile.get("sources"), tally)
+    yield from _zones(profile, counter)
+    yield from _order(profile.get("sources"), counter)
 
 
-def ages(birth_date: object, source: str, tally: Tally) -> Iterator[Record]:
+def ages(birth_date: object, source: str, counter: RecordCounter) -> Iterator[Record]:
     """The years of age of a person, each from the first day of a month on: that of the birthday or the next one."""
     if birth_date is None:
         return
@@ -74,44 +76,46 @@ def ages(birth_date: object, source: str, tally: Tally) -> Iterator[Record]:
     if isinstance(birth_date, str) and (days := iso_day(birth_date[:10])) is not None:
         day = day_of(days)
     if day is None or not 1900 <= day.year <= 2100:
-        tally.see("age")
-        tally.drop("age", "invalid", "the birth date is not a day")
-        tally.warnings.append(
+        counter.see("age")
+        counter.drop("age", "invalid", "the birth date is not a day")
+        counter.warnings.append(
             f"the birth date of the {source} is not a day YYYY-MM-DD, or a year, between 1900 and 2100"
         )
         return
     month = day.year * 12 + day.month - 1 + (day.day > 1)
-    tally.see("age", _OLDEST)
+    counter.see("age", _OLDEST)
     for years in range(1, _OLDEST + 1):
         start = days_of(date(month // 12 + years, month % 12 + 1, 1))
         yield Record("age", float(years), "years", day=start, source=source)
 
 
-def gender_record(text: object, source: str, tally: Tally) -> Iterator[Record]:
+def gender_record(text: object, source: str, counter: RecordCounter) -> Iterator[Record]:
     """The gender, if it is M or F; vendors have other words, which stay out."""
     if text is None:
         return
-    tally.see("gender")
+    counter.see("gender")
     if known := gender(str(text).strip()):
         yield Record("gender", source=source, text=known)
     else:
-        tally.drop("gender", "not_mapped")
+        counter.drop("gender", "not_mapped")
 
 
-def _zones(profile: dict[str, Any], tally: Tally) -> Iterator[Record]:
+def _zones(profile: dict[str, Any], counter: RecordCounter) -> Iterator[Record]:
     found: list[tuple[Any, Any]] = [(None, profile["time_zone"])] if "time_zone" in profile else []
     changes = profile.get("time_zone_changes", [])
     for change in changes if isinstance(changes, list) else [changes]:
         day, zone = (change.get("from"), change.get("zone")) if isinstance(change, dict) else (None, None)
         found.append((day if type(day) is date else "?", zone))
     for day, zone in found:
-        tally.see("zone")
+        counter.see("zone")
         if day == "?":
-            tally.drop("zone", "invalid", "a change without a day")
-            tally.warnings.append('time_zone_changes of the profile: write {from = YYYY-MM-DD, zone = "Area/City"}')
+            counter.drop("zone", "invalid", "a change without a day")
+            counter.warnings.append('time_zone_changes of the profile: write {from = YYYY-MM-DD, zone = "Area/City"}')
         elif not is_zone(zone):
-            tally.drop("zone", "invalid", "no known time zone")
-            tally.warnings.append(f"the profile's time zone '{shown(str(zone))}' is unknown: write it as Europe/Berlin")
+            counter.drop("zone", "invalid", "no known time zone")
+            counter.warnings.append(
+                f"the profile's time zone '{shown(str(zone))}' is unknown: write it as Europe/Berlin"
+            )
         else:
             yield Record("zone", day=days_of(day) if isinstance(day, date) else None, source=SOURCE, text=zone)
 
@@ -127,14 +131,14 @@ def is_zone(name: object) -> bool:
     return True
 
 
-def _order(sources: object, tally: Tally) -> Iterator[Record]:
+def _order(sources: object, counter: RecordCounter) -> Iterator[Record]:
     if sources is None:
         return
     names = sources if isinstance(sources, list) else [sources]
-    tally.see("source_order", len(names))
+    counter.see("source_order", len(names))
     for place, name in enumerate(names):
         if isinstance(name, str) and name.strip():
             yield Record("source_order", float(place), source=SOURCE, text=name.strip())
         else:
-            tally.drop("source_order", "invalid", "no name")
-            tally.warnings.append("the profile's sources have to be a list of names")
+            counter.drop("source_order", "invalid", "no name")
+            counter.warnings.append("the profile's sources have to be a list of names")

@@ -66,7 +66,7 @@ class Record(NamedTuple):
     clock: int | None = None
 
 
-class Tally:
+class RecordCounter:
     """Counts what becomes of the records of one upload, by type.
 
     Attributes:
@@ -138,20 +138,20 @@ class Tally:
         return self._counts.setdefault(type_, Counter())
 
 
-def tables(records: Iterable[Record], user_id: str, tally: Tally) -> Iterator[pa.Table]:
+def tables(records: Iterable[Record], user_id: str, counter: RecordCounter) -> Iterator[pa.Table]:
     """Make tables of the records that are used.
 
     Args:
         records: what a reader yields; it has counted each as seen.
         user_id: whose they are.
-        tally: learns what becomes of them.
+        counter: learns what becomes of them.
 
     Yields:
         Tables with the columns `SCHEMA`.
     """
     stream, known = iter(records), Known()
     while batch := list(islice(stream, _BATCH)):
-        valid = [record for record in batch if _is_valid(record, tally)]
+        valid = [record for record in batch if _is_valid(record, counter)]
         if not valid:
             continue
         table = _table(valid, user_id)
@@ -160,11 +160,11 @@ def tables(records: Iterable[Record], user_id: str, tally: Tally) -> Iterator[pa
         for type_ in TYPES:
             is_type = _codes(table["type"], type_)
             if used := int((is_type & is_new).sum()):
-                tally.use(type_, used)
+                counter.use(type_, used)
             if repeated := int((is_type & ~is_new).sum()):
-                tally.drop(type_, "duplicate", count=repeated)
+                counter.drop(type_, "duplicate", count=repeated)
         table = table.filter(pa.array(is_new))
-        _cover(table, tally)
+        _cover(table, counter)
         if len(table):
             yield table
 
@@ -197,7 +197,7 @@ def number(value: object) -> float | None:
         return None
 
 
-def _is_valid(record: Record, tally: Tally) -> bool:
+def _is_valid(record: Record, counter: RecordCounter) -> bool:
     """Whether a record can be stored; if not, this is counted with the reason."""
     why = None
     start, end = record.start, record.end
@@ -218,7 +218,7 @@ def _is_valid(record: Record, tally: Tally) -> bool:
     elif record.offset is not None and abs(record.offset) > 18 * 3_600:
         why = "the offset from UTC is impossible"
     if why:
-        tally.drop(record.type, "invalid", why)
+        counter.drop(record.type, "invalid", why)
     return why is None
 
 
@@ -268,7 +268,7 @@ def _codes(column: pa.ChunkedArray, text: str) -> np.ndarray:
     return pc.call_function("equal", [column, pa.scalar(text)]).to_numpy(zero_copy_only=False).astype(bool)
 
 
-def _cover(table: pa.Table, tally: Tally) -> None:
+def _cover(table: pa.Table, counter: RecordCounter) -> None:
     import pyarrow.compute as pc
 
     is_about_person = np.zeros(len(table), bool)
@@ -278,4 +278,4 @@ def _cover(table: pa.Table, tally: Tally) -> None:
     day = pc.call_function("coalesce", [table["day"], table["start_at"].cast(pa.date32(), safe=False)])
     ends = pc.call_function("min_max", [day.cast(pa.int32())]).as_py()
     if ends["min"] is not None:
-        tally.cover(ends["min"], ends["max"])
+        counter.cover(ends["min"], ends["max"])

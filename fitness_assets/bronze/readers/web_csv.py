@@ -14,7 +14,7 @@ from fitness_assets.bronze.readers.archives import Archive, Entry, lines
 from fitness_assets.bronze.readers.cells import MARKERS, shown, trimmed
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.layouts import LAYOUTS, Cell, Layout
-from fitness_assets.bronze.readers.records import Record, Tally, number
+from fitness_assets.bronze.readers.records import Record, RecordCounter, number
 from fitness_assets.bronze.readers.table_rows import Row
 
 VERSION = 2
@@ -43,18 +43,18 @@ def kind_of_tables(archive: Archive) -> str | None:
     return next((layout.kind for layout in _tables(archive).values()), None)
 
 
-def records(archive: Archive, tally: Tally) -> Iterator[Record]:
+def records(archive: Archive, counter: RecordCounter) -> Iterator[Record]:
     """Yield the records of an archive, table by table."""
     tables = _tables(archive)
     if others := len(archive.entries) - len(tables):
-        tally.see("other files", others)
-        tally.drop("other files", "not_mapped", count=others)
+        counter.see("other files", others)
+        counter.drop("other files", "not_mapped", count=others)
     known: set[str] = set()
     for layout in LAYOUTS:
         mine: set[str] = set()
         for entry in sorted(tables, key=lambda entry: (entry.name, entry.index)):
             if tables[entry] is layout:
-                yield from _Table(archive, entry, layout, tally).records(known, mine)
+                yield from _Table(archive, entry, layout, counter).records(known, mine)
         known |= mine
 
 
@@ -90,8 +90,8 @@ def _header(rows: Iterator[list[str]]) -> tuple[list[str], set[str]]:
 class _Table:
     """One table of an archive."""
 
-    def __init__(self, archive: Archive, entry: Entry, layout: Layout, tally: Tally) -> None:
-        self._archive, self._entry, self._layout, self._tally = archive, entry, layout, tally
+    def __init__(self, archive: Archive, entry: Entry, layout: Layout, counter: RecordCounter) -> None:
+        self._archive, self._entry, self._layout, self._counter = archive, entry, layout, counter
 
     def records(self, known: set[str], mine: set[str]) -> Iterator[Record]:
         """Yield the records.
@@ -114,12 +114,12 @@ class _Table:
                 texts = [row[name] for name in cell.columns if row.get(name)]
                 if not texts or any((number(row.get(name)) or 0) > 0 for name in cell.unless):
                     continue
-                self._tally.see(cell.type)
+                self._counter.see(cell.type)
                 value, unit, text = _value(cell, texts)
                 reason = skipped or _reason(cell, value, text)
                 if reason or isinstance(when, str):
                     outcome, why = reason or ("invalid", None)
-                    self._tally.drop(cell.type, outcome, why)
+                    self._counter.drop(cell.type, outcome, why)
                     continue
                 mine.update([id_] if id_ else [])
                 yield Record(cell.type, value, unit, when.start, when.end, when.offset, when.day, layout.source,
@@ -142,9 +142,9 @@ class _Table:
                 self._damaged()
 
     def _damaged(self) -> None:
-        self._tally.see("unreadable files")
-        self._tally.drop("unreadable files", "invalid", "damaged")
-        self._tally.warnings.append(f"a table of {self._layout.source} cannot be read to its end")
+        self._counter.see("unreadable files")
+        self._counter.drop("unreadable files", "invalid", "damaged")
+        self._counter.warnings.append(f"a table of {self._layout.source} cannot be read to its end")
 
     def _row(self, names: list[str], cells: list[str]) -> Row | None:
         if len(cells) > len(names) and not cells[-1]:
@@ -159,8 +159,8 @@ class _Table:
             return None
         if len(cells) != len(names):
             type_ = self._layout.cells[0].type
-            self._tally.see(type_)
-            self._tally.drop(type_, "invalid", "a row with too few or too many cells")
+            self._counter.see(type_)
+            self._counter.drop(type_, "invalid", "a row with too few or too many cells")
             return None
         return {name: "" if cell.lower() in MARKERS else cell for name, cell in zip(names, cells, strict=True)}
 
@@ -168,8 +168,8 @@ class _Table:
         known = {column for cell in self._layout.cells for column in cell.columns} | self._layout.signs
         for name in names:
             if name not in known:
-                self._tally.see("other columns")
-                self._tally.drop("other columns", "not_mapped", shown(name, 40) or "(no name)")
+                self._counter.see("other columns")
+                self._counter.drop("other columns", "not_mapped", shown(name, 40) or "(no name)")
 
 
 def _value(cell: Cell, texts: list[str]) -> tuple[float | None, str | None, str | None]:

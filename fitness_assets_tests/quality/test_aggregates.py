@@ -1,13 +1,13 @@
-"""Tallies of parts have to add up to the tally of the whole, wherever the days were cut."""
+"""The aggregates of parts add up to those of the whole, wherever the days were cut."""
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
-from fitness_assets.quality import tallies
+from fitness_assets.quality import aggregates
+from fitness_assets.quality.aggregates import NAMED, Aggregates, aggregate_people, surprise
 from fitness_assets.quality.sums import INPUTS
-from fitness_assets.quality.tallies import NAMED, Tally, surprise, tally_people
 
 PEOPLE, DAYS = 60, 14
 
@@ -24,7 +24,7 @@ def days() -> pa.Table:
     return pa.Table.from_pandas(rows, preserve_index=False)
 
 
-def assert_same(found: Tally, expected: Tally) -> None:
+def assert_same(found: Aggregates, expected: Aggregates) -> None:
     assert found.completeness == expected.completeness
     assert found.changing == expected.changing
     assert sorted(map(str, found.named)) == sorted(map(str, expected.named))
@@ -36,15 +36,15 @@ def assert_same(found: Tally, expected: Tally) -> None:
 
 @pytest.mark.parametrize("at_a_time", [1, 5, DAYS, 100])
 def test_people_are_never_cut_in_two(days, monkeypatch, at_a_time):
-    whole = tally_people(days.to_batches())
+    whole = aggregate_people(days.to_batches())
     assert whole.items["log"]["people"] == PEOPLE
     assert whole.changing > 0
-    monkeypatch.setattr(tallies, "ROWS", at_a_time)
-    assert_same(tally_people(days.to_batches(max_chunksize=9)), whole)
+    monkeypatch.setattr(aggregates, "ROWS", at_a_time)
+    assert_same(aggregate_people(days.to_batches(max_chunksize=9)), whole)
 
 
 def test_only_so_many_are_named_and_they_are_the_highest(days):
-    found = tally_people(days.to_batches())
+    found = aggregate_people(days.to_batches())
     peaks = [row for row in found.named if (row["item"], row["list"]) == ("weight change in a day", "peak")]
     assert 0 < len(peaks) <= NAMED < PEOPLE
     longest = [row["value"] for row in found.named if (row["item"], row["list"]) == ("log", "peak")]
@@ -53,7 +53,7 @@ def test_only_so_many_are_named_and_they_are_the_highest(days):
 
 def test_the_first_days_of_the_person_with_most_weights_are_kept(days, monkeypatch):
     monkeypatch.setattr("fitness_assets.quality.sums.SHOWN_DAYS", 5)
-    found = tally_people(days.to_batches()).person
+    found = aggregate_people(days.to_batches()).person
     rows = days.to_pandas()
     weights = rows.groupby("user_id").weight_kg.count()
     theirs = rows[rows.user_id == weights.idxmax()][:5]
@@ -64,7 +64,7 @@ def test_the_first_days_of_the_person_with_most_weights_are_kept(days, monkeypat
 
 def test_where_nobody_has_weights_no_person_is_kept(days):
     none = pa.array([None] * len(days), pa.float64())
-    assert tally_people(days.set_column(INPUTS.index("weight_kg"), "weight_kg", none).to_batches()).person == {}
+    assert aggregate_people(days.set_column(INPUTS.index("weight_kg"), "weight_kg", none).to_batches()).person == {}
 
 
 def test_a_stretch_is_as_surprising_as_the_persons_own_days_make_it():

@@ -1,7 +1,7 @@
-"""What is counted of days, person by person, as tallies: those of parts add up to that of the whole.
+"""Aggregates of clean days over people. The aggregates of two groups of people add up to those of both groups.
 
-Here belongs what sums of persons add up to. What a person's sums are stands in ``sums.py``, what tallies tell of the
-data in ``measures.py``. A tally does not grow with the days, nor with the people.
+``sums.py`` makes the sums of each person, this module adds them up, and ``measures.py`` computes statistics from the
+result. The size of the aggregates depends neither on the number of days nor on the number of people.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,22 +15,22 @@ import pyarrow.compute as pc
 from fitness_assets.quality.sums import HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
 
 NAMED = 20
-"""So many people are named for one item at most."""
+"""The highest number of people that one list names."""
 
 ROWS = 50_000
-"""Days worked on at a time: so many fit the processor's cache, and memory does not grow with how many there are."""
+"""Days that are processed at a time; so many fit into the processor's cache."""
 
 _SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "coarse", "fine", "weekend_n", "span")
 LONG_RUN = 30
-"""A stretch of one value that is longer, in days, is no habit."""
+"""A person's habits do not explain a run of equal values that is longer than this, in days."""
 RELATIVE_ROUNDING = 1e-9
-"""Sums of squares that are this much smaller than those they are the difference of are nothing but rounding."""
+"""A difference of two sums of squares is rounding error if its share of the larger sum is at most this."""
 
 Row = dict[str, Any]
 
 
 @dataclass
-class Tally:
+class Aggregates:
     """Counts and sums of some days.
 
     Attributes:
@@ -49,8 +49,8 @@ class Tally:
     changing: int = 0
     person: Row = field(default_factory=dict)
 
-    def add(self, other: "Tally") -> None:
-        """Take in what was counted elsewhere."""
+    def add(self, other: "Aggregates") -> None:
+        """Add the aggregates of other people."""
         for item, sums in other.items.items():
             mine = self.items.setdefault(item, {})
             mine |= {name: mine.get(name, 0) + value for name, value in sums.items()}
@@ -62,19 +62,19 @@ class Tally:
         self.person = min(people, key=lambda person: (-person["n"], person["user_id"]), default={})
 
 
-def tally_people(batches: Iterable[pa.RecordBatch]) -> Tally:
-    """Tally clean days.
+def aggregate_people(batches: Iterable[pa.RecordBatch]) -> Aggregates:
+    """Aggregate clean days.
 
     Args:
         batches: `sums.INPUTS`, gender as a number, all days of a person together and in order.
     """
-    total = Tally()
+    total = Aggregates()
     for days in _whole_people(batches):
         items = {item: _known(sums, days.people) for item, sums in days.items()}
         log = items[LOG]
         shares, people = np.unique(np.floor(log["n"] / log["span"] * 20) / 20, return_counts=True)
         total.add(
-            Tally(
+            Aggregates(
                 {item: _over_people(sums) for item, sums in items.items() if len(sums["n"])},
                 [row for item, sums in items.items() for row in _lists(item, sums)],
                 dict(zip(shares.tolist(), people.tolist(), strict=True)),
@@ -86,7 +86,7 @@ def tally_people(batches: Iterable[pa.RecordBatch]) -> Tally:
 
 
 def _whole_people(batches: Iterable[pa.RecordBatch]) -> Iterator[Days]:
-    """Days a good many at a time, cut between two people."""
+    """Yield at least `ROWS` days at a time, always all days of a person."""
     kept: list[pa.RecordBatch] = []
     for batch in batches:
         kept.append(batch)
@@ -101,7 +101,7 @@ def _whole_people(batches: Iterable[pa.RecordBatch]) -> Iterator[Days]:
 
 
 def _known(sums: Mapping[str, Array], people: pa.Array) -> dict[str, Any]:
-    """Sums of those who have a value at all, with their names, and with what follows for each of them."""
+    """The sums of people with at least one value, with their ids and the spread of their values."""
     has = sums["n"] > 0
     known = {name: values[has] for name, values in sums.items()} | {"user_id": people.filter(pa.array(has))}
     if "x" in known:
@@ -111,7 +111,7 @@ def _known(sums: Mapping[str, Array], people: pa.Array) -> dict[str, Any]:
 
 
 def _over_people(of: Mapping[str, Array]) -> dict[str, float]:
-    """What `measures` makes numbers with intervals of."""
+    """Sums over people, from which `measures` computes estimates with intervals."""
     n = of["n"]
     total = {name: of[name].sum() for name in _SUMS if name in of} | {"people": len(n), "nn": (n * n).sum()}
     if "x" in of:
@@ -131,11 +131,15 @@ def _over_people(of: Mapping[str, Array]) -> dict[str, float]:
 
 
 def _paired(of: Mapping[str, Array]) -> dict[str, Any]:
-    """Squares and products about each person's own means, theirs in turn, and those of the means themselves.
+    """Sums over people for correlations of paired values x and y.
 
-    Where the pairs are values and those before them, also by how much the products lean below zero, whatever the data:
-    a mean of n pairs, k of which share a value with the next one, moves with both sides, by k / n of the variance
-    (after Marriott and Pope, Biometrika 1954;41:390, who have days without gaps).
+    For each person, ``a`` is the sum of products of the deviations from the person's means, ``b`` and ``c`` are the
+    sums of squares of x and of y. The result has the sums of ``a``, ``b`` and ``c``, of their products (``ab``), and of
+    the people's means and their products (``mx``, ``mxy``).
+
+    If the pairs are consecutive values of one metric, the products are too low on average: of a person's n pairs, k
+    share a value with the next pair, which biases ``a`` by -k / n of the variance (after Marriott and Pope, Biometrika
+    1954;41:390, who have days without gaps). ``bias`` is the sum of these amounts, as a positive number.
     """
     some = of["pairs"] > 0
     pairs, px, py = of["pairs"][some], of["px"][some], of["py"][some]
@@ -143,7 +147,7 @@ def _paired(of: Mapping[str, Array]) -> dict[str, Any]:
         of[both][some] - first * second / pairs
         for both, first, second in (("pxy", px, py), ("pxx", px, px), ("pyy", py, py))
     )
-    # Where nothing varies, what is left of the squares is rounding.
+    # If the values do not vary, these sums of squares are rounding errors.
     varies = (b > RELATIVE_ROUNDING * of["pxx"][some]) & (c > RELATIVE_ROUNDING * of["pyy"][some])
     a, b, c = a * varies, b * varies, c * varies
     several = pairs > 1
@@ -158,7 +162,7 @@ def _paired(of: Mapping[str, Array]) -> dict[str, Any]:
 
 
 def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
-    """The people at the top of an item's lists."""
+    """The people with the highest values of an item, for each of its lists."""
     n, none = of["n"], np.full(len(of["n"]), np.nan)
     lists = {}
     if "equal" in of:
