@@ -113,21 +113,26 @@ class Bucket:
         with _plain(self.uri(key)):
             return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
 
-    def put(
-        self, key: str, content: bytes, metadata: Mapping[str, str] = {}, replacing: str | bool | None = False
+    def put(self, key: str, content: bytes) -> None:
+        """Put a small object, as a whole or not at all."""
+        with _plain(self.uri(key)):
+            self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def put_if_unchanged(
+        self, key: str, content: bytes, before: Object | None, metadata: Mapping[str, str] = {}
     ) -> None:
-        """Put a small object, as a whole or not at all.
+        """Put a small object, unless the key changed meanwhile.
 
         Args:
             key: where.
             content: its bytes.
-            metadata: kept along with it.
-            replacing: ETag of the object that must still be there, None if there must be none; False: whatever.
+            before: the object as the caller found it; None if there was none.
+            metadata: kept along with the object.
 
         Raises:
-            ObjectChangedError: if something else is there than ``replacing`` says.
+            ObjectChangedError: if ``before`` was replaced or removed, or an object is where there was none.
         """
-        condition = {} if replacing is False else {"IfMatch": replacing} if replacing else {"IfNoneMatch": "*"}
+        condition = {"IfMatch": before.etag} if before else {"IfNoneMatch": "*"}
         with _plain(self.uri(key)):
             self.client.put_object(Bucket=self.name, Key=key, Body=content, Metadata=dict(metadata), **condition)
 

@@ -77,11 +77,8 @@ class S3Store(Store):
 
         def point(table: Table, version: str) -> None:
             manifest = self.bucket.get(self._key(table.key, version, _MANIFEST))
-            before = seen[table.key]
             try:
-                self.bucket.put(
-                    self._manifest(table.key), manifest, {_VERSION: version}, replacing=before.etag if before else None
-                )
+                self.bucket.put_if_unchanged(self._manifest(table.key), manifest, seen[table.key], {_VERSION: version})
             except ObjectChangedError as error:
                 # The new manifest is ours if the answer to our request was lost and boto3 sent it again.
                 if self.current(table.key) != version:
@@ -100,7 +97,7 @@ class S3Store(Store):
             version = f"{max(numbers, default=0) + 1:06}"
             claim = self._claim(tables[-1].key, version)
             try:
-                self.bucket.put(claim, mine, replacing=None)
+                self.bucket.put_if_unchanged(claim, mine, before=None)
             except ObjectChangedError:
                 # It is ours if the answer to our request was lost. S3 may also refuse both of two requests at once.
                 if not self._find(claim) or self.bucket.get(claim) != mine:
@@ -145,7 +142,7 @@ class S3Store(Store):
         before = self._find(key)
         if self.current(table.key) == version:
             with suppress(ObjectChangedError):
-                self.bucket.put(key, sidecar, {_VERSION: version}, replacing=before.etag if before else None)
+                self.bucket.put_if_unchanged(key, sidecar, before, {_VERSION: version})
 
     def artifact_version(self, table: Table, name: str) -> str | None:
         """The version that is stored as metadata of the copy."""

@@ -56,8 +56,8 @@ class Staging:
         Args:
             table: one of the staged tables.
             frame: the rows, with the columns of the table's schema; None for no rows.
-            replaced: months whose files the new rows replace; the parent's other files are taken over unchanged. None:
-                nothing is taken over.
+            replaced: None: the rows are the whole table. Else months: the rows replace the parent's files of these
+                months, and the version takes over the parent's other files; without months, it takes over all of them.
 
         Raises:
             LakeError: if this version of the table was written before; so no job can overwrite what it reads.

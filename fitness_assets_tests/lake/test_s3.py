@@ -177,14 +177,14 @@ def test_of_two_that_begin_in_the_same_moment_each_has_a_number_of_its_own(lake,
 
 
 def test_a_number_that_s3_could_not_decide_on_is_asked_for_again(lake, monkeypatch):
-    put, refused = Bucket.put, iter([ObjectChangedError("409 ConditionalRequestConflict")])
+    put, refused = Bucket.put_if_unchanged, iter([ObjectChangedError("409 ConditionalRequestConflict")])
 
     def conflict(*args, **more):
         if error := next(refused, None):
             raise error
         return put(*args, **more)
 
-    monkeypatch.setattr(Bucket, "put", conflict)
+    monkeypatch.setattr(Bucket, "put_if_unchanged", conflict)
     assert lake.store.claim(TABLES) == "000001"
 
 

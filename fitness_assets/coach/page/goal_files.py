@@ -33,7 +33,7 @@ def save(goals: str, goal: Goal) -> str:
 
 
 def _put(bucket: Bucket, key: str, content: bytes) -> str:
-    bucket.put(key, content, replacing=None)
+    bucket.put_if_unchanged(key, content, before=None)
     return bucket.uri(key)
 
 
