@@ -139,10 +139,6 @@ INTAKE_RANGE = Constant(100, "kcal", "Half width of the recommended range of int
 INTAKE_CHANGE = Constant(100, "kcal", "By how much a weekly review changes the intake at most", _CHOICE)
 SMALL_CHANGE = Constant(50, "kcal", "A review changes nothing if the change would be smaller", _CHOICE)
 
-KCAL_PER_KG = Constant(
-    7_700, "kcal/kg", "The static rule; only tests compare with it", "Wishnofsky, Am J Clin Nutr 1958;6:542"
-)
-
 
 def table() -> Iterator[tuple[str, Constant]]:
     """All constants by name, in the order of this module."""

@@ -7,6 +7,7 @@ from fitness_assets.coach import constants as c
 from fitness_assets.coach.energy import total_kcal
 from fitness_assets.coach.estimate import mean_of
 from fitness_assets.coach.plans import BEFORE, HORIZON, INTERVAL, Coach, History
+from fitness_assets.sample.realistic import KCAL_OF_KG
 from fitness_assets_tests.coach.simulated import simulate, wishes
 
 PEOPLE = 1_000
@@ -46,7 +47,7 @@ def test_the_forecast_beats_no_change_a_trend_and_the_static_rule(people, course
         trend.append(np.polyval(np.polyfit(day[logged], weights[logged], 1), LAST - (BEFORE - 30)))
     deficit = total_kcal(people.person, last_week, mean_of(people.history.steps[:, :BEFORE], 0))
     deficit = deficit - people.intake_kcal[:, BEFORE]
-    static = last_week - deficit * (HORIZON - 1) / c.KCAL_PER_KG
+    static = last_week - deficit * (HORIZON - 1) / KCAL_OF_KG
     coach = mean_error(course.weight_kg[:, LAST], people)
     assert coach < 0.75
     assert coach < 0.5 * mean_error(last_week, people)
