@@ -1,4 +1,4 @@
-"""Puts the graph together from the settings; nothing else does."""
+"""Builds the Dagster definitions from the settings. Only this module puts the parts together."""
 
 import atexit
 import gc

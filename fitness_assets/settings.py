@@ -1,6 +1,6 @@
 """Every ``FITNESS_`` variable, typed and validated once.
 
-Here belongs what a user may set and what it may be. Not here: Spark, AWS, or anything that is done with a setting.
+This module defines the settings and their valid values. Other modules use them; this one needs neither Spark nor AWS.
 """
 
 import os

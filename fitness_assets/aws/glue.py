@@ -1,6 +1,6 @@
-"""Enters tables of a bucket in the Glue Data Catalog, where Athena, Redshift Spectrum and EMR look for them.
+"""Registers tables of a bucket in the Glue Data Catalog, where Athena, Redshift Spectrum and EMR find them.
 
-A table's entry leads to its manifest, not to its files, so only a change of the table's schema changes the entry.
+The entry of a table refers to its manifest, not to its files. So it changes only when the table's schema changes.
 """
 
 from collections.abc import Callable, Sequence

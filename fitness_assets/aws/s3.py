@@ -1,9 +1,8 @@
-"""AWS as this project uses it: a client for each service, the objects of a bucket, and S3 for Spark.
+"""Access to AWS: clients for services, the objects of a bucket, and the settings with which Spark reaches S3.
 
-Credentials, region and endpoint are found by boto3 in its own way (variables, profile, role); Spark is told region and
-endpoint, and finds credentials by the same chain of the SDK for Java, so that none is ever written into a setting.
-Every error says in one sentence what was asked of which object. boto3 is imported when it is needed: a local lake never
-does.
+boto3 finds credentials, region and endpoint in its usual way (variables, profile, role). Spark gets the region and the
+endpoint as settings; it finds credentials by itself, so no setting holds any. Every error says in one sentence which
+request failed for which object. boto3 is imported only when it is needed, so never for a local lake.
 """
 
 import os
@@ -34,7 +33,7 @@ class ObjectMissingError(BucketError, FileNotFoundError):
 
 
 class ObjectChangedError(BucketError):
-    """The object is not the one that was meant: it was changed, made or removed meanwhile."""
+    """Somebody else created, changed or removed the object meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One archive, or one profile, of one person: who reads it, and what the ledger says of it."""
+"""Reads one archive or one profile of a person, and makes its row of the ledger."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,15 +22,15 @@ _SAID = {"age": "birth_date", "gender": "gender", "height": "height_cm"}
 
 
 class ReadArchive:
-    """An archive that is read.
+    """An archive that is being read.
 
     Args:
         found: the upload.
-        person: whose it is, as tables name them; None for nobody's.
+        person: the person's id as tables have it; None if the upload belongs to nobody.
 
     Attributes:
-        kind: of the archive; None before it is known.
-        counter: what became of its records.
+        kind: kind of the archive; None until it is known.
+        counter: counts its records by outcome.
     """
 
     def __init__(self, found: Found, person: str | None) -> None:

@@ -1,4 +1,4 @@
-"""When and where bronze is made: one step ingests every upload that the ledger does not know yet."""
+"""The bronze step: it ingests every upload that the ledger does not know yet."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,7 @@ _MOST_FILES = 8
 
 @dataclass
 class _Ingested:
-    """What became of one new upload."""
+    """The outcome of one new upload."""
 
     upload: Upload
     ingested_at: datetime

@@ -1,4 +1,4 @@
-"""What several tables of bronze have: columns, and what their rules are asked of."""
+"""Columns and keys that several tables of bronze share."""
 
 from datetime import UTC, datetime
 

@@ -1,8 +1,8 @@
 """The journal of erased people: who is being erased, who was, and which rows of an upload are theirs.
 
 The journal names a person by a code, a hash of the id with a random key of the lake. So it does not hold the id, and
-rows of an erased person are recognised when they are uploaded again. The key is in the journal, too: whoever can read
-the lake can test whether an id was erased.
+rows of an erased person are recognised when they are uploaded again. The journal also holds the key, so anybody who can
+read the lake can test whether an id was erased.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""Identifies uploads by their content; names and times do not count."""
+"""Identifies uploads by their content, not by their names or times."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _CLOCK_TICK_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Upload:
-    """One upload that no other one of its run equals.
+    """One upload; no other upload of the run has the same content.
 
     Attributes:
         source: where it is.

@@ -1,4 +1,4 @@
-"""Rows on their way to the engine: Parquet files of text cells, with one schema for all uploads of a run."""
+"""Writes the rows of uploads for the engine: Parquet files of text cells, with one schema for a whole run."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ class Draft:
     Attributes:
         tables: the rows, unless there is a file.
         path: the file; None while there is none.
-        rows: how many there are.
+        rows: the number of rows.
     """
 
     def __init__(self, path: Path, repeated: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""What a run of bronze found and what bronze knew before, for rules that ask about it."""
+"""The run inputs of bronze: tables of what a run found and what bronze knew before, which rules query."""
 
 import json
 from collections.abc import Iterable, Mapping

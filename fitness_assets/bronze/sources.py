@@ -1,7 +1,7 @@
-"""Where uploads are: in a folder of this machine, or below a prefix of a bucket.
+"""Finds uploads in a folder of this machine, or below a prefix of a bucket.
 
-Here belongs finding uploads and providing one of them as a local file; not which ones they are (``identity.py``) or
-what is in them (``readers/``). A file name or a key is only a label: no path on this machine is made from a key.
+This module finds uploads and provides each as a local file; ``identity.py`` identifies them, and ``readers/`` reads
+them. A file name or a key is only a label: no path on this machine is made from a key.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Found:
     Attributes:
         uri: its path or S3 URI.
         size_bytes: its size.
-        modified_at: when it was last modified, UTC; whoever writes a file can set this.
+        modified_at: when it was last modified, UTC; the writer of a file can set this.
         fingerprint: text that changes whenever its bytes do: the ETag of an object; size, times and inode of a file.
         changed_at: when the file system last changed anything of a file, in seconds since 1970; None if the fingerprint
             alone proves the content.
@@ -222,7 +222,7 @@ class Prefix(Source):
 
 
 class _Digest:
-    """Takes bytes as a file does, and keeps only what they add up to."""
+    """A file object that keeps only the hash of the bytes that are written to it."""
 
     def __init__(self) -> None:
         self.sha256 = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""What bronze holds: the ledger of uploads, the typed rows, and the rows that do not fit.
+"""The tables of bronze: the ledger of uploads, the typed rows, and the malformed rows.
 
 The ranges of the twelve raw columns are the analysts' cleaning rules. Bronze only reports how many rows are outside;
 silver rejects them.

@@ -1,8 +1,8 @@
-"""How bronze is typed: cells of text into values, and what does not fit into reasons.
+"""Types the cells of bronze, and gives reasons for malformed rows.
 
-The readers have taken from each cell what is no part of it, and say which rows do not fit because of how they are
-written (``readers/``). What only the value tells is told here: whether it is a number, finite, whole, not too large.
-Expressions are those that Spark and Sail compute alike: no look-ahead, no parsing of CSV, no Python.
+The readers (``readers/``) have trimmed each cell and marked rows that are written in a wrong way. Here the values
+themselves are checked: whether each is a number, finite, whole and not too large. All expressions give the same results
+on Spark and Sail: no look-ahead, no parsing of CSV, no Python.
 """
 
 from functools import reduce

@@ -1,4 +1,4 @@
-"""Units that records of devices have in their files, and what one of each is in the unit of the lake.
+"""Units of device records, with their factors to the units of the lake.
 
 A unit that is not listed is never guessed: its records are invalid.
 """

@@ -1,4 +1,4 @@
-"""The coach step: it reads new goals, and plans for everybody whose goal counts."""
+"""The coach step: it reads new goals, and makes plans for all people with a valid goal."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

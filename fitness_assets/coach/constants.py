@@ -1,6 +1,6 @@
 """Every number that the coach relies on, with its unit and its source. Model, plan, page and docs use the same ones.
 
-A `Constant` is a float that knows where it comes from. ``docs/coach.md`` has the table that `table` makes.
+A `Constant` is a float with its source. ``docs/coach.md`` contains the table that `page` makes.
 """
 
 from collections.abc import Iterator

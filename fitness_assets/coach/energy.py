@@ -21,7 +21,7 @@ _LITRE = 1.0  # of extracellular fluid weighs so many kg
 
 @dataclass(frozen=True)
 class Person:
-    """Who is simulated; each attribute has the shape (people,).
+    """The people who are simulated; each attribute has the shape (people,).
 
     Attributes:
         height_cm: height.

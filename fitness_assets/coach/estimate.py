@@ -2,8 +2,8 @@
 
 A Kalman filter follows four numbers: body weight (kg), habitual surplus (kcal a day that a person eats above their
 expenditure without a plan), adherence (share of the planned change that they carry out) and the error of the
-expenditure that the plan assumes (kcal a day). Weights tell only the difference of intake and expenditure, so adherence
-and expenditure are told apart by what was likely before, and their uncertainties say so.
+expenditure that the plan assumes (kcal a day). Weights show only the difference of intake and expenditure. So the prior
+alone separates adherence from expenditure, and both estimates stay uncertain.
 """
 
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def mean_of(values: Floats, otherwise: float) -> Floats:
 
 
 class Filter:
-    """What is believed of people on one day; a Kalman filter, linear but for small products.
+    """A Kalman filter with the state of people on one day; it is linear except for small products.
 
     Attributes:
         mean: shape (people, 4), in the order of the positions above.

@@ -1,4 +1,4 @@
-"""Reads goals from uploads: what a goal may state, and how a file becomes goals or a refusal.
+"""Reads goals from uploads: what a goal may state, and when a file or a goal is refused.
 
 A goal file is JSON (one goal, or a list) or CSV (a header, and a goal in each row). It is never edited in place: a
 later goal of the same person supersedes the earlier one.
@@ -33,7 +33,7 @@ Minutes = Annotated[float, Field(ge=0, le=600)]
 
 
 class Goal(BaseModel):
-    """What a person wants, and from when on. Units are in the names; everything but the first two may be missing."""
+    """What a person wants, and from which day. Units are in the names; only the first two fields are required."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, allow_inf_nan=False)
 

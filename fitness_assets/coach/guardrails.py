@@ -1,4 +1,4 @@
-"""Says where the coach makes no plan, why, and where to turn to instead.
+"""Decides when the coach makes no plan, and says why and whom to ask instead.
 
 Each guardrail is tested before a plan is made, and once more as a blocking rule of ``coach/plans``.
 """
@@ -15,7 +15,7 @@ _DOCTOR = "Please talk to a doctor or a registered dietitian."
 
 @dataclass(frozen=True)
 class Candidate:
-    """A person with a goal, as far as it is known; None where it is not.
+    """A person with a goal; unknown values are None.
 
     Attributes:
         age: in years; the lower of what the goal and the data say.

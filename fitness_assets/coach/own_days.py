@@ -1,7 +1,7 @@
-"""What a person's own days say of their sleep and stress in the days to come, and what a model with skill adds.
+"""Forecasts sleep and stress from a person's own days, weighted by a model if one has skill.
 
-Where no model has skill, tomorrow is drawn from the person's own last 90 days, whatever the plan. A model with skill
-says how likely each class of days is; then the person's own days count by that.
+Without a model with skill, the forecast is the distribution of the person's last 90 days, whatever the plan. A model
+with skill predicts the probability of each class of days, and these probabilities weight the person's days.
 """
 
 from collections.abc import Sequence

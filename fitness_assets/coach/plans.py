@@ -113,7 +113,7 @@ class Review:
 
 @dataclass
 class Course:
-    """What was recommended and what is believed on each day; shape (people, days) unless said otherwise.
+    """Recommendations and estimates for each day; shape (people, days) unless said otherwise.
 
     Attributes:
         start_kg: body weight before the plan, shape (people,).
@@ -144,14 +144,14 @@ class Course:
 
 
 class Coach:
-    """Follows people from 60 days before their plan to 30 days after their last logged day.
+    """Simulates people from 60 days before their plan to 30 days after their last logged day.
 
     Args:
         person: who they are.
         wishes: what they ask for.
         history: what they logged.
-        follows: whether weights and steps count that were logged after the start of the plan; without them the course
-            is the one that was promised at the start.
+        follows: whether weights and steps count that were logged after the start of the plan. Without them the result
+            is the forecast of the first day.
     """
 
     def __init__(self, person: Person, wishes: Wishes, history: History, follows: bool = True) -> None:

@@ -34,7 +34,7 @@ Says = Callable[[str, Planned], Floats]
 
 @dataclass(frozen=True)
 class Trust:
-    """What the audit and the models are worth.
+    """What the audit and the models allow the coach to use.
 
     Attributes:
         generated: metrics that look generated.

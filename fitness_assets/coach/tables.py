@@ -1,4 +1,4 @@
-"""What the coach holds: every goal ever stated, the plans for the next 30 days, and the progress of each plan."""
+"""The tables of the coach: every goal ever stated, the plans for the next 30 days, and the progress of each plan."""
 
 from datetime import UTC, date, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""How goals and logged days become plans and progress, for everybody at once."""
+"""Computes plans and progress from goals and logged days, for all people at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -122,7 +122,7 @@ def plan(tables: "DuckDBPyConnection", goals: Sequence[Row], generated: set[str]
 def follow(
     goals: Sequence[Row], everybody: Sequence[Body], starts: Sequence[date], days: History, generated: set[str]
 ) -> Planned | None:
-    """Plan for people whose days were read; all arguments have an item for each, those of `plan` aside.
+    """Plan for people whose days were read; all arguments except ``generated`` have one item per person.
 
     A goal that a guardrail refuses gets its status and the reason.
     """

@@ -1,7 +1,7 @@
-"""What a step has to make anew: nothing, some months, or everything, and why.
+"""Decides what a step has to make anew (nothing, some months, or everything), and why.
 
-A version says from which versions of which tables it was made, and by which code. The files of these input versions
-tell which months differ from the input versions of today. Nothing is read for that but names of files.
+The metadata of a version names the input versions and the code that it was made from. Months differ between two input
+versions if their files differ. Only the names of files are compared; no file is read.
 """
 
 import hashlib

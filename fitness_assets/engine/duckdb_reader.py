@@ -1,7 +1,6 @@
-"""Opens tables of the lake in DuckDB, for queries with small results: these take Spark seconds to plan.
+"""Opens tables of the lake in DuckDB, for queries with small results. Spark would need seconds to plan them.
 
-The queries themselves are elsewhere: rules in ``rule_checks.py``, malformed rows in ``bronze``, diagnostics in
-``quality``.
+The queries are in other modules: rules in ``rule_checks.py``, malformed rows in ``bronze``, diagnostics in ``quality``.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

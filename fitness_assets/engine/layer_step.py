@@ -1,7 +1,7 @@
-"""What a layer step is, and what every layer step does, in Dagster's process or in a job on another Spark.
+"""Defines layer steps, and runs them in Dagster's process or in a job on another Spark.
 
 A layer step makes the tables of one layer as one version: it stages, writes and checks them. The caller publishes the
-version. This module does not use Dagster (``orchestration/`` makes assets from steps) and knows no single layer.
+version. This module uses neither Dagster (``orchestration/`` makes assets from steps) nor any particular layer.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

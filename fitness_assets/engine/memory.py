@@ -1,4 +1,4 @@
-"""How much memory a run may use: that of the machine or, in a container with a limit, of the container."""
+"""The memory that a run may use: that of the machine, or of the container if it has a limit."""
 
 import os
 from pathlib import Path

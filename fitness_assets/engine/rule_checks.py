@@ -1,7 +1,7 @@
 """Checks every rule of a staged version: counts the failing rows and keeps some of them as a sample.
 
-DuckDB reads the staged files for that: a second reader finds mistakes that the engine which wrote the files would
-repeat, and it answers in milliseconds. This module does not use Dagster, so a job on another Spark runs it as well.
+DuckDB reads the staged files. A second reader finds mistakes that the engine which wrote the files would repeat, and it
+answers in milliseconds. This module does not use Dagster, so it also runs in a job on another Spark.
 """
 
 import json

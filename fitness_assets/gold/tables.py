@@ -1,6 +1,6 @@
-"""What gold holds: a star schema (dimensions, one fact) and a monthly summary.
+"""The tables of gold: a star schema (dimensions, one fact) and a monthly summary.
 
-Columns are those of silver, taken over by name; averages, changes and the caloric balance carry 2 decimals.
+Columns of silver keep their names; averages, changes and the caloric balance carry 2 decimals.
 """
 
 from datetime import date

@@ -1,11 +1,11 @@
-"""How versions of tables are numbered, published, read and rolled back.
+"""Numbers, publishes, reads and rolls back versions of tables.
 
 The tables of one publish group share a version number and are published together. The pointer of the last table is
-switched first, and this decides: the pointers of the other tables follow it. If a process is killed in between, every
-table is still whole, and `Lake.recover` switches the remaining pointers.
+switched first, and the version counts as published from then on. If the process is killed before it has switched the
+other pointers, every table is still complete, and `Lake.recover` switches the remaining pointers.
 
-Not here: how a version is written (``staging.py``), where it is stored and how a pointer is switched (``local.py``,
-``s3.py``), when it is removed (``garbage.py``).
+Other modules write versions (``staging.py``), store them and switch pointers (``local.py``, ``s3.py``), and remove them
+(``garbage.py``).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -10,7 +10,7 @@ Layout below its root::
     _versions/.lock                            held while a version is numbered or published
 
 A version becomes visible when one link is renamed, which is atomic. So a reader finds the old files or the new ones,
-and a process that is killed leaves at most files that no link leads to.
+and a process that is killed leaves at most files that no link refers to.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""Tells errors that mean a full disk or too little memory, whoever reports them: Python, DuckDB, Spark or Sail."""
+"""Recognises errors of Python, DuckDB, Spark and Sail that mean a full disk or too little memory."""
 
 import errno
 import re

@@ -9,8 +9,8 @@ Layout, for each table below the prefix of its layer::
     <prefix>/<table>/_claims/<version>                    reserves a version number; the highest one is never removed
     <prefix of bronze>/_scratch/                          rows that were made in Python, on their way to the engine
 
-A version becomes visible by one PUT of its manifest. S3 accepts that PUT only if the manifest is still the one that was
-read before. So no lock is needed, and no run undoes the publication of another one.
+A version becomes visible by one PUT of its manifest. S3 accepts that PUT only if the manifest has not
+changed since this run read it. So no lock is needed, and no run undoes the publication of another one.
 """
 
 import shutil

@@ -26,7 +26,7 @@ class Staging:
         version: its number.
         metadata: version metadata by table key.
         run_inputs: what the run itself found, by key, for rules that ask about it.
-        is_published: whether `Lake.publish` was done with it.
+        is_published: whether `Lake.publish` has finished.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Decides when uploads ask for a run: from what is there, what the ledger knows, and how the last run ended.
+"""Decides when to request a run, from the uploads in the source, the ledger, and the result of the last run.
 
-Plain functions without Dagster, so that tests can try every order of events. The ledger keeps an upload from being
-ingested twice. Here it is decided that no upload is forgotten and that no run is requested for ever.
+These are plain functions without Dagster, so tests can try every order of events. The ledger prevents an upload from
+being ingested twice. This module makes sure that no upload is forgotten, and that requests for a failing run end.
 """
 
 import hashlib
@@ -25,8 +25,8 @@ class State:
 
     Attributes:
         settled: digest of the listing that needs no run.
-        lake: where the ledger is that the listing was compared with.
-        pointer: of that ledger; it changes when another version becomes current.
+        lake: location of the ledger that the listing was compared with.
+        pointer: pointer of that ledger; it changes when another version becomes current.
         asked: digests of the work that the last run was requested for, while its end is not known.
         failed: digests of the work whose run failed or was cancelled; a part of it may be done.
         is_cancelled: whether a person cancelled that run.

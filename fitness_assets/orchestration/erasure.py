@@ -1,8 +1,8 @@
 """The Dagster side of erasing a person: the job ``erase``, and what Dagster keeps of earlier runs.
 
 Check results, previews and logs of earlier runs may show rows of the person. So every other run of this project is
-deleted, with its events and its captured output, and so are the events of no run, which sensors report. The
-materializations of the tables are wiped. All this is Dagster's public API, so it holds for every storage.
+deleted, with its events and its captured output. The events of sensors, which belong to no run, and the
+materializations of the tables are deleted, too. All this uses Dagster's public API, so it works with every storage.
 """
 
 import sqlite3

@@ -1,4 +1,4 @@
-"""What a person has to read first of a version: the verdict on the data or on a model, in plain words."""
+"""The most important metadata of a version: the verdict on the data or on a model, in plain words."""
 
 from collections.abc import Mapping
 from typing import Any

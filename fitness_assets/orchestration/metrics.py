@@ -1,4 +1,4 @@
-"""Metrics in CloudWatch for a lake in a bucket: how runs ended, and that the sensor still looks for uploads.
+"""CloudWatch metrics of a lake in a bucket: the results of runs, and a heartbeat of the sensor.
 
 All metrics are in one namespace with the bucket as dimension, so an alarm needs only the name of a metric.
 """

@@ -1,4 +1,4 @@
-"""What the sensor tells the UI about things that no run of Dagster made: raw uploads, and versions after a rollback."""
+"""What the sensor reports to the UI about changes outside Dagster runs: raw uploads, and versions after a rollback."""
 
 from collections.abc import Iterator, Sequence
 

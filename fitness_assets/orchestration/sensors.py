@@ -1,7 +1,7 @@
 """The sensors: one requests a run when uploads arrive, the other sends a message and metrics when a run ends.
 
-Here belongs the Dagster side. When a run is requested: ``arrivals.py`` and ``pending.py``; what is sent:
-``messages.py`` and ``metrics.py``.
+This module has the Dagster side. ``arrivals.py`` and ``pending.py`` decide when a run is requested; ``messages.py`` and
+``metrics.py`` make what is sent.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Makes Dagster assets with checks from a layer step.
 
-A step stages its tables and checks them. Then every check result is reported, and only if no blocking rule failed the
-version goes to the IO manager, which publishes it. So a version that fails a blocking rule shows in the UI and never
-reaches a reader. What a single layer does is in its ``assets.py``.
+A step stages its tables and checks them. Then the asset reports every check result. If no blocking rule failed, the IO
+manager gets the version and publishes it. So a version that fails a blocking rule appears in the UI, but never reaches
+a reader. The step of each layer is in the layer's ``assets.py``.
 """
 
 from collections.abc import Callable, Iterable, Iterator

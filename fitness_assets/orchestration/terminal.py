@@ -26,8 +26,8 @@ _STEP_CHARACTERS = 12
 class Terminal(logging.Handler):
     """Prints what layer steps log, when each one ends and which rows it published, and a summary of the run.
 
-    Dagster makes one for each run. Dagster's console logger gets each record after it; so the handler lowers the level
-    of the record, and nothing is printed twice. The event log, which gets each record before, keeps every event.
+    Dagster makes one handler for each run. Dagster's console logger gets each record after this handler, so the handler
+    lowers the level of the record, and nothing is printed twice. The event log gets each record before and keeps it.
 
     Args:
         say: prints a line.

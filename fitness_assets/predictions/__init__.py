@@ -1,1 +1,1 @@
-"""Predictions: three models, what they are worth against simple rules, and what they say of every day."""
+"""Predictions: three models, their skill compared with simple baselines, and their predictions for every day."""

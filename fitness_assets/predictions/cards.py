@@ -1,4 +1,4 @@
-"""A model's card: what it predicts, what may be concluded, how it was tested, what came out; with pictures."""
+"""Writes model cards: what a model predicts, what may be concluded, how it was tested, and the results as charts."""
 
 import base64
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the test of one model found, and the sentence that says what may be concluded from it."""
+"""The result of the test of one model, and the sentence that says what may be concluded from it."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,15 +24,15 @@ class Evaluation:
     Attributes:
         target: what is predicted.
         verdict: whether the model may predict.
-        missing: what is missing where there is not enough data; else empty.
+        missing: what is missing if there is not enough data; else empty.
         rule: the baseline with the least loss; None if there was not enough data.
-        predictor: who predicts: the model or that baseline; None if there was not enough data.
-        estimators: fitted on every training day: the model, and whoever predicts.
+        predictor: the predictor that is used: the model or that baseline; None if there was not enough data.
+        estimators: the model and the predictor that is used, fitted on every training day.
         measures: rows of the model's table, without the columns that are the same in every row.
         importance: by feature, how much the loss of the model grows when the feature is shuffled.
         drifted: the feature whose newest values lie furthest outside the range of the training days.
         truth: labels or numbers that came true on the test days.
-        answers: what each predictor said of these days; it had not learned from their people.
+        answers: the predictions of each predictor for these days; it had not learned from their people.
         offsets: of the interval around a predicted number.
         train_rows: how many days were learned from.
     """

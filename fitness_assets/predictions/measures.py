@@ -1,7 +1,7 @@
-"""How predictions are measured against what came true: losses, skill, calibration, coverage and drift.
+"""Measures predictions against true values: losses, skill, calibration, coverage and drift.
 
-Only numbers are worked out here. Fitting is in ``models.py``; what the numbers mean for people in ``evaluation.py``.
-Every interval comes from a bootstrap over people.
+``models.py`` fits the predictors, and ``evaluation.py`` explains the numbers. Every interval is from a bootstrap over
+people.
 """
 
 from typing import Any, NamedTuple
@@ -40,8 +40,8 @@ class BootstrapEstimate(NamedTuple):
 class People:
     """The people of some test days, and random draws of these people.
 
-    The days of one person are alike, so people are drawn with all of their days, never days: Efron and Tibshirani, An
-    Introduction to the Bootstrap (1993), section 8.
+    The days of one person are similar. So the bootstrap draws people with all of their days, not single days: Efron and
+    Tibshirani, An Introduction to the Bootstrap (1993), section 8.
 
     Args:
         users: the person of each day, shape (days,).
@@ -63,7 +63,7 @@ class People:
 
 
 class Skill(NamedTuple):
-    """How much of the best baseline's loss the model saves, with its interval; None if that is never wrong."""
+    """The share of the best baseline's loss that the model saves, with its interval; None if that loss is zero."""
 
     baseline: str
     value: float | None

@@ -1,10 +1,10 @@
-"""How a model is fitted, and tested against simple baselines. Pandas and scikit-learn; no Spark here.
+"""Fits models and tests them against simple baselines, with pandas and scikit-learn; no Spark here.
 
-The test is about other people and later days. People with later days are dealt into four groups. In each of four rounds
-the predictors learn from the earlier days of two groups, and of the people without later days; a third group calibrates
-the interval of predicted numbers; the later days of the fourth one are predicted and compared with what came true. An
-embargo lies between earlier and later days. The baselines are learned in the same way as the model, from one feature or
-none, so the model can win only by what its other features tell.
+The test uses people and days that the predictors have not seen. People with later days are split into four groups. In
+each of four rounds the predictors learn from the earlier days of two groups and of the people without later days. A
+third group calibrates the interval of predicted numbers. The later days of the fourth group are predicted and compared
+with the true values. An embargo separates earlier from later days. The baselines learn from the same days as the model,
+but from one feature or none. So the model wins only if its other features help.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ NEWEST_DAYS = 30
 # On these small matrices threads cost more than they give, and their sums would depend on how many there are.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Evaluation:
-    """Test the model of a target against the baselines, then fit whoever is to predict.
+    """Test the model of a target against the baselines, then fit the predictor that won.
 
     Args:
         target: what is predicted.

@@ -1,7 +1,4 @@
-"""Which days and people a model learns from, and which ones test it.
-
-How it is fitted and tested stands in ``models.py``.
-"""
+"""Splits days and people into those that a model learns from and those that test it (``models.py``)."""
 
 from typing import Any, NamedTuple
 

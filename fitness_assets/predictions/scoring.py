@@ -1,7 +1,7 @@
-"""How fitted predictors answer for every day, in SQL: the engine that has the days needs no Python for it.
+"""Translates fitted predictors into Spark SQL, so that the engine scores every day without Python.
 
-Whoever predicts is a sum of what each input adds: a line, a number for each of its values, or a curve of cubic pieces.
-This module turns such a sum into Spark SQL. ``models.py`` fits and evaluates the models.
+A predictor is additive: it is a sum of one term for each input. A term is a line, a number for each value of the input,
+or a spline of cubic pieces. ``models.py`` fits and evaluates the models.
 """
 
 from collections.abc import Sequence

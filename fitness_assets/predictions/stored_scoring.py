@@ -1,6 +1,6 @@
-"""What is kept of fitted predictors, so that later runs score new days without fitting: Spark SQL and constants.
+"""Stores fitted predictors as Spark SQL and constants, so that later runs score new days without fitting.
 
-``scoring.py`` makes it from fitted models. Reading it needs no scikit-learn.
+``scoring.py`` makes the SQL from fitted models. Reading it needs no scikit-learn.
 """
 
 import json
@@ -36,10 +36,10 @@ class Scoring:
     learned_until: str = ""
 
     def score(self, days: DataFrame) -> DataFrame:
-        """Add what is predicted of every day; the columns of ``gold/fact_predictions``, as far as somebody predicts.
+        """Add the columns of ``gold/fact_predictions`` for every target that has a predictor.
 
         Args:
-            days: as `transforms.features` makes them; of what nobody asks for, the engine works out nothing.
+            days: as `transforms.features` makes them. The engine skips columns that no predictor uses.
         """
         for step in self.steps:
             days = days.withColumns({name: F.expr(sql) for name, sql in step.items()})

@@ -1,6 +1,6 @@
-"""What the predictions hold: how each model was judged, and what is predicted for every day.
+"""The tables of predictions: how each model was evaluated, and the predictions for every day.
 
-A target is what is true of the days after day t; whatever it is predicted from is known on day t.
+A target describes the days after day t. It is predicted from features that are known on day t.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Bronze without the rows of a person: one new version, written by the engine as every version is."""
+"""Makes a new version of bronze without the rows of a person, written by the engine as every version is."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

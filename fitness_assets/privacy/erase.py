@@ -3,7 +3,7 @@
 The order makes it safe to be killed at any moment. The journal is written first and closed last. Bronze is published
 without the person before the uploads are rewritten, with the hashes that they will have, so no run takes a rewritten
 upload for a new one. Later tables are made from the new bronze. Then every older version goes. Each step does nothing
-where it was done before; so whoever finds an open journal does all of them again.
+where it was done before, so the next process that finds an open journal repeats all of them.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Goals without those of a person: the files in ``raw/goals/``, and the tables of the coach."""
+"""Removes the goals of a person from the files in ``raw/goals/`` and from the tables of the coach."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Uploads as they lie in ``raw/``: without the rows of a person, and deleted after their time.
+"""Rewrites uploads in ``raw/`` without the rows of a person, and deletes uploads after a time.
 
 A rewritten upload has the same header and the same other rows, in the encoding that it had. It replaces the old one
 atomically: a file by a rename, an object by one PUT.

@@ -1,1 +1,1 @@
-"""Quality: what all of it is worth, measured, with a report that a person can open."""
+"""Quality: diagnostics that measure how believable the data is, and a report on them."""

@@ -40,7 +40,7 @@ class Aggregates:
             days is how surprising it is (`surprise`); its ``run`` is how long.
         completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
         changing: of how many people the gender changes, or the age falls or leaps.
-        person: whoever has most weights, of `sums.Days.longest`.
+        person: the person with most weights, as `sums.Days.longest` gives it.
     """
 
     items: dict[str, dict[str, float]] = field(default_factory=dict)

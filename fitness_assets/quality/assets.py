@@ -1,6 +1,6 @@
 """The quality step: it queries the tables, judges what it finds, and writes the audit table with its report.
 
-It reads all days, so it does so only when the answer can differ: `_why_due` says when.
+It reads all days, so it runs only when the result may differ: `_why_due` says when.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a diagnostic is: a question to the data, with the bounds of what is believable.
+"""Defines diagnostics: questions to the data, with bounds of believable values.
 
 A bound is a range in which values are believable. An estimate breaks it when its whole 99 % interval lies outside and
 keeps it when the whole interval lies inside; in between there is not enough data to tell.
@@ -20,7 +20,7 @@ SHARE = "share "
 
 @dataclass(frozen=True)
 class Bound:
-    """Between which values a measure is believable, both included."""
+    """The range of believable values of a measure, ends included."""
 
     low: float = -INFINITY
     high: float = INFINITY

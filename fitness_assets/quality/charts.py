@@ -1,6 +1,6 @@
-"""The pictures of the report: small SVG charts whose colours and type are those of the page around them.
+"""Draws the charts of the report: small SVG images with the colours and the font of the page around them.
 
-Here belongs how something is drawn; which pictures a report has stands in ``report.py``.
+``sections.py`` says which charts the report has.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Which diagnostics are asked of what, and what they find.
+"""Applies the diagnostics to the collected statistics, and returns their findings.
 
-Thresholds stand in ``thresholds.py``, statistics in ``measures.py``, what follows from all findings in ``verdicts.py``.
+Thresholds are in ``thresholds.py``, statistics in ``measures.py``, the verdicts that follow in ``verdicts.py``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -70,7 +70,7 @@ _NEARLY_ALL = 0.95
 
 @dataclass(frozen=True)
 class Finding:
-    """What one diagnostic found in one place.
+    """The result of one diagnostic for one metric, or for the file.
 
     Attributes:
         diagnostic: what was asked.

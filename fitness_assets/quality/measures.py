@@ -1,7 +1,7 @@
-"""From what was counted to numbers with intervals: correlations within people, differences between them.
+"""Computes statistics with intervals from the aggregates: correlations within people, differences between people.
 
-Here belongs how a statistic is worked out. What is counted stands in ``transforms.py``, what a value means in
-``diagnostics.py``. All intervals hold with 99 %.
+``transforms.py`` queries the aggregates, and ``diagnostics.py`` interprets the statistics. All intervals are 99 %
+confidence intervals.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 Z = 2.576
-"""So many standard errors of Fisher's transformation to each side hold 99 %."""
+"""The 99 % interval of Fisher's transformation, in standard errors to each side."""
 
 MIN_PEOPLE, MIN_DAYS, MIN_PAIRS = 10, 10, 200
-"""With fewer people, days of each, or pairs of values, nothing is said."""
+"""With fewer people, days for each, or pairs of values, there is no result."""
 
 LATEST_UPLOADS = 24
-"""Uploads before these are taken together when uploads are compared."""
+"""Earlier uploads count as one when uploads are compared."""
 
 
 class Estimate(NamedTuple):
@@ -39,7 +39,7 @@ class Estimate(NamedTuple):
 
 @dataclass
 class Collected:
-    """What was found, short whatever the number of days.
+    """All results of the queries; their size does not depend on the number of days.
 
     Names are those of `transforms` and `aggregates.Aggregates`.
     """
@@ -89,7 +89,7 @@ class Collected:
 
 
 def collect(tables: "DuckDBPyConnection", aggregates: Callable[[], Aggregates], ledger: Sequence[Row]) -> Collected:
-    """Ask everything.
+    """Run all queries.
 
     Args:
         tables: those of `tables.READS`, as `reader.reader` makes them known.
@@ -154,12 +154,12 @@ def correlation(item: Row | None, lagged: bool = False) -> Estimate | None:
 
 
 def _bounded(r: float, error: float) -> Estimate:
-    """A correlation with so much to each side."""
+    """A correlation with its interval, within -1 and 1."""
     return Estimate(*(max(-1.0, min(end, 1.0)) for end in (r, r - error, r + error)))
 
 
 def _standard_errors(people: float) -> float:
-    """So many standard errors to each side hold 99 %: Student's quantile, larger for few people."""
+    """The 99 % interval in standard errors to each side: Student's quantile, which is larger for few people."""
     from scipy.special import stdtrit  # imported here, as whoever loads the graph does without
 
     return float(stdtrit(people - 1, 0.995))

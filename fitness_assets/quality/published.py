@@ -1,4 +1,4 @@
-"""What the audit that readers see says of the data, for tables that are made before the next audit."""
+"""Reads the verdicts of the published audit, for steps that run before the next audit."""
 
 from typing import NamedTuple
 

@@ -1,6 +1,6 @@
 """The report: one self-contained page, verdict first, and a short summary for the Dagster UI.
 
-Whatever comes from outside (people, files, reasons) reaches the page through the template, which escapes it.
+Text from outside (people, files, reasons) reaches the page only through the template, which escapes it.
 """
 
 import base64

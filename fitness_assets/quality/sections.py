@@ -1,4 +1,4 @@
-"""Which pictures the report has, section by section. How each is drawn stands in ``charts.py``."""
+"""The sections of the report and their charts; ``charts.py`` draws them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class Section:
         title: the heading.
         text: how to read the charts.
         charts: the pictures.
-        real: whether what real people give is drawn in them.
-        left_out: which pictures would show nothing.
+        real: whether the charts also show the values of real people.
+        left_out: the charts that would be empty.
     """
 
     title: str

@@ -4,7 +4,7 @@ An *item* is a metric (beside its value one calendar day earlier), a link betwee
 that follows from them. Together they take some 250 sums: more than Spark compiles into one aggregate, and several
 aggregates take ten times as long as one pass over columns.
 
-Here belongs what is known of one person. What that adds up to stands in ``aggregates.py``.
+This module has the sums of each person; ``aggregates.py`` adds them up.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the audit holds: each diagnostic with its value, its threshold and its verdict, and the verdicts that follow."""
+"""The table of the audit: each diagnostic with its value, threshold and verdict, and the verdicts that follow."""
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, QUARANTINE, UPLOADS
 from fitness_assets.gold.tables import MONTHLY_SUMMARY

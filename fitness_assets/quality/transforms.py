@@ -1,9 +1,7 @@
-"""How days become measures of their own quality: sums, histograms and short lists, nothing that grows with the days.
+"""Queries the tables for the audit: sums, histograms and short lists, whose size does not grow with the days.
 
-Here belongs what is asked of the tables, as they are known to `reader.reader`. What the answers say of the data stands
-in ``measures.py`` and ``diagnostics.py``.
-
-Most of it comes from sums for each person, which ``sums.py`` makes and ``aggregates.py`` adds up.
+The tables are opened by `duckdb_reader.reader`. ``measures.py`` and ``diagnostics.py`` interpret the results. Most
+results are sums for each person, which ``sums.py`` makes and ``aggregates.py`` adds up.
 """
 
 from typing import TYPE_CHECKING
@@ -17,8 +15,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 COPY_CELLS, COPY_DAYS = 3, 3
-"""Days of two people are alike if they agree in all cells and have at least so many that are neither 0 nor round, as
-round ones agree by chance; so many such days are a copy."""
+"""Two people's days are equal if all cells agree and at least `COPY_CELLS` cells are neither 0 nor round (round numbers
+agree by chance). `COPY_DAYS` equal days are a copy."""
 
 BIN_WIDTH = {
     "age": 5.0,
@@ -39,10 +37,10 @@ _MADE = {
     "gender": "CASE gender WHEN 'M' THEN 1 WHEN 'F' THEN 0 END",
     HEIGHT: "CASE WHEN weight_kg > 0 AND bmi > 0 THEN 100 * sqrt(weight_kg / bmi) END",
 }
-"""Items that are no column of every table, in SQL; a height is what weight and BMI of the day imply."""
+"""SQL of items that are not a column of every table. A height follows from the weight and the BMI of the day."""
 
 _FURTHEST_BAR = 1e12
-"""Whatever lies beyond is counted there: 1e300 kg may be logged, and its square is no number of the machine."""
+"""Larger values count in the last bar: 1e300 may be logged, and its square overflows."""
 
 
 def aggregates(tables: "DuckDBPyConnection") -> Aggregates:

@@ -1,6 +1,6 @@
-"""What findings come to: the verdict on each metric and on the file, the rows of the table, and what to do.
+"""Derives verdicts from findings: on each metric and on the file, with the rows of the audit and what to do.
 
-What is asked of the data and found stands in ``diagnostics.py``.
+``diagnostics.py`` makes the findings.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ _NAMING = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """What all diagnostics of a metric, or of the file, come to: with the measures, and in words."""
+    """The verdict of all diagnostics on a metric or on the file, in words and with the measures."""
 
     scope: str
     verdict: str

@@ -1,11 +1,11 @@
-"""Generate a file like the public one, and as flawed.
+"""Generate a file like the public one, with the same kinds of flaws.
 
 Example: fitness sample --users 50 --days 365 --seed 1 --out data/raw/mine.csv
 
-Each measure is drawn by itself from a plausible distribution, as in the public file. Measures do not depend on each
+Each measure is drawn independently from a plausible distribution, as in the public file. Measures do not depend on each
 other or on earlier days, so no model has skill on this data, except for what the definition of a target reveals.
 
-With `--realistic`, people differ, a day resembles the day before, weight follows energy, and sleep answers to stress.
+With `--realistic`, people differ, a day resembles the day before, weight follows energy, and sleep depends on stress.
 Keep that file in a lake of its own. With `--export garmin`, and other kinds, the command makes an archive of one
 person's devices, like the vendor's own.
 """

@@ -1,4 +1,4 @@
-"""Small archives of CSV tables like those that people download from vendors, all columns that are read filled."""
+"""Small archives of CSV tables like those that people download from vendors; every column that is read has a value."""
 
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence

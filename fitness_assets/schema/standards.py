@@ -1,7 +1,7 @@
 """Codes of published standards for columns: LOINC codes, UCUM units, Open mHealth and IEEE 1752.1 schemas.
 
-A code stands for one quantity. So a column has a code only if its values are that quantity: the steps of one day have
-one, the mean steps of a month have none.
+A code stands for one quantity, and a column has a code only if its values are that quantity. The steps of one day have
+a code; the mean steps of a month have none.
 
 Sources: LOINC (loinc.org), UCUM (ucum.org), IEEE 1752.1-2021 (opensource.ieee.org/omh/1752), Open mHealth
 (openmhealth.org), HL7 FHIR Physical Activity 1.0.

@@ -1,4 +1,4 @@
-"""The table of days that devices know something of."""
+"""The table of days with values from devices."""
 
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS

@@ -1,6 +1,6 @@
-"""What silver holds: clean, enriched days, and the rows that were left out.
+"""The tables of silver: clean, enriched days, and the rows that were rejected.
 
-The cleaning rules are data: `REJECTIONS` is what a row must not break to become a clean day. The same rules are then
+The cleaning rules are data: a row that breaks no rule of `REJECTIONS` becomes a clean day. The same rules are then
 checked on ``silver/clean_days`` itself.
 """
 

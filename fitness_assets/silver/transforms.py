@@ -1,7 +1,7 @@
 """Makes silver: judges every logged row, keeps the clean days and adds features that are known on that day.
 
-Windows go by calendar days. To make them windows of rows, which engines compute much faster than windows of ranges, the
-days without a log are added as empty rows first and removed at the end.
+Windows are over calendar days. Engines compute windows of rows much faster than windows of ranges. So days without a
+log are first added as empty rows, and removed at the end.
 """
 
 from collections.abc import Sequence

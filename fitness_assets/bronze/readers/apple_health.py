@@ -1,8 +1,8 @@
 """Apple Health's export: ``export.zip`` with one large XML file, whose name depends on the language of the phone.
 
-The offset that Apple writes is that of the phone on the day of the export, the same for all years. It is kept, but says
-nothing of where a record was made. Records of a correlation stand at the top level, too. The address of an object in
-memory stands in the text of a device; it is no part of its name.
+Apple writes one offset for all years: that of the phone on the day of the export. It is stored, but does not say where
+a record was made. Records of a correlation occur at the top level, too. The text of a device contains the memory
+address of an object, which is not part of the device's name.
 """
 
 import re
@@ -94,7 +94,7 @@ def _export(archive: Archive) -> Entry | None:
 
 
 class _Reader:
-    """Makes records of elements.
+    """Makes records from XML elements.
 
     Attributes:
         taken: the records since it was last emptied.

@@ -1,7 +1,7 @@
-"""Archives as files from outside: which entries they have, and their content within limits.
+"""Opens archives from outside safely: lists their entries and reads them within limits.
 
-Nothing of an archive is ever unpacked under a name of its own: an entry is streamed, or copied to a scratch file. Names
-of entries may hold mail addresses, so no message repeats them.
+No entry is unpacked under its own name: it is streamed, or copied to a scratch file. Names of entries may contain mail
+addresses, so no message repeats them.
 """
 
 import gzip

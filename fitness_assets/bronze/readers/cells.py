@@ -1,7 +1,7 @@
-"""Cells as text: what is no part of a cell, what means empty, and how days and genders are written.
+"""Reads the text of one cell: trims it, recognises markers of empty cells, and reads days and genders.
 
-Here belongs what can be said of one cell without its file; how a file writes numbers stands in ``numbers.py``. The
-engine gives each cell its type afterwards (``transforms.py``).
+This module needs nothing but the cell; ``numbers.py`` finds out how a file writes numbers. The engine gives each cell
+its type afterwards (``transforms.py``).
 """
 
 import re

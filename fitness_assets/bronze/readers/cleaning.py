@@ -1,8 +1,7 @@
-"""Columns of cut cells: each cell without what is no part of it, or with the reason why it does not fit.
+"""Cleans columns of cells: trims each cell and normalises its text, or says why the cell is malformed.
 
-A cell that may need a look is looked at by Python (``cells.py``, ``numbers.py``), and each different text of a column
-once; a column of plain numbers or ids is passed on as it is. What only the value tells (too large, not whole) is left
-to the engine.
+A column of plain numbers or ids is passed on unchanged. In other columns Python reads each distinct text once
+(``cells.py``, ``numbers.py``). Errors of values (too large, not whole) are found by the engine.
 """
 
 import json

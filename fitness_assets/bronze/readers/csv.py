@@ -1,8 +1,8 @@
-"""CSV uploads: from blocks of text to rows of cells under the names of the raw contract.
+"""Splits CSV uploads into rows of cells under the names of the raw contract.
 
-Regular lines are cut by pyarrow, a block at a time. What it cannot cut (quoted delimiters and line breaks, another
-number of cells) is cut by Python's csv module, a row at a time. Both give the same cells. A row that cannot be cut
-keeps its text and the reason. No row is lost here, and no cell gets a type: the engine does that (``transforms.py``).
+pyarrow splits regular lines, a block at a time. Python's csv module splits other rows, one at a time (quoted delimiters
+and line breaks, another number of cells). Both give the same cells. A row that cannot be split keeps its text and the
+reason. This module drops no row and types no cell; the engine types them (``transforms.py``).
 """
 
 import re
@@ -38,7 +38,7 @@ CUT_OFF = "the row ends in the middle: the file is cut off there"
 
 @dataclass(frozen=True)
 class Dialect:
-    """What has to be known of a file to read its rows.
+    """How the rows of a file are read.
 
     Attributes:
         encoding: how its bytes are text.
@@ -149,7 +149,7 @@ def _below(block: bytes, count: int) -> tuple[int, int]:
 
 
 class _Cut:
-    """One block of whole lines, with the lines that pyarrow cannot cut apart."""
+    """One block of whole lines; the lines that pyarrow cannot split are separate."""
 
     def __init__(self, block: bytes, first_line: int, dialect: Dialect, is_last: bool, before: bytes) -> None:
         self._dialect, self._first_line, self._is_last = dialect, first_line, is_last

@@ -1,7 +1,7 @@
-"""Uploads as files: their encoding, and their text in blocks of whole lines.
+"""Detects the encoding of an upload, and yields its text in blocks of whole lines.
 
-Here belongs what has to be known of a file before it is cut into rows. A file is streamed, never held in memory as a
-whole, and it is read once from end to end before any of its rows counts, so that damage further down refuses all of it.
+A file is streamed, never held in memory as a whole. It is read once from start to end before any of its rows counts, so
+damage anywhere in the file refuses all of it.
 """
 
 import codecs

@@ -1,7 +1,7 @@
 """Garmin's archive of a person's data (the GDPR export of Garmin Connect): daily totals, nights and weights in JSON.
 
-Days are the device's own local days (``calendarDate`` of the record itself, never a nested one). The archive's files
-overlap by a day: the later file counts. One file may have several sleeps of a day. Where fields come from:
+Days are the device's own local days (``calendarDate`` of the record itself, never a nested one). Files of the archive
+overlap by a day; the later file counts. A file may have several sleeps of a day. The reader uses the files
 ``UDSFile_<from>_<to>.json``, ``*_sleepData.json``, ``*_userBioMetrics.json``, ``*_userBioMetricProfileData.json`` and
 ``user_profile.json``, at any depth.
 """

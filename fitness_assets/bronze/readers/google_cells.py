@@ -1,4 +1,4 @@
-"""Cells and objects in files of Google Health and Fitbit: times, offsets, stages of sleep, and codes for nothing."""
+"""Reads cells and JSON values of Google Health and Fitbit: times, offsets, sleep stages, and codes for "no value"."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,10 @@
-"""Google Health and Fitbit: one part of a Takeout archive, with the old root folder or the new one.
+"""Google Health and Fitbit: one part of a Takeout archive, with the old or the new root folder.
 
-The same reading comes in two ways: CSV files with a column of sources, in UTC, and older JSON files, which are what
-the vendor merged. They are never added: JSON counts only on days that the CSV files of the same family do not have.
-Rows of CSV files that copy what another app measured do not count for that.
-Times of JSON differ by family: steps and heart rates are in UTC, calories in local time. The minutes of calories of a
-local day are one record.
+An archive may have the same measurements twice: in CSV files with a column of sources, in UTC, and in older JSON files
+with values that the vendor merged. They are never added: JSON counts only on days that no CSV file of the same family
+has. CSV rows that another app measured do not make the JSON of their day redundant.
+Times in JSON differ by family: steps and heart rates are in UTC, calories in local time. The calories of all minutes of
+a local day are one record.
 """
 
 import csv

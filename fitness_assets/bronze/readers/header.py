@@ -1,4 +1,4 @@
-"""Headers: which row is one, which columns it names, and what a person is told about names that do not match."""
+"""Finds the header of an upload and its columns, and warns about names that do not match the contract."""
 
 import re
 from collections import Counter
@@ -53,7 +53,7 @@ class RefusedError(Exception):
     """The upload as a whole cannot be ingested; the message says why in one sentence.
 
     Attributes:
-        without_cells: the message without text that may be a cell of a row.
+        without_cells: the message without text that may come from a cell.
     """
 
     def __init__(self, message: str, without_cells: str | None = None) -> None:

@@ -1,8 +1,8 @@
 """Android Health Connect: the scheduled export, a ZIP archive with one SQLite database, or the database itself.
 
-The database is read as data of unknown origin: read-only, without its views, triggers and functions. Columns are
-selected by name; their order differs from phone to phone. Energy is stored in small calories, weight in grams, height
-in metres, offsets from UTC in seconds. A record's own offset says its local day.
+The database is untrusted: it is opened read-only, and its views, triggers and functions are not used. Columns are
+selected by name, because their order differs from phone to phone. Energy is stored in small calories, weight in grams,
+height in metres, offsets from UTC in seconds. The local day of a record follows from the record's own offset.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The kinds of archives: which one a file is, by its content, and who reads it."""
+"""The kinds of archives: how each is recognised by its content, and which module reads it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The CSV tables of vendors that are read: how to know each one, and what its columns mean.
+"""The layouts of vendors' CSV tables: how to recognise each table, and what its columns mean.
 
-Each table is one `Layout`; ``web_csv.py`` reads all of them. Only English names of columns are known. A new table is a
-new entry of `LAYOUTS`.
+Each table is one `Layout`; ``web_csv.py`` reads all of them. Only English names of columns are known. To read another
+table, add an entry to `LAYOUTS`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
-"""How a file writes numbers: what its decimal mark is, and whether digits are grouped in thousands.
+"""Finds out how a file writes numbers: its decimal mark, and whether it groups digits in thousands.
 
-A number is never misread. ``10.000`` steps may be ten thousand, and ``68,4`` is a number only where a comma is the
-decimal mark. One cell cannot tell, so the shapes of all numbers are counted while a file is read. If a column is not
-plain, its style is decided at the end, and the file is read once more.
+Numbers must not be misread: ``10.000`` steps may be ten thousand, and ``68,4`` is a number only if the decimal mark is
+a comma. One cell cannot tell, so the shapes of all numbers are counted while a file is read. If a column is not plain,
+its style is decided at the end, and the file is read once more.
 """
 
 import re
@@ -26,7 +26,7 @@ _NOT_FINITE = re.compile(r"[-+]?(nan|inf|infinity)", re.IGNORECASE)
 
 
 class Shape(Enum):
-    """What one text of a number column looks like; a text without any mark has no shape but ``LONG``."""
+    """The shape of a text in a number column. A text without any mark has a shape only if it is ``LONG``."""
 
     LONG = r"\d{4,}"
     POINT_GROUPS = r"[1-9]\d{0,2}(\.\d{3})+"
@@ -39,7 +39,7 @@ class Shape(Enum):
 
 
 class Style(Enum):
-    """How the numbers of a column are written, where that is not plain."""
+    """How a column writes numbers, if not plainly."""
 
     EUROPEAN = "thousands by point, decimal comma"
     AMERICAN = "thousands by comma, decimal point"

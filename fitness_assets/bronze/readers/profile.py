@@ -1,4 +1,4 @@
-"""The profile of a person, ``raw/people/<user_id>/profile.toml``: what no export carries.
+"""The profile of a person, ``raw/people/<user_id>/profile.toml``: facts that no export contains.
 
     birth_date = 1984-05-17         # or birth_year = 1984
     gender = "F"
@@ -7,7 +7,7 @@
     time_zone_changes = [{ from = 2024-03-01, zone = "Asia/Tokyo" }, { from = 2024-03-15, zone = "Europe/Berlin" }]
     sources = ["garmin", "Apple Watch", "csv"]      # the best first: kinds of archives, apps or devices
 
-The birth date itself never enters the lake: each year of age starts on the first day of a month there.
+The birth date itself is not stored: in the lake each year of age starts on the first day of a month.
 """
 
 import tomllib

@@ -1,4 +1,4 @@
-"""Quotes: where a row ends whose cells may span lines, and how a row with quotes is cut."""
+"""Handles quotes: finds the end of a row whose cells span lines, and splits rows with quotes."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ csv.field_size_limit(LONGEST_ROW)
 
 
 class Quotes:
-    """How quotes are told in the rows of a file, given its delimiter, or all that can be."""
+    """How quotes are recognised in the rows of a file, for one delimiter or for all possible ones."""
 
     def __init__(self, delimiters: str) -> None:
         self._delimiters = delimiters

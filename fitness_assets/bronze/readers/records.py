@@ -1,7 +1,7 @@
-"""Records of devices on their way to bronze: what a reader gives, what is counted, and which records are left out.
+"""Turns records of devices into tables for bronze, and counts which records are used and which are left out.
 
-A reader of archives (``garmin.py``, ``health_connect.py``, …) says of each record that it sees what type it has, and
-then yields it or says why not. Here records become tables, and exact repeats and impossible values are taken out.
+A reader of archives (``garmin.py``, ``health_connect.py``, …) counts each record that it sees by type, and then yields
+the record or says why not. This module makes tables from the records, without exact repeats and impossible values.
 """
 
 import json
@@ -44,13 +44,13 @@ class Record(NamedTuple):
         unit: as the file names it.
         start: milliseconds since 1970, UTC; None for a value of a whole day.
         end: the same; None for a moment.
-        offset: seconds that local time is ahead of UTC, as the file gives it.
+        offset: offset of local time from UTC in seconds, as the file has it.
         day: the local day that the vendor gives, in days since 1970.
         source: the app.
         device: the device.
-        text: what is no number.
-        clock: milliseconds of a local time whose offset nobody says, as if it were UTC. It is not stored; it tells
-            equal records of one day from repeats of one record.
+        text: a value that is not a number.
+        clock: a local time without a known offset, in milliseconds as if it were UTC. It is not stored; it
+            distinguishes equal records of one day from repeats of one record.
     """
 
     type: str
@@ -67,7 +67,7 @@ class Record(NamedTuple):
 
 
 class RecordCounter:
-    """Counts what becomes of the records of one upload, by type.
+    """Counts the records of one upload by type and outcome.
 
     Attributes:
         warnings: sentences about the upload for a person.

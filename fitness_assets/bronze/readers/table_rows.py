@@ -1,4 +1,4 @@
-"""Rows of the CSV tables of vendors: their days and times, which rows count, and checks of a table as a whole."""
+"""Reads rows of vendors' CSV tables: their days and times, which rows count, and checks of whole tables."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

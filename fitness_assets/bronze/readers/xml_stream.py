@@ -1,7 +1,7 @@
-"""Streams the elements of a large XML file from outside, and repairs on the way what is known to be broken.
+"""Streams the elements of a large XML file from outside, and repairs known errors.
 
-Its document type is cut out before the parser sees it, so there are no entities but the five of XML. Characters that
-XML does not allow are dropped. After an error, reading goes on in the next line.
+The document type is removed before parsing, so there are no entities except the five of XML. Characters that XML does
+not allow are dropped. After an error, reading continues in the next line.
 """
 
 import re

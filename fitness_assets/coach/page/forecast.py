@@ -1,4 +1,4 @@
-"""From the fields of the form to a goal, and from a goal to the next 30 days: the same code as the asset's."""
+"""Makes a goal from the fields of the form, and a plan for 30 days from a goal, by the same code as the asset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ABOUT = ("age", "sex", "height_cm", "max_steps", "max_exercise_minutes", "min_in
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a goal leads to.
+    """The plan or the refusal that follows from a goal.
 
     Attributes:
         goal: the goal; None if it cannot be read.

@@ -1,8 +1,8 @@
-"""Keeps everybody else out of the page: it answers this machine's browser only, and only the one that has the token.
+"""Protects the page: it answers only a browser on this machine that has the token.
 
-The server listens on loopback. That alone does not keep out other users of the machine, nor web pages that make a
-browser send requests there. Hence: the Host header has to name loopback (against DNS rebinding), a session cookie is
-given only for the token that the command prints, and every change needs a token that only the page's own forms have.
+The server listens on loopback. That alone stops neither other users of the machine nor web pages that make a browser
+send requests there. So the Host header has to name loopback (against DNS rebinding), a session cookie is given only for
+the token that the command prints, and every change needs a token that only the page's own forms have.
 """
 
 import secrets

@@ -1,7 +1,7 @@
 """Makes ``silver/device_days``: merges the records of each person, and has CSV files fill and overrule them.
 
-A person's records are merged again only if an upload of that person came, was withdrawn or restored since the version
-before; otherwise that version says what devices measured.
+A person's records are merged again only if an upload of that person was added, withdrawn or restored since the previous
+version. Otherwise the days of the previous version are used.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Merges intervals of several streams: what a better stream covers, a worse one adds nothing to.
+"""Merges intervals of several streams: a stream counts only at times that no better stream covers.
 
 A stream is one app on one device. Values are spread evenly over their intervals. Times are whole milliseconds since
 1970, in arrays, so that millions of records take seconds.
@@ -161,7 +161,7 @@ def _parts(at: np.ndarray, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarr
 
 
 class _Laid:
-    """Intervals that were laid down one by one."""
+    """Intervals that were added one by one."""
 
     def __init__(self) -> None:
         self._starts: list[int] = []

@@ -1,4 +1,4 @@
-"""Makes the days of one person of the records in ``bronze/measurements``."""
+"""Makes the days of one person from the records in ``bronze/measurements``."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ _EXERCISE = {
 
 
 class Day(NamedTuple):
-    """What devices say of one day of a person.
+    """The values of devices for one day of a person.
 
     Attributes:
         date: the local day.
@@ -57,7 +57,7 @@ class Day(NamedTuple):
 
 
 class Statements:
-    """What the person, or a vendor, says of the person.
+    """Facts about a person, stated by the person or by a vendor.
 
     Args:
         measured: the records.

@@ -1,9 +1,9 @@
-"""Sleep by day: every stretch of sleep belongs to the local day on which the person woke.
+"""Computes sleep by day: a stretch of sleep belongs to the local day on which the person woke.
 
-Of each day one stream counts, never several: one whose longest stretch is a night, then the first of the person's own
-list, then one that knows stages, then the better source. Pieces less than an hour apart are one stretch. The longest is
-the night if it has the two hours that the raw contract asks for; the others are naps. Naps count as sleep only beside a
-night.
+One stream counts for each day. Preferred are streams whose longest stretch is a night, then the order of the person's
+own list, then streams with sleep stages, then better sources. Pieces less than an hour apart are one stretch. The
+longest stretch is the night if it has the two hours that the raw contract requires; all others are naps. Naps count as
+sleep only on days with a night.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Merges the records of one person into days, column by column.
 
 Steps, energy and exercise are merged by interval; heart rate is the mean of 5-minute bins of the day's best stream;
-weight is the last one of the day; sleep is in ``nights.py``. Daily totals never add to anything: the best source of the
-day counts.
+weight is the last one of the day; sleep is in ``nights.py``. Daily totals are never added: the best source of the day
+counts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,7 +58,7 @@ class Value(NamedTuple):
         value: the value.
         streams: the streams that it was made from, the best first.
         extra: what else is known of it.
-        basis: what tells its day: ``vendor_date``, ``offset`` or ``zone``, the person's own; None if nobody says.
+        basis: what its day follows from: ``vendor_date``, ``offset`` or the person's ``zone``; None if unknown.
     """
 
     value: float
