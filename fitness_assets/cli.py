@@ -179,7 +179,7 @@ def open_report(no_open: bool) -> None:
 @click.argument("sql")
 @click.option("--csv", "as_csv", is_flag=True, help="Print all rows as CSV.")
 def query(sql: str, as_csv: bool) -> None:
-    """Ask SQL of the tables with DuckDB. Each is a view, such as gold.fact_daily.
+    """Run SQL on the tables with DuckDB. Each is a view, such as gold.fact_daily.
 
     Example: fitness query 'SELECT weekday, avg(steps) FROM gold.fact_daily GROUP BY ALL'
     """

@@ -74,11 +74,11 @@ class People:
     pseudonyms: Pseudonyms
 
     def have(self, user_id: str | None) -> bool:
-        """Whether an id, as an upload or a table has it, is that of one of them."""
+        """Whether an id of an upload or a table belongs to one of these people."""
         return bool(user_id) and self.journal.code(self.pseudonyms.of(user_id or "")) in self.codes
 
     def are_in(self, text: str | None) -> bool:
-        """Whether a cell of a text is an id of theirs."""
+        """Whether a cell of a text is an id of one of these people."""
         return any(self.have(trimmed(cell)) for cell in _CELLS.split(text or "") if cell)
 
     def of_ids(self, ids: pa.ChunkedArray) -> np.ndarray:

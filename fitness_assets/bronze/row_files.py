@@ -86,7 +86,7 @@ class RowFiles:
         return draft
 
     def keep(self, draft: Draft) -> None:
-        """Have the rows of a draft count."""
+        """Add the rows of a draft to those of the run."""
         if draft.path:
             self._paths.append(draft.path)
         self._small += draft.tables
@@ -122,7 +122,7 @@ def _named(table: pa.Table, upload_id: str, ingested_at: datetime, before: int) 
 
 
 def _writer(path: Path, schema: pa.Schema, repeated: Sequence[str]) -> pq.ParquetWriter:
-    """These files are written and read once: what is quick counts more than what is small."""
+    """A writer that prefers speed to small files, because each file is written and read once."""
     options: dict[str, Any] = {
         "compression": {name: "none" if name == "text" else "lz4" for name in schema.names},
         "use_dictionary": [*repeated],

@@ -50,7 +50,7 @@ class Found:
 
     @property
     def is_profile(self) -> bool:
-        """Whether this is what a person says of themselves, and not an export."""
+        """Whether this is the profile of a person, and not an export."""
         return self.uri.rpartition("/")[2] == _PROFILE
 
     @property
@@ -145,7 +145,7 @@ class Folder(Source):
         yield Path(found.uri)
 
     def _found(self, path: Path) -> Found:
-        """A file as the file system describes it; the time of change is not for whoever writes the file to set."""
+        """A file as the file system describes it; a writer cannot set the time of change."""
         stat = path.stat()
         modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
         fingerprint = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
@@ -238,7 +238,7 @@ def _is_published(path: Path) -> bool:
 
 
 def _person(parts: Sequence[str]) -> str | None:
-    """Whose folder a path leads through; None if it leads through nobody's."""
+    """The person whose folder contains the path; None if there is none."""
     for at in range(len(parts) - 3, -1, -1):
         if parts[at] == _PEOPLE:
             name = parts[at + 1].encode(errors="surrogateescape").decode(errors="backslashreplace")

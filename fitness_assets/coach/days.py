@@ -105,7 +105,7 @@ def conclusion(tables: "DuckDBPyConnection", target: str) -> str:
 
 
 def probabilities(tables: "DuckDBPyConnection", target: str, people: Sequence[tuple[str, date]]) -> NDArray[np.float64]:
-    """What a model says on the last day of people, shape (people, labels); NaN where it says nothing.
+    """Probabilities that a model gives on the last day of people, shape (people, labels); NaN where it gives none.
 
     Args:
         tables: a connection with ``fact_predictions``.

@@ -41,7 +41,7 @@ class Expenditure:
 
 
 def expenditure_of(person: Person, weight_kg: Floats, steps: Floats, calories: Floats) -> Expenditure:
-    """Weigh what the device says against what the formula says, by the spread of people in each.
+    """Combine the estimates of the device and of the formula, weighted by their precisions.
 
     A device that contradicts the formula by more than chance allows counts the less, the more it does.
 
@@ -81,7 +81,7 @@ def scale_noise(weights: Floats) -> Floats:
 
 
 def mean_of(values: Floats, otherwise: float) -> Floats:
-    """The mean of each row without its NaN; ``otherwise`` where there is nothing else."""
+    """The mean of each row without its NaN; ``otherwise`` for rows of NaN."""
     known = np.isfinite(values)
     days = known.sum(axis=1)
     return np.where(days > 0, np.where(known, values, 0).sum(axis=1) / np.maximum(days, 1), otherwise)

@@ -197,7 +197,7 @@ class Coach:
         return np.where(np.abs(remaining) < c.REACHED_KG, 0, np.sign(remaining) * pace)
 
     def _intake(self, expenditure: Floats, weight_kg: Floats) -> Floats:
-        """Intake for the wished pace at the former steps, within the guardrails."""
+        """Intake for the wished pace with the steps from before the plan, within the guardrails."""
         change = np.maximum(self.surplus_of(self._pace(weight_kg)), -c.LARGEST_DEFICIT)
         wanted = np.where(np.isnan(self.wishes.intake_kcal), expenditure + change, self.wishes.intake_kcal)
         return np.maximum(wanted, self.floor_kcal)
@@ -207,7 +207,7 @@ class Coach:
         return pace_kg / WEEK * self._body.kcal_per_kg / _LASTING
 
     def pace_of(self, intake_kcal: Floats) -> Floats:
-        """Change of tissue in kg a week at an intake, at the former steps."""
+        """Change of tissue in kg a week at an intake, with the steps from before the plan."""
         return (intake_kcal - self.own.kcal) * WEEK * _LASTING / self._body.kcal_per_kg
 
     def steps_on(self, day: int) -> Floats:

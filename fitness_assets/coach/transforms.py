@@ -155,7 +155,7 @@ def _refuse(row: Row, name: str, sentence: str) -> None:
 
 
 def _passing(goals: Sequence[Row], candidates: Sequence[Candidate]) -> list[int]:
-    """The positions of those whom no guardrail refuses; the others are refused."""
+    """Refuse goals by the guardrails; returns the positions of all others."""
     passing = []
     for position, (row, candidate) in enumerate(zip(goals, candidates, strict=True)):
         if found := refusal(candidate):
@@ -166,7 +166,7 @@ def _passing(goals: Sequence[Row], candidates: Sequence[Candidate]) -> list[int]
 
 
 def _candidate(row: Row, body: Body, weighed: bool) -> Candidate:
-    """What guardrails ask before anything is computed."""
+    """The candidate before anything is computed."""
     height = row["height_cm"] or body.height_cm
     low, high = _PLAUSIBLE_HEIGHT
     ages = [age for age in (row["age"], body.age) if age is not None]
@@ -175,7 +175,7 @@ def _candidate(row: Row, body: Body, weighed: bool) -> Candidate:
 
 
 def _weighed(planned: Planned, candidates: Sequence[Candidate]) -> list[Candidate]:
-    """What guardrails ask once weight and expenditure are known."""
+    """The candidates once weight and expenditure are estimated."""
     coach, wishes = planned.coach, planned.wishes
     weights = planned.course.weight_kg[np.arange(len(candidates))[:, None], planned.ahead]
     now = weights[:, 0]

@@ -84,7 +84,7 @@ def check_run_inputs(staging: Staging) -> None:
 def _add_months(
     connection: "duckdb.DuckDBPyConnection", staging: Staging, table: Table, results: Sequence[CheckResult]
 ) -> None:
-    """Say of failures in which month they are, and add those of the months that were taken over from the parent."""
+    """Count failures by month, and add those of months that the version takes over from its parent."""
     metadata = staging.metadata[table.key]
     taken_over = metadata.parts.keys() - metadata.months_made - {WHOLE}
     before: dict[str, CheckResult] = {}

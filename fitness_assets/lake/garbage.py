@@ -63,7 +63,7 @@ def collect_garbage(store: Store, tables: Sequence[Table], keep_versions: int = 
 
 
 def _kept(store: Store, tables: Sequence[Table], versions: Sequence[str], keep_versions: int) -> set[str | None]:
-    """The last versions that were current, the last that passed their checks, and the last of all."""
+    """The versions to keep: the last current ones, the last that passed their checks, and the last of all."""
     all_metadata = {version: [store.metadata(table, version) for table in tables] for version in versions}
     passed = [
         version for version, each in all_metadata.items() if not any(metadata.blocking_rules for metadata in each)

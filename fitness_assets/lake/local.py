@@ -51,7 +51,7 @@ class LocalStore(Store):
         return self.root
 
     def current(self, key: str) -> str | None:
-        """The version that the table's link leads to."""
+        """The version that the table's link refers to."""
         link = self.root / key
         if link.is_symlink():
             return link.readlink().name
@@ -114,7 +114,7 @@ class LocalStore(Store):
         self._link(self._beside(table, name), self._path(table, f"{version}.{name}"))
 
     def artifact_version(self, table: Table, name: str) -> str | None:
-        """The version that the link leads to."""
+        """The version that the link refers to."""
         link = self._beside(table, name)
         return link.readlink().name.split(".")[0] if link.is_symlink() else None
 

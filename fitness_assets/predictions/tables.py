@@ -71,7 +71,7 @@ class Target:
 
     @property
     def actual(self) -> str:
-        """The column of what came true."""
+        """The column with the true value."""
         return f"actual_{self.quantity}"
 
 

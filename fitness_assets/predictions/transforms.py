@@ -152,24 +152,24 @@ def _days_later(value: SparkColumn, days: int, by_day: WindowSpec) -> SparkColum
 def sampled_features(fact_daily: DataFrame, rows: int, people: int, limit: int) -> DataFrame:
     """Features and targets of about ``limit`` days, always the same ones.
 
-    They are all days of some people. Where logs are so long that these would be fewer than `SAMPLED_PEOPLE`, there are
-    so many, and of each some days; what is known of these days comes from all days before them.
+    The sample has all days of some people. If that gave fewer than `SAMPLED_PEOPLE` people, it has some days of
+    `SAMPLED_PEOPLE` people; the features of these days still come from all days before them.
 
     Args:
         fact_daily: ``gold/fact_daily``.
-        rows: how many it has.
-        people: whose they are.
-        limit: how many are wanted; all of them if there are no more.
+        rows: number of its rows.
+        people: number of its people.
+        limit: number of days that are wanted; with fewer rows, the sample is all of them.
     """
     if rows <= limit:
         return features(fact_daily)
     of_people = max(limit / rows, min(SAMPLED_PEOPLE / people, 1.0))
-    return _by_lot(features(_by_lot(fact_daily, of_people, KEYS[:1])), limit / rows / of_people, KEYS)
+    return _random_share(features(_random_share(fact_daily, of_people, KEYS[:1])), limit / rows / of_people, KEYS)
 
 
-def _by_lot(frame: DataFrame, share: float, keys: Sequence[str]) -> DataFrame:
-    lots = 1_000_000_000
-    return frame if share == 1 else frame.where(F.pmod(F.xxhash64(*keys), F.lit(lots)) < F.lit(share * lots))
+def _random_share(frame: DataFrame, share: float, keys: Sequence[str]) -> DataFrame:
+    buckets = 1_000_000_000
+    return frame if share == 1 else frame.where(F.pmod(F.xxhash64(*keys), F.lit(buckets)) < F.lit(share * buckets))
 
 
 def split(train_until: int | None) -> SparkColumn:

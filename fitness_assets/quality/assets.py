@@ -68,7 +68,7 @@ def _basis(lake: Lake, inputs: Inputs) -> dict[str, Any]:
 
 
 def _why_due(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Why the audit is made again; empty if what it says still holds well enough."""
+    """Why the audit is made again; empty if its results are recent enough."""
     if now["models"] != before["models"]:
         return "the models were fitted again, because a month is complete or days of complete months changed"
     if abs(now["clean_days"] - before["clean_days"]) > before["clean_days"] * _NEW_SHARE:

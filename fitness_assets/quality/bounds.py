@@ -26,7 +26,7 @@ class Bound:
     high: float = INFINITY
 
     def judge(self, found: Estimate) -> bool | None:
-        """Whether an estimate is inside; None if that cannot be told."""
+        """Whether an estimate is inside; None if its interval crosses a bound."""
         if self.low <= found.lower and found.upper <= self.high:
             return True
         return False if found.upper < self.low or found.lower > self.high else None
@@ -86,7 +86,7 @@ class Diagnostic:
 
     @property
     def false_alarms(self) -> str:
-        """How often it is in doubt about realistic data."""
+        """How often it raises a false alarm about realistic data."""
         return f"{FALSE_ALARMS.get(self.name, 0)} of {COHORTS} simulated cohorts with realistic devices"
 
     @property

@@ -16,7 +16,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from fitness_assets.quality.measures import Estimate
 from fitness_assets.quality.tables import plain
 
-# Drawn in these, told apart by no other use, and then put in the hands of the page's style sheet.
+# matplotlib draws in these unique colours, which are then replaced by variables of the page's style sheet.
 _INK, _QUIET, _BEFORE, _AFTER, _REAL, _BAD = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 _VARIABLES = {
     _INK: "var(--ink)",
@@ -160,7 +160,7 @@ def histogram(
 def intervals(
     entries: Sequence[tuple[str, Estimate, Literal["bad", "good"]]], real: Mapping[str, float], unit: str
 ) -> Draw:
-    """Estimates with their intervals, one a line; what real wearables give beside them."""
+    """Estimates with their intervals, one a line, beside the values of real wearables."""
 
     def draw(axes: Axes) -> None:
         names = [name for name, _, _ in entries]
@@ -181,7 +181,7 @@ def intervals(
 
 
 def bars(values: Mapping[str, float], unit: str, percent: bool = True) -> Draw:
-    """Lying bars, one for each name, the first on top."""
+    """Horizontal bars, one for each name, the first on top."""
 
     def draw(axes: Axes) -> None:
         names = [*values]
@@ -201,7 +201,7 @@ def bars(values: Mapping[str, float], unit: str, percent: bool = True) -> Draw:
 
 
 def columns(values: Mapping[str, float], unit: str, zero: bool = True) -> Draw:
-    """Standing bars in their order."""
+    """Vertical bars in their order."""
 
     def draw(axes: Axes) -> None:
         axes.bar(range(len(values)), [*values.values()], color=_AFTER, width=0.8)

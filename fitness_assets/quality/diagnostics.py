@@ -88,12 +88,12 @@ class Finding:
 
     @property
     def verdict(self) -> str:
-        """What follows."""
+        """The verdict."""
         return self.diagnostic.judge(self.found)
 
 
 def diagnose(collected: Collected) -> list[Finding]:
-    """Ask everything."""
+    """Apply every diagnostic."""
     return [*_of_file(collected), *(finding for name in METRICS for finding in _of_metric(collected, name))]
 
 
@@ -149,7 +149,7 @@ def _link(link: tuple[str, str]) -> Diagnostic:
 
 
 def _rounding(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
-    """Whether values are rounded by hand; what chance gives follows from the precision of each kind of source."""
+    """Whether values are rounded by hand; the share by chance follows from the precision of each kind of source."""
     if name not in ROUND_TO or not item:
         return
     chances = {kind: (counts["n"], _chance_of_round(name, counts)) for kind, counts in c.kinds(name).items()}
@@ -165,7 +165,7 @@ def _rounding(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
 
 
 def _chance_of_round(name: str, counts: Row) -> float:
-    """The share of round values that chance gives one kind of source."""
+    """The expected share of round values by chance for one kind of source."""
     chance = _CHANCE_OF_ROUND[name]
     if counts["coarse"] > _NEARLY_ALL * counts["n"]:
         return COARSE_STEP[name] / ROUND_TO[name]

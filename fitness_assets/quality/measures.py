@@ -172,7 +172,7 @@ def within_variance(item: Row) -> float | None:
 
 
 def _difference(squares: float, less: float) -> float:
-    """A sum of squares less another one; 0 where what is left is rounding."""
+    """The difference of two sums of squares; 0 if it is rounding error."""
     return squares - less if squares - less > RELATIVE_ROUNDING * squares else 0.0
 
 
@@ -238,7 +238,7 @@ def between_people(item: Row | None) -> Estimate | None:
 
 
 def share(count: float | None, of: float | None, least: int = 1) -> Estimate | None:
-    """A share of what was counted in full; None if there was less than ``least``."""
+    """A share of a complete count, which needs no interval; None if there are fewer than ``least``."""
     return Estimate(*[count / of] * 3) if of and of >= least and count is not None else None
 
 

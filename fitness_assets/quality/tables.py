@@ -79,7 +79,7 @@ AUDIT = Table(
         _column("threshold", "string", "Which values lead to which verdict.", "below 0.03: looks generated"),
         _column("verdict", "string", "What follows.", PLAUSIBLE, allowed=VERDICTS, nullable=False),
         _column("finding", "string", "What was found, with the people and days it concerns.", "0 of 33 people."),
-        _column("why_it_matters", "string", "What it means for whoever decides.", "People differ.", nullable=False),
+        _column("why_it_matters", "string", "What it means for decisions.", "People differ.", nullable=False),
         _column("source", "string", "Where the threshold comes from.", "Measured on Fitbit data.", nullable=False),
     ),
     ("name", "scope"),

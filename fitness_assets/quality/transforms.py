@@ -85,7 +85,7 @@ def bars(tables: "DuckDBPyConnection", table: str, key: str) -> list[Row]:
 
 
 def uploads(tables: "DuckDBPyConnection") -> list[Row]:
-    """Of each upload that has typed rows: upload_id, how many people it has, its first and last day."""
+    """For each upload with typed rows: its id, number of people, first and last day."""
     counts = "count(DISTINCT user_id) AS people, min(date) AS first, max(date) AS last"
     return _rows(tables.sql(f"SELECT upload_id, {counts} FROM logged_days GROUP BY upload_id"))
 
@@ -160,14 +160,14 @@ def months(tables: "DuckDBPyConnection") -> list[Row]:
 
 
 def reasons(tables: "DuckDBPyConnection", table: str) -> dict[str, int]:
-    """How many rows each reason left out, the most first; of a reason what stands before its colon."""
+    """The number of rows for each reason, highest first; a reason is cut at its colon."""
     reason = "split_part(unnest(reasons), ':', 1)"
     counted = f"SELECT reason, count(*) AS rows FROM (SELECT {reason} AS reason FROM {table}) GROUP BY reason"
     return dict(tables.sql(f"{counted} ORDER BY rows DESC, reason").fetchall())
 
 
 def conclusions(tables: "DuckDBPyConnection") -> list[str]:
-    """Of each model, the sentence that says what may be concluded from its predictions."""
+    """For each model, the sentence that says what may be concluded from its predictions."""
     every = " UNION ALL ".join(
         f"SELECT {position} AS position, conclusion FROM {table.name} WHERE measure = 'skill'"
         for position, table in enumerate(MODELS.values())

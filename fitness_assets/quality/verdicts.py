@@ -89,7 +89,7 @@ def advice(findings: Sequence[Finding]) -> str:
 
 
 def _rounded(value: float) -> float:
-    """To 6 digits, so that the order in which threads added up does not show."""
+    """Round to 6 digits, so that results do not depend on the order in which threads add."""
     return float(f"{value:.6g}")
 
 

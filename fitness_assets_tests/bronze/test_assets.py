@@ -288,7 +288,7 @@ def test_misnamed_columns_and_a_guessed_encoding_are_warnings_and_stand_in_the_l
     )
 
 
-def test_content_whose_name_was_refused_is_taken_in_under_a_better_one(raw, materialize, rows):
+def test_content_whose_name_was_refused_is_ingested_under_a_better_one(raw, materialize, rows):
     def refused(result: dg.ExecuteInProcessResult) -> set[str]:
         evaluation = evaluations(result)["bronze/uploads", "no_refused_uploads"]
         return set() if evaluation.passed else {Path(row["uri"]).name for row in sample_of(evaluation)}

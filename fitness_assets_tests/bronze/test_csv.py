@@ -283,7 +283,7 @@ class TestRefusing:
         assert str(refused.value) == ENDING
 
     @pytest.mark.parametrize("name", ["a.csv", "A.CSV", "a b.csv.gz", "raw/..;.CSV.GZ"])
-    def test_both_endings_are_taken_in_whatever_case(self, name):
+    def test_both_endings_are_ingested_whatever_case(self, name):
         require_name(name)
 
     def test_a_damage_far_below_refuses_the_file_before_any_of_its_rows_is_given(self, csv_file):

@@ -184,24 +184,24 @@ def test_tables_of_one_step_share_a_version_and_the_last_one_decides(lake):
 
 
 @EVERYWHERE
-def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_mends(lake):
+def test_a_process_killed_between_two_links_leaves_a_lake_that_the_next_one_recovers(lake):
     tables = [LOGGED, UPLOADS]
 
-    def take_in(user_id):
+    def ingest(user_id):
         staging = lake.stage(tables, {}, "run")
         staging.write(LOGGED, frame_of(lake.spark, LOGGED, [{"user_id": user_id}]), replaced=())
         staging.write(UPLOADS, frame_of(lake.spark, UPLOADS, [{"uri": user_id}]), replaced=())
         staging.commit()
         return staging
 
-    lake.publish(take_in("first"))
-    killed = take_in("second")
+    lake.publish(ingest("first"))
+    killed = ingest("second")
     point(lake, UPLOADS, killed.version)  # what decides was flipped, what follows was not
     assert users(lake, LOGGED) == ["first"]
     assert lake.recover(tables)
     assert not lake.recover(tables)
     assert users(lake, LOGGED) == ["first", "second"]
-    lake.publish(take_in("third"))
+    lake.publish(ingest("third"))
     assert users(lake, LOGGED) == ["first", "second", "third"]
     assert sorted(row["uri"] for row in lake.rows(UPLOADS)) == ["first", "second", "third"]
 

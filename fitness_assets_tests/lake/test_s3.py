@@ -86,7 +86,7 @@ def test_a_fault_that_passes_is_not_noticed(lake, cloud, fault, request_):
 
 @pytest.mark.parametrize("fault", [500, 503, "cut"])
 @pytest.mark.parametrize(("stuck", "expected"), [(DIM_USER, ["000001"] * 2), (DIM_DATE, ["000001", "000002"])])
-def test_a_fault_that_stays_while_publishing_leaves_whole_tables_and_the_next_look_mends_them(
+def test_a_fault_that_stays_while_publishing_leaves_whole_tables_and_the_next_look_recovers_them(
     lake, cloud, monkeypatch, fault, stuck, expected
 ):
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
@@ -218,7 +218,7 @@ lake.publish(stage(lake))
     ],
     ids=["while the audit is stored", "between staging and publishing", "between two tables"],
 )
-def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_them(lake, cloud, root, moment, expected):
+def test_a_killed_process_leaves_whole_tables_and_the_next_look_recovers_them(lake, cloud, root, moment, expected):
     lake.publish(stage(lake))
     variables = os.environ | {"PYTHONPATH": str(root)}
     child = subprocess.Popen([sys.executable, "-c", CHILD, bucket_of(lake).name], env=variables)
@@ -241,7 +241,7 @@ def test_a_process_that_is_killed_leaves_whole_tables_and_the_next_look_mends_th
 
 
 def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_goes(spark_lake, monkeypatch):
-    def take_in(user_id):
+    def ingest(user_id):
         staging = spark_lake.stage([LOGGED], {}, "run")
         staging.write(LOGGED, frame_of(spark_lake.spark, LOGGED, [{"user_id": user_id}]), replaced=())
         staging.commit()
@@ -249,7 +249,7 @@ def test_files_that_a_later_version_took_over_stay_when_the_one_that_wrote_them_
         spark_lake.publish(staging)
 
     for number in range(7):
-        take_in(str(number))
+        ingest(str(number))
     later = spark_lake.store.names(LOGGED)["000007"] + KEEP_SECONDS + 60
     monkeypatch.setattr("fitness_assets.lake.garbage.time", lambda: later)
     assert spark_lake.collect_garbage([LOGGED]) == ["000001", "000002"]

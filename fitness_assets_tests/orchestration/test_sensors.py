@@ -272,7 +272,7 @@ class TestInABucket:
         days = sorted(lake.rows(table_of("bronze/logged_days")), key=lambda row: row["ingested_at"])
         assert [row["steps"] for row in days] == [8000, 9100, 8000]
 
-    def test_a_look_at_what_is_all_taken_in_reads_no_object_and_sends_a_heartbeat(self, bucket, tick, cloud):
+    def test_a_look_at_what_is_all_ingested_reads_no_object_and_sends_a_heartbeat(self, bucket, tick, cloud):
         for number in range(1_100):
             bucket.put(f"raw/{number}.csv", b"")
         lake, look = tick
@@ -346,7 +346,7 @@ def telling(instance, lake, inbox) -> Telling:
     return Telling(instance, lake, inbox.arn)
 
 
-def test_people_are_told_what_a_run_took_in_and_what_it_refused(inbox, raw, telling, materialize):
+def test_people_are_told_what_a_run_ingested_and_what_it_refused(inbox, raw, telling, materialize):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n{GOOD_ROW.replace('8120', '8k')}\n")
     (raw / "line\nbreak.csv").write_text("not,an,upload\n1,2,3\n")
     materialize("group:bronze or group:silver")

@@ -42,7 +42,7 @@ def asked(frames: Mapping[str, pd.DataFrame]) -> Iterator[duckdb.DuckDBPyConnect
 
 
 def noise(people: int, days: int, seed: int = 0, first_day: int = FRIDAY) -> pd.DataFrame:
-    """Days of people of whom everything is drawn by itself."""
+    """Days of people whose values are all drawn independently."""
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame({name: rng.normal(60, 10, people * days).round(1) for name in INPUTS})
     rows["user_id"] = np.repeat([f"{person:04}" for person in range(people)], days)
@@ -109,7 +109,7 @@ def test_a_link_without_exception_lies_in_its_interval():
     ],
     ids=["weekends", "every other day", "a week", "all"],
 )
-def test_days_drawn_by_lot_know_nothing_of_the_day_before_wherever_the_gaps_are(kept):
+def test_random_days_do_not_correlate_with_the_day_before_wherever_the_gaps_are(kept):
     rows = noise(1_000, 56)
     found = correlation(aggregates(rows[kept(rows)]).items["steps"], lagged=True)
     assert found

@@ -110,7 +110,7 @@ class _Reader:
         self._types: set[str] = set()
 
     def take(self, name: str, attributes: Mapping[str, str]) -> None:
-        """Take an element."""
+        """Handle an element."""
         if name == "Record":
             self.has_records = True
             self._record(attributes)

@@ -37,7 +37,7 @@ def trimmed(text: str) -> str:
 
 
 def shown(text: str, most: int = _SHOWN) -> str:
-    """Text from outside as part of a sentence: on one line, what cannot be seen as escapes, and not too long."""
+    """Text from outside as part of a sentence: on one line, shortened, with escapes for unprintable characters."""
     cut = text[: most + 1]
     visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut[:most])
     return visible + "…" if len(cut) > most else visible

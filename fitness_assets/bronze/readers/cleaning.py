@@ -78,7 +78,7 @@ def clean(table: pa.Table, names: Sequence[str], styles: NumberStyles) -> pa.Tab
 
 
 def whole(column: pa.ChunkedArray) -> pa.Array:
-    """A column in one piece; Arrow would copy one that is."""
+    """A column as one chunk; a column that has one chunk is not copied."""
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
@@ -94,12 +94,12 @@ def _column(column: Column, array: pa.Array, styles: NumberStyles, reasons: dict
         def observe(texts: list[str | None]) -> None:
             styles.observe(column, [text for text in texts if text])
 
-        return _looked_at(column, array, read, reasons, observe)
+        return _read_distinct(column, array, read, reasons, observe)
     if column.type == "date":
-        return _looked_at(column, array, _day, reasons)
+        return _read_distinct(column, array, _day, reasons)
     if not _may_have_blanks(_characters(array)):
         return array
-    return _looked_at(column, array, lambda text: (cells.person(text), None), reasons)
+    return _read_distinct(column, array, lambda text: (cells.person(text), None), reasons)
 
 
 def _day(text: str) -> tuple[str | None, str | None]:
@@ -107,7 +107,7 @@ def _day(text: str) -> tuple[str | None, str | None]:
     return day, None if day else _NO_DAY
 
 
-def _looked_at(
+def _read_distinct(
     column: Column,
     array: pa.Array,
     read: _Read,
@@ -132,14 +132,14 @@ def _looked_at(
 
 
 def _replaced(array: pa.Array, encoded: pa.DictionaryArray, values: Sequence[str | None]) -> pa.Array:
-    """A column with other texts in place of the different ones that it has."""
+    """The column with each distinct text replaced."""
     if encoded.dictionary.to_pylist() == values:
         return array
     return pa.array(values, pa.string()).take(encoded.indices)
 
 
 def _genders(array: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """M and F; and, in rows with another word, that word."""
+    """The genders M and F, and a second column with all other words."""
     encoded = array.dictionary_encode()
     texts = [cells.trimmed(text) for text in encoded.dictionary.to_pylist()]
     known = [cells.gender(text) for text in texts]
@@ -179,7 +179,7 @@ def _as_json(columns: Mapping[str, pa.Array], rows: int) -> pa.Array:
 
 
 def _joined(*parts: pa.Array | pa.Scalar) -> pa.Array:
-    """Texts side by side; null where one of them is."""
+    """Concatenated texts; null where one of them is null."""
     return pc.call_function("binary_join_element_wise", [*parts, pa.scalar("")])
 
 

@@ -56,7 +56,7 @@ class Dialect:
 
     @cached_property
     def quotes(self) -> "Quotes":
-        """How quotes are told in rows of this file."""
+        """How quotes are recognised in rows of this file."""
         return Quotes(self.header.delimiter)
 
     @cached_property
@@ -76,7 +76,7 @@ def require_name(name: str) -> None:
 
 
 def tell_dialect(path: Path, uri: str = "") -> Dialect:
-    """Tell how an upload is to be read, from all of its bytes and its first two rows.
+    """Detect how to read an upload, from all of its bytes and its first two rows.
 
     Args:
         path: CSV text, plain or gzipped.
@@ -126,7 +126,7 @@ def read_rows(path: Path, dialect: Dialect, styles: NumberStyles) -> Iterator[pa
 
 
 def _cuts(path: Path, dialect: Dialect) -> Iterator["_Cut"]:
-    """The blocks below the header, each with its irregular lines apart."""
+    """Yield the blocks below the header; the irregular lines of each are separate."""
     carry, line, skip, before = b"", 1, dialect.lines_above, b""
     stream = blocks(path, dialect.encoding)
     block = next(stream, None)

@@ -40,7 +40,7 @@ class Quotes:
         return cells_or_none(text, self._delimiters)
 
     def end_of_record(self, lines: Sequence[bytes], at: int) -> int | None:
-        """Behind which line a row ends; None if that is not known from these lines.
+        """The line after which a row ends; None if these lines do not show it.
 
         A quoted cell may span lines. If no line nearby closes it, the quote is a stray one, and the row ends at once.
         """

@@ -104,7 +104,7 @@ class RecordCounter:
         self._of(type_)["used"] += count
 
     def cover(self, first: int, last: int) -> None:
-        """Widen the period."""
+        """Extend the period."""
         self.first = first if self.first is None else min(self.first, first)
         self.last = last if self.last is None else max(self.last, last)
 
@@ -119,7 +119,7 @@ class RecordCounter:
         return sum(counts["used"] for counts in self._counts.values())
 
     def ledger_columns(self) -> dict[str, Any]:
-        """The columns of the ledger that say it."""
+        """The counts as columns of the ledger."""
         outcomes = ("seen", "used", "duplicate", "overlapped", "not_mapped", "invalid")
         counts: dict[str, dict[str, Any]] = {
             type_: {name: counted[name] for name in outcomes} for type_, counted in sorted(self._counts.items())
@@ -175,7 +175,7 @@ def days_of(day: date) -> int:
 
 
 def day_of(days: int) -> date:
-    """The day that is so many days after 1970-01-01."""
+    """The day with this number of days after 1970-01-01."""
     return date.fromordinal(days + _EPOCH)
 
 
@@ -250,7 +250,7 @@ def _table(records: list[Record], user_id: str) -> pa.Table:
 
 @lru_cache(_MOST_TEXTS)
 def _short(text: str | None) -> str | None:
-    """A text of the file without what cannot be stored or shown."""
+    """A text of the file without characters that cannot be stored or printed."""
     if text is None:
         return None
     if not text.isprintable():

@@ -35,7 +35,7 @@ class When(NamedTuple):
 
 
 def day_in(column: str) -> Callable[[Row], When | str]:
-    """Takes the day from a column, and the time if one stands behind it."""
+    """Reads the day of a column, and the time if one follows."""
 
     def when(row: Row) -> When | str:
         day = written_day(row[column])
@@ -69,7 +69,7 @@ def _moment(text: str) -> tuple[int, int] | None:
 
 
 def above_zero(column: str, why: str) -> Callable[[Row], Skipped]:
-    """Has a row count only if a column is above zero."""
+    """Skips rows unless a column is above zero."""
 
     def skip(row: Row) -> Skipped:
         return None if (number(row[column]) or 0) > 0 else ("invalid", why)
@@ -209,13 +209,13 @@ def bedtime(row: Row) -> When | str:
 
 
 def oura_moment(row: Row) -> When | str:
-    """A moment; UTC says nothing of where the person was."""
+    """A moment. An offset of zero does not say where the person was."""
     moment = _moment(row["timestamp"])
     return "no time with an offset from UTC" if moment is None else When(start=moment[0], offset=moment[1] or None)
 
 
 def oura_sleep(row: Row) -> Skipped:
-    """What is no sleep: rest, and what the person deleted."""
+    """Skips rows that are no sleep: rest, and sleep that the person deleted."""
     if row["type"] not in ("long_sleep", "sleep", "late_nap"):
         return "not_mapped", None
     return None if (number(row["total_sleep_duration"]) or 0) > 0 else ("invalid", "zero means not measured")

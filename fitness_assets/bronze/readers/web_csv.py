@@ -191,7 +191,7 @@ def _quantity(text: str, has_decimal_comma: bool) -> tuple[float | None, str | N
 
 
 def _reason(cell: Cell, value: float | None, text: str | None) -> tuple[str, str | None] | None:
-    """Why a record is none; None if it is one."""
+    """Why a cell is not a valid record; None if it is."""
     if cell.code:
         return None if text else ("not_mapped", None)
     if value is None:

@@ -168,7 +168,7 @@ class _Laid:
         self._ends: list[int] = []
 
     def lay(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Lay down what is left of an interval; returns these parts."""
+        """Add the parts of an interval that are not covered yet; returns them."""
         first = bisect_left(self._ends, start)
         last = bisect_right(self._starts, end)
         parts, at = [], start
