@@ -67,7 +67,7 @@ class ReadArchive:
                 yield table
 
     def unsaid(self, ledger: Sequence[Mapping[str, Any]]) -> list[str]:
-        """What an archive needs and nobody says of its person, as warnings.
+        """Warnings about facts of the person that the archive needs and no upload states.
 
         Args:
             ledger: the rows of ``bronze/uploads``, with those of the same run.

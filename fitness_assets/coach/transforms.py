@@ -74,10 +74,10 @@ class Planned:
 
 
 def settle(ledger: Sequence[Row]) -> list[Row]:
-    """Decide which goal of each person counts: the one that was read last. A goal that could not be read is none.
+    """Decide which goal of each person counts: the last one that could be read.
 
     Args:
-        ledger: rows of ``coach/goals``; their status and what follows from it is decided anew.
+        ledger: rows of ``coach/goals``; their status and the columns that depend on it are set again.
     """
     latest: dict[str, str] = {}
     ordered = sorted(ledger, key=lambda row: (row["ingested_at"], row["position"]))

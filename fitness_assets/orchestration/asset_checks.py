@@ -94,7 +94,7 @@ def _check_result(
 
 
 def _broken_cells(table: Table, result: CheckResult, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Of a failing row, its key and the cells that break the rule; whole rows would be too wide for the page."""
+    """The key of a failing row and the cells that break the rule; whole rows would be too wide for the page."""
     rule = next((rule for rule in table.rules if rule.name == result.rule), None)
     if rule is None:  # about columns or keys: the sample is no row of the table
         return row

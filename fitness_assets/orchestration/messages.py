@@ -128,7 +128,7 @@ def failure(run_id: str, steps: Sequence[tuple[str, str]]) -> Message:
 
 
 def interrupted(lake: Lake, output: RunOutput) -> str:
-    """What to say of a run that a person ended: which tables are new, if any."""
+    """The text about a run that a person interrupted: which tables are new, if any."""
     published = [
         f"{metadata.table} version {metadata.version}"
         for metadata in output.all_metadata
@@ -140,7 +140,7 @@ def interrupted(lake: Lake, output: RunOutput) -> str:
 
 
 def outlook(lake: Lake) -> list[str]:
-    """What a person wants to know after a run that succeeded: the verdict, where things are, and lost uploads last."""
+    """The end of the summary of a successful run: the verdict, where things are, and lost uploads last."""
     try:
         version = lake.current(AUDIT)
         said = verdict_of(lake, version) if version else None

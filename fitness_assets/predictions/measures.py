@@ -102,7 +102,7 @@ def skill(by_predictor: dict[str, np.ndarray], people: People) -> Skill:
 
 
 def numbers(target: Target, truth: np.ndarray, answers: np.ndarray) -> dict[str, float]:
-    """What is measured of one predictor besides skill; values without an interval."""
+    """The measures of one predictor besides skill; values without an interval."""
     if not target.classes:
         error = truth - answers
         return {
@@ -187,7 +187,7 @@ def input_drift(learned: pd.DataFrame, newest: pd.DataFrame, users: Any) -> dict
 
 
 def outcome_drift(target: Target, learned: pd.Series, newest: pd.Series, users: Any) -> BootstrapEstimate:
-    """How far the newest outcomes are from the learned ones: 0 is alike, 1 has nothing in common.
+    """The distance of the newest outcomes from the learned ones: 0 if they are equal, 1 if they have nothing in common.
 
     Of labels, the share that would have to change its label (total variation distance); of numbers, `input_drift`.
     """
@@ -206,7 +206,7 @@ def outcome_drift(target: Target, learned: pd.Series, newest: pd.Series, users: 
 
 
 def _shares(holds: np.ndarray, users: Any) -> list[BootstrapEstimate]:
-    """By column, the share of days of which something holds; shape (days, columns)."""
+    """By column, the share of days for which ``holds`` is true; its shape is (days, columns)."""
     people = People(users)
     drawn = people.drawn(people.sums(np.column_stack([holds, np.ones(len(holds))])))
     ends = np.quantile(drawn[:, :-1] / drawn[:, -1:], _TAILS, axis=0).tolist()
@@ -219,7 +219,7 @@ def _of_distance(value: float, drawn: np.ndarray) -> BootstrapEstimate:
 
 
 def _position(target: Target, labels: np.ndarray) -> np.ndarray:
-    """Where each label stands among the target's."""
+    """The position of each label among the labels of the target."""
     return pd.Index(target.classes).get_indexer(labels)
 
 

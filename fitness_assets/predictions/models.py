@@ -102,7 +102,7 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
 
 
 def answer(target: Target, estimator: Any, days: pd.DataFrame) -> np.ndarray:
-    """What an estimator says of some days: probabilities by label, shape (days, labels), or numbers, shape (days,)."""
+    """Predictions of an estimator for some days: probabilities by label, shape (days, labels), or numbers (days,)."""
     inputs: Any = days[list(estimator.feature_names_in_)] if hasattr(estimator, "feature_names_in_") else days
     if not target.classes:
         return np.clip(estimator.predict(inputs), -WEIGHT_LIMIT, WEIGHT_LIMIT)
@@ -117,7 +117,7 @@ def _by_label(target: Target, estimator: Any, probabilities: np.ndarray) -> np.n
 
 
 def _residuals(target: Target, estimator: Any, of: Round) -> np.ndarray:
-    """What came true less what was said, for people who are neither learned from nor tested."""
+    """True minus predicted values, for people who are neither learned from nor tested."""
     return of.calibrating[target.actual].to_numpy() - answer(target, estimator, of.calibrating)
 
 
@@ -154,7 +154,7 @@ def _fit(target: Target, predictor: str, days: pd.DataFrame) -> Any:
 
 
 def _inputs_of(target: Target, predictor: str) -> tuple[str, ...]:
-    """What a predictor has to know of a day."""
+    """The features of a day that a predictor needs."""
     match predictor:
         case "model":
             return FEATURES
@@ -193,12 +193,12 @@ def _estimator(target: Target, predictor: str) -> Any:
 
 
 def _labels(name: str) -> tuple[str, Any, list[str]]:
-    """Each value of a feature for itself; where it is empty, that is a value too."""
+    """One-hot encoding of a feature; an empty cell is a value, too."""
     return f"{name} by value", OneHotEncoder(handle_unknown="ignore"), [name]
 
 
 def _curve(name: str) -> tuple[str, Any, list[str]]:
-    """A smooth curve of a feature, so that neither a baseline nor the model has to take it for a straight line."""
+    """A spline of a feature, so that neither a baseline nor the model has to be linear in it."""
     splines = SplineTransformer(n_knots=4, extrapolation="constant")
     return f"{name} as a curve", make_pipeline(SimpleImputer(keep_empty_features=True), splines), [name]
 
@@ -271,7 +271,7 @@ def _importance(target: Target, model: Any, test: pd.DataFrame) -> dict[str, flo
 
 
 def _made_of(columns: Any) -> list[str]:
-    """The feature that each column of a fitted transformer is made of."""
+    """The feature that each column of a fitted transformer comes from."""
     found: list[str] = []
     for name, fitted, features in columns.transformers_:
         of = columns.output_indices_[name]

@@ -24,7 +24,7 @@ class Round(NamedTuple):
 
 
 def last_training_day(days: pd.DataFrame) -> int | None:
-    """Where the past ends and the embargo begins; None if there is no labelled day.
+    """The last training day, after which the embargo begins; None if there is no labelled day.
 
     The day for which the share of the days up to it, times the share of the days after the embargo, is largest. Each
     person counts the same, however many days they have, so neither one long log nor a few wrong years move it.

@@ -51,7 +51,7 @@ def scoring(
 
 
 def linear_part(estimator: Any) -> tuple[Array, Array]:
-    """How a pipeline weighs its columns: the weights, shape (outputs, columns), and the intercepts, shape (outputs,).
+    """The linear part of a pipeline: the weights, shape (outputs, columns), and the intercepts, shape (outputs,).
 
     A classifier has one output for each of its labels, and its probabilities are their softmax.
     """
@@ -109,7 +109,7 @@ def _rounded(sql: str, digits: int) -> str:
 
 
 def _sums(estimator: Any) -> list[str]:
-    """What each output of a pipeline adds up to."""
+    """The sum of terms for each output of a pipeline."""
     columns = estimator[0]
     weights, intercepts = linear_part(estimator)
     sums = []
@@ -124,7 +124,7 @@ def _sums(estimator: Any) -> list[str]:
 
 
 def _terms(fitted: Any, names: Sequence[str], weights: Array) -> list[str]:
-    """What one transformer of the columns adds to an output."""
+    """The terms that one column transformer adds to an output."""
     if isinstance(fitted, OneHotEncoder):
         return [_by_value(names[0], fitted.categories_[0], weights)]
     imputer, last = fitted[0], fitted[-1]
@@ -152,7 +152,7 @@ def _by_value(name: str, values: Array, weights: Array) -> str:
 
 
 def _curve(x: str, splines: Any, weights: Array) -> str:
-    """A spline as the cubic pieces that it is made of; beyond its ends it stays as it is there."""
+    """A spline as its cubic pieces; it is constant beyond its ends."""
     knots, degree = splines.t, splines.k
     start, end = knots[degree], knots[-degree - 1]
     if start == end:  # the input never varied
