@@ -53,6 +53,8 @@ def erase(user_id: str, dry_run: bool, yes: bool) -> None:
             raise LakeError(f"There is nothing of {user_id}, neither in {settings.raw} nor in any table.")
         for upload in found["uploads"]:
             click.echo(f"upload  {upload}")
+        for line in found["left"]:
+            click.echo(f"left    {line}")
         for key, rows in found["rows"].items():
             click.echo(f"table   {key}: {rows:,} rows")
         click.echo(f"Also: {found['versions']} versions of tables, all but new ones; models and reports, made again;")
