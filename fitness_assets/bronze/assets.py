@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.archives import REPEATED, ReadArchive
-from fitness_assets.bronze.erasures import LeftOut
+from fitness_assets.bronze.erasures import REFUSAL, LeftOut
 from fitness_assets.bronze.identity import Hashes, Upload, identify
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
@@ -120,7 +120,7 @@ class _Ingested:
     def _read_records(self, path: Path, records: RowFiles) -> None:
         person = self.upload.found.person
         if self.left_out.people.have(person):
-            self.refusal = "this person was erased; to have their data again: fitness readmit USER_ID"
+            self.refusal = REFUSAL
             return
         archive = ReadArchive(self.upload.found, self.person)
         try:

@@ -71,13 +71,15 @@ class Pseudonyms:
     def require_same_key(self, ledger: Sequence[Mapping[str, Any]]) -> None:
         """Make sure that the rows of the lake and new rows name people in the same way.
 
+        An upload counts if it has rows, or lies in the folder of a person, whose name is in the ledger then.
+
         Args:
             ledger: rows of ``bronze/uploads``.
 
         Raises:
             LakeError: if the lake has rows that were ingested with another key, or without one.
         """
-        others = {row["pseudonym_key"] for row in ledger if row["rows_read"]} - {self.check}
+        others = {row["pseudonym_key"] for row in ledger if row["rows_read"] or row.get("person")} - {self.check}
         if not others:
             return
         if self.check is None:

@@ -18,6 +18,7 @@ from fitness_assets.bronze.erasures import Erasures, People
 from fitness_assets.bronze.pseudonyms import pseudonyms_of
 from fitness_assets.bronze.sources import Prefix, source_of
 from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.bronze.withdrawal import forget_refused
 from fitness_assets.engine.layer_step import LayerStep, StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
@@ -99,14 +100,18 @@ def begin(lake: Lake, settings: Settings, code: str) -> None:
 
 
 def readmit(lake: Lake, code: str) -> bool:
-    """Have rows of an erased person count again in uploads from now on; returns whether the person was erased."""
+    """Have data of an erased person count again from now on; returns whether the person was erased.
+
+    Archives that were refused meanwhile are read by the next run.
+    """
     journal = Erasures.read(lake)
+    refused = forget_refused(lake, lambda user_id: journal.code(user_id) == code)
     kept = [entry for entry in journal.erased if entry["code"] != code]
     is_known = len(kept) < len(journal.erased)
     journal.erased = kept
     if is_known:
         journal.write(lake)
-    return is_known
+    return is_known or bool(refused)
 
 
 def finish(lake: Lake, settings: Settings, log: Logger, run_id: str, forget_history: Callable[[], None]) -> bool:

@@ -47,6 +47,8 @@ def test_a_pseudonym_depends_on_id_and_key_and_is_its_own_pseudonym(user_id, key
 def test_another_key_is_refused_and_uploads_without_rows_do_not_count(key, of_lake, says):
     with pytest.raises(LakeError, match=says):
         Pseudonyms(key).require_same_key([{"rows_read": 1, "pseudonym_key": of_lake}])
+    with pytest.raises(LakeError, match=says):
+        Pseudonyms(key).require_same_key([{"rows_read": 0, "person": "anybody", "pseudonym_key": of_lake}])
     Pseudonyms(key).require_same_key([{"rows_read": 0, "pseudonym_key": of_lake}])
     Pseudonyms(key).require_same_key([{"rows_read": 1, "pseudonym_key": Pseudonyms(key).check}])
 

@@ -242,6 +242,31 @@ def test_somebody_with_goals_alone_and_the_only_person_of_a_lake_can_be_erased(p
 
 
 @ON_DISK
+def test_an_archive_of_an_erased_person_is_read_again_after_they_are_readmitted_and_only_then(place, tmp_path):
+    lake, content = place("back"), archive(tmp_path)
+    lake.put("days.csv", b"user_id,date,steps\n18,2024-01-01,7000\n")
+    lake.put("people/ada/export.zip", content)
+    assert lake.run_without_history("group:bronze")
+    result = lake.erase("ada")
+    assert result.success, failure_of(result)
+
+    def people() -> set[str]:
+        lake.run_without_history("group:bronze")
+        return {row["user_id"] for row in lake.lake.rows(table_of("bronze/measurements"))}
+
+    folder = Path(lake.settings.raw) / "people" / "ada"
+    lake.put("people/ada/export.zip", content)
+    assert people() == set()
+    (folder / "export.zip").rename(folder / "again.zip")
+    (folder / "again.zip").touch()
+    assert people() == set()
+    (entry,) = Erasures.read(lake.lake).erased
+    assert readmit(lake.lake, entry["code"])
+    assert people() == {"ada"}
+    assert [row["status"] for row in lake.lake.rows(table_of("bronze/uploads"))] == ["ingested", "ingested"]
+
+
+@ON_DISK
 def test_rows_of_others_in_the_folder_of_an_erased_person_stay_in_the_tables(place):
     shared = place("shared")
     days = ["ada,2024-01-01,5000", "17,2024-01-01,6000", "17,2024-01-02,many"]
