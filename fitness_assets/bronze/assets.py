@@ -179,7 +179,8 @@ def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
         pseudonyms.require_same_key(ledger)
         hashes = _known_hashes(lake, ledger, version)
         unread: dict[str, str] = {}
-        found = identify([source_of(source, bool(step_run.uploads), raw) for source in sources], ledger, hashes, unread)
+        places = [source_of(source, bool(step_run.uploads), raw) for source in sources]
+        found = identify(places, ledger, hashes, unread, pseudonyms)
         if version is None and not found:
             missing = f"There is no upload in {', '.join(sources)}: put a CSV file there."
             raise LakeError(next(iter(unread.values()), missing))

@@ -7,13 +7,14 @@ upload, so a run with another key is refused instead of giving each person a sec
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fitness_assets.bronze.readers.cells import person, trimmed
+from fitness_assets.bronze.sources import Found
 from fitness_assets.lake.version import LakeError
 from fitness_assets.settings import Settings
 
@@ -21,6 +22,11 @@ WITHHELD = "(withheld, because it may name a person: see the upload)"
 """Stands in quarantine in place of the text of a row."""
 
 _PSEUDONYM = re.compile(r"p-[0-9a-f]{32}")
+_FOLDER = re.compile(r"(.*(?:^|/)people/)[^/]+(/)", re.DOTALL)  # of a person; where there are several, the last one
+_NAMED_BY_ID = (
+    "FITNESS_PSEUDONYM_KEY is set, and a user id is the name of its folder: rename the folder as this path has it, "
+    "which is what `fitness pseudonym USER_ID` prints"
+)
 _CHECKED = "fitness-assets: check value of a pseudonym key"
 _UNQUOTE = pc.ReplaceSubstringOptions(r"(?m)^(\w+): '.*' ", r"\1: the cell ")
 """For reasons that quote a cell: a cell in the wrong column may be an id."""
@@ -47,6 +53,32 @@ class Pseudonyms:
         if not self._key or _PSEUDONYM.fullmatch(user_id):
             return user_id
         return f"p-{self._digest(user_id)}"
+
+    def shown(self, found: Found) -> str:
+        """The URI of an upload as logs and messages may have it: with the pseudonym where an id names the folder."""
+        if not self._names_id(found):
+            return found.text
+        return _FOLDER.sub(rf"\g<1>{self.of(found.person or '')}\2", found.text, count=1)
+
+    def readable(self, there: Iterable[Found]) -> tuple[list[Found], dict[str, str]]:
+        """Which uploads may be read, and why others may not.
+
+        With a key, the folder of a person has to be named by the pseudonym, because the URI of an upload is in tables,
+        logs, and the history of runs.
+
+        Args:
+            there: uploads.
+
+        Returns:
+            Those that may be read, and a reason for each other one, by the URI as it may be shown.
+        """
+        named: dict[bool, list[Found]] = {False: [], True: []}
+        for found in there:
+            named[self._names_id(found)].append(found)
+        return named[False], {self.shown(found): _NAMED_BY_ID for found in named[True]}
+
+    def _names_id(self, found: Found) -> bool:
+        return bool(self._key and found.person and not _PSEUDONYM.fullmatch(found.person))
 
     def hide(self, rows: pa.Table) -> pa.Table:
         """Rows of an upload without text that may name a person; without a key the same rows.

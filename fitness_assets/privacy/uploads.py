@@ -129,9 +129,9 @@ def rewritten(
                     made += [one] if (one := _without(found, path, draft, people, copy)) else []
                 except LeftError as error:
                     draft.unlink(missing_ok=True)
-                    left.append(f"{found.text}: {error}")
+                    left.append(f"{people.pseudonyms.shown(found)}: {error}")
             if source.stat(found.uri) != found:
-                raise LakeError(f"{found.text} changed while it was read: try again.")
+                raise LakeError(f"{people.pseudonyms.shown(found)} changed while it was read: try again.")
         yield made
     finally:
         for one in made:
@@ -146,7 +146,8 @@ def replace(one: Rewritten, source: Source) -> None:
         LakeError: if the upload changed since it was read.
     """
     if source.stat(one.found.uri) != one.found:
-        raise LakeError(f"{one.found.text} changed while a person was erased from it: try again.")
+        name = one.found.text.rpartition("/")[2]  # its folder may be named by an id
+        raise LakeError(f"{name} changed while a person was erased from it: try again.")
     if one.draft is None:
         delete(one.found.uri)
     elif bucket := _bucket(one.found.uri):

@@ -20,8 +20,10 @@ from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages
 from fitness_assets.registry import TABLES, table_of
+from fitness_assets.sample import garmin
+from fitness_assets.sample.life import lived
 from fitness_assets.settings import Settings
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, UPLOADED, failure_of, job_of, root_of
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, UPLOADED, failure_of, job_of, looks, root_of
 from fitness_assets_tests.search import holders
 
 KEY = "a key that is long enough"
@@ -163,3 +165,31 @@ def test_a_run_or_command_with_another_key_is_refused_and_changes_nothing(runs, 
     assert entries[0] == entries[1]
     assert IDS[0] not in by_id.stdout
     assert HIDDEN.of(IDS[0]) in by_id.stdout
+
+
+def test_folders_of_people_are_named_by_pseudonyms_and_others_are_left_out_without_naming_anybody(
+    runs, tmp_path, spark, caplog, capfd
+):
+    hidden = Lake(LocalStore(tmp_path / "lake" / "lake"), lambda: spark)
+    raw = root_of(hidden) / "raw"
+    for folder in (IDS[0], IDS[1], HIDDEN.of(IDS[1])):
+        (raw / "people" / folder).mkdir(parents=True)
+        garmin.write(raw / "people" / folder / "export.zip", lived(3))
+    graph = build_defs(Settings.model_validate({"local_root": root_of(hidden), "pseudonym_key": KEY}), lake=hidden)
+    (tmp_path / "lake" / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "lake" / "dagster")) as instance:
+        look = looks(graph, instance, hidden)
+        requests = look().run_requests or []
+        lake, result = runs("lake", KEY)
+        skipped = str(look().skip_reason)
+    requested = [request.run_config["ops"]["bronze"]["config"]["uploads"] for request in requests]
+    assert requested == [[str(raw / "people" / HIDDEN.of(IDS[1]) / "export.zip")]]
+    assert "Left out: 2 uploads in folders that a user id names." in skipped
+    assert {row["user_id"] for row in lake.rows(table_of("bronze/measurements"))} == {HIDDEN.of(IDS[1])}
+    (check,) = [each for each in result.get_asset_check_evaluations() if each.check_name.endswith("every_upload_read")]
+    assert not check.passed
+    said = f"{check.metadata}{caplog.text}{capfd.readouterr()}"
+    assert f"people/{HIDDEN.of(IDS[0])}/export.zip" in said
+    assert "rename the folder as this path has it" in said
+    assert [user for user in IDS if user in said] == []
+    assert holders((*IDS, KEY), tmp_path / "lake", raw) == {}

@@ -106,10 +106,10 @@ def put(folder: Path, **files: bytes | str) -> None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def erase(folder: Path, *users: str) -> list[str]:
-    """Erase people from the files of a folder; returns what is left for a person to look at."""
+def erase(folder: Path, user: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> list[str]:
+    """Erase a person from the files of a folder; returns what is left for a person to look at."""
     left, source = list[str](), source_of(str(folder))
-    people = People(JOURNAL, frozenset(map(JOURNAL.code, users)), AS_UPLOADED)
+    people = People(JOURNAL, frozenset([JOURNAL.code(pseudonyms.of(user))]), pseudonyms)
     with rewritten(source, people, folder / ".scratch", left=left) as found:
         for one in found:
             replace(one, source)
@@ -159,6 +159,15 @@ def test_archives_and_other_peoples_files_stay_as_they_are_byte_for_byte(tmp_pat
     ]
     days = {"people/bob/days.csv": DAYS.replace("17,2024-01-01,5\n", "").encode()}
     assert contents(tmp_path) == before | days, "rows that say whose they are go wherever they lie"
+
+
+def test_with_pseudonyms_no_id_is_said_and_folders_of_either_name_go(tmp_path):
+    hidden = Pseudonyms("a key that is long enough")
+    files = dict.fromkeys((f"people/{name}/a.zip" for name in ("ada", hidden.of("ada"))), b"PK\x03\x04")
+    put(tmp_path, **files, **{"people/bob/notes.txt": "ada,talked to me\n"})
+    (left,) = erase(tmp_path, "ada", hidden)
+    assert left.startswith(f"people/{hidden.of('bob')}/notes.txt: ")
+    assert {*contents(tmp_path)} == {"people/bob/notes.txt"}
 
 
 def test_hidden_and_unfinished_files_are_erased_as_others_are(tmp_path):
