@@ -73,7 +73,9 @@ class _Ingested:
                 require_name(self.upload.found.uri)
                 dialect = tell_dialect(path, self.upload.found.text)
             except RefusedError as refused:
-                self.refusal = refused.without_cells if self.pseudonyms.check else str(refused)
+                # An unpacked export in the folder of a person has files that nobody means to be read.
+                hides_cells = self.pseudonyms.check or self.upload.found.person
+                self.refusal = refused.without_cells if hides_cells else str(refused)
                 return
             styles = NumberStyles(dialect.header.delimiter)
             try:
@@ -124,7 +126,7 @@ class _Ingested:
             return
         archive = ReadArchive(self.upload.found, self.person)
         try:
-            tables = archive.tables(path, records.folder)
+            tables = map(self.pseudonyms.hide_names, archive.tables(path, records.folder))
             draft = records.draft(self.upload.upload_id, self.ingested_at, tables)
         except RefusedError as refused:
             if not self.upload.is_unchanged():

@@ -23,6 +23,20 @@ WITHHELD = "(withheld, because it may name a person: see the upload)"
 
 _PSEUDONYM = re.compile(r"p-[0-9a-f]{32}")
 _FOLDER = re.compile(r"(.*(?:^|/)people/)[^/]+(/)", re.DOTALL)  # of a person; where there are several, the last one
+_KNOWN_NAME = re.compile(
+    r"(?:com|org|net|io)(?:\.\w+){2,}|(?:apple|iphone|ipad|ipod|watch|google|android|pixel|samsung|galaxy|fitbit|garmin"
+    r"|forerunner|fenix|venu|oura|ring|withings|whoop|polar|strava|huawei|xiaomi|band|wear|tracker|charge|versa|phone"
+    r"|mobile|handset|health|healthkit|kit|connect|fit|web|csv|profile)\d*|\d{1,2}|\w",
+    re.IGNORECASE | re.ASCII,
+)
+"""What stays of the name of an app or a device: identifiers of apps, words of vendors and kinds of devices."""
+_WORD = re.compile(r"(?:com|org|net|io)(?:\.\w+){2,}|[^\W_]+", re.IGNORECASE)
+_KIND_OF_DEVICE = re.compile(
+    r"watch|band|ring|wear|tracker|vivo|forerunner|fenix|venu|fitbit|garmin|whoop|oura|polar|charge|versa"
+    r"|phone|pixel|galaxy|mobile|handset|ipad|ipod",
+    re.IGNORECASE,
+)
+"""What silver tells worn devices and phones by (``silver/devices/streams.py``); it stays where it is part of a word."""
 _NAMED_BY_ID = (
     "FITNESS_PSEUDONYM_KEY is set, and a user id is the name of its folder: rename the folder as this path has it, "
     "which is what `fitness pseudonym USER_ID` prints"
@@ -99,6 +113,33 @@ class Pseudonyms:
             "problems": pc.call_function("replace_substring_regex", [rows["problems"]], _UNQUOTE),
         }
         return pa.table({name: replaced.get(name, rows[name]) for name in rows.schema.names}, schema=rows.schema)
+
+    def hide_names(self, records: pa.Table) -> pa.Table:
+        """Records of devices without words that may name a person; without a key the same records.
+
+        People give their devices names ("Anna's iPhone"). A keyed hash stands for each word of apps and devices that is
+        not known, also in the person's own order of sources, so that both still match.
+
+        Args:
+            records: columns of ``bronze/measurements``.
+        """
+        if not self._key:
+            return records
+        is_order = pc.call_function("equal", [records["type"], "source_order"])
+        texts = pc.call_function("if_else", [is_order, self._hidden(records["text"]), records["text"]])
+        replaced = {"source": self._hidden(records["source"]), "device": self._hidden(records["device"]), "text": texts}
+        return pa.table({name: replaced.get(name, records[name]) for name in records.schema.names}, records.schema)
+
+    def _hidden(self, names: pa.ChunkedArray) -> pa.Array:
+        coded = names.combine_chunks().dictionary_encode()
+        hidden = [name and _WORD.sub(self._word, name) for name in coded.dictionary.to_pylist()]
+        return pa.array(hidden, pa.string()).take(coded.indices)
+
+    def _word(self, word: re.Match[str]) -> str:
+        if _KNOWN_NAME.fullmatch(word[0]):
+            return word[0]
+        kind = _KIND_OF_DEVICE.search(word[0])
+        return f"{self._digest(f'name: {word[0].casefold()}')[:8]}{kind[0] if kind else ''}"
 
     def require_same_key(self, ledger: Sequence[Mapping[str, Any]]) -> None:
         """Make sure that the rows of the lake and new rows name people in the same way.
