@@ -93,7 +93,11 @@ def copy_upload(one: Rewritten, path: Path, people: People) -> tuple[bool, bool]
     except RefusedError:
         if found.person is None:
             return copy_lines(one, path, people)
-    if copy_lines(one, path, people)[1]:
+    try:
+        has_theirs = copy_lines(one, path, people)[1]
+    except LeftError:  # no text: it is that person's own
+        return True, False
+    if has_theirs:
         raise LeftError("it is in the folder of another person and has the id in a cell")
     return True, False
 

@@ -148,6 +148,7 @@ def test_archives_and_other_peoples_files_stay_as_they_are_byte_for_byte(tmp_pat
         "people/bob/notes.txt": "17,talked to me\n",
         "people/bob/people/17 b/notes.txt": "nothing\n",
         "export.xml": xml,
+        "people/bob/photo.jpg": b"\xff\xd8\0\n17\n\0",
         "photo.jpg": b"\xff\xd8\0\n17\n\0",
     }
     put(tmp_path, **theirs, **{"people/bob/days.csv": DAYS})
