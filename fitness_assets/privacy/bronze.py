@@ -1,7 +1,7 @@
 """Bronze without the rows of a person: one new version, written by the engine as every version is."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,7 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
     ledger = lake.rows(UPLOADS, version)
     rewritten = _rewritten(ledger, uploads, people)
     ids = new_ids(ledger, rewritten)
+    of_folders = {row["upload_id"] for row in ledger if people.have(row.get("person"))}
     staging = lake.stage(TABLES, {}, run_id, made_because="a person was erased")
     try:
         if staging.parent != version:
@@ -66,7 +67,7 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
         paths: dict[str, Path] = {}
         for table in TABLES[:-1]:
             paths[table.key], removed[table.key] = staging.scratch / f"{table.name}.parquet", Counter()
-            kept = _kept(lake, table, version, people, rewritten, removed[table.key])
+            kept = _kept(lake, table, version, people, rewritten, of_folders, removed[table.key])
             _write(paths[table.key], table, (_renumbered(rows, rewritten, ids) for rows in kept))
         new_ledger = [*_ledger(ledger, rewritten, ids, removed, people)]
         if new_ledger == ledger and not any(removed.values()):
@@ -112,9 +113,15 @@ def _theirs(rows: pa.Table, people: People) -> np.ndarray:
 
 
 def _kept(
-    lake: Lake, table: Table, version: str, people: People, rewritten: Mapping[str, Rewritten], removed: Counter[str]
+    lake: Lake,
+    table: Table,
+    version: str,
+    people: People,
+    rewritten: Mapping[str, Rewritten],
+    of_folders: Set[str],
+    removed: Counter[str],
 ) -> Iterator[pa.Table]:
-    """The rows of a table that stay; counts those that go by their upload."""
+    """The rows of a table that stay, of uploads in their folders without malformed ones; counts others by upload."""
     for batch in lake.store.dataset(table, version).to_batches():
         rows = pa.table(batch)
         theirs = _theirs(rows, people)
@@ -123,7 +130,7 @@ def _kept(
             if one and "row_number" in rows.schema.names:
                 # The text of a malformed row may be withheld; the upload tells whose it is.
                 theirs[at] |= np.isin(rows["row_number"].to_numpy()[at], one.removed)
-            if one and one.draft is None and table == QUARANTINE:
+            if upload_id in of_folders and table == QUARANTINE:
                 theirs[at] = True
             removed[upload_id] += int(theirs[at].sum())
         yield rows.filter(pa.array(~theirs)) if theirs.any() else rows

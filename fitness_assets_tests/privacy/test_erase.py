@@ -272,13 +272,15 @@ def test_rows_of_others_in_the_folder_of_an_erased_person_stay_in_the_tables(pla
     days = ["ada,2024-01-01,5000", "17,2024-01-01,6000", "17,2024-01-02,many"]
     shared.put("people/ada/days.csv", "\n".join(["user_id,date,steps", *days]).encode())
     shared.put("days.csv", b"user_id,date,steps\n18,2024-01-01,7000\n")
+    shared.put("people/ada/gone.csv", b"user_id,date,steps\n17,2024-01-03,6000\n17,2024-01-04,many\n")
     assert shared.run_without_history("group:bronze")
+    (Path(shared.settings.raw) / "people" / "ada" / "gone.csv").unlink()
     result = shared.erase("ada")
     assert result.success, failure_of(result)
-    assert [row["user_id"] for row in shared.lake.rows(table_of("bronze/logged_days"))] == ["17", "18"]
+    assert sorted(row["user_id"] for row in shared.lake.rows(table_of("bronze/logged_days"))) == ["17", "17", "18"]
     assert shared.lake.rows(table_of("bronze/quarantine")) == [], "nobody can tell whose a malformed row is"
-    ledger = {row["uri"][-8:]: row["rows_read"] for row in shared.lake.rows(table_of("bronze/uploads"))}
-    assert ledger == {"days.csv": 1, WITHHELD[-8:]: 1}
+    ledger = sorted((row["uri"][-8:], row["rows_read"]) for row in shared.lake.rows(table_of("bronze/uploads")))
+    assert ledger == [(WITHHELD[-8:], 1), (WITHHELD[-8:], 1), ("days.csv", 1)]
     assert not (Path(shared.settings.raw) / "people" / "ada").exists()
 
 
