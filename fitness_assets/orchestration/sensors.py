@@ -17,6 +17,7 @@ import dagster as dg
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.coach.assets import goal_files
+from fitness_assets.coach.tables import TABLES as COACH
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
@@ -34,6 +35,7 @@ DAILY = dg.ScheduleDefinition(
     description="Builds every table at 6:00 UTC, for a lake whose sensor `new_uploads` is off. Off until switched on.",
 )
 
+_COACH = [dg.AssetKey(table.key.split("/")) for table in COACH]
 _RUN_KEY = "dagster/run_key"  # tags that Dagster gives a run: key of the request, and code location
 _LOCATION = ".dagster/repository"
 _SECONDS = 30
@@ -120,6 +122,9 @@ def uploads_sensor(raw: str, goals: str, listeners: Listeners) -> dg.SensorDefin
         if decision.uris is None:
             return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=events)
         context.log.info(decision.reason)
+        if decision.is_coach_alone:
+            request = dg.RunRequest(decision.state.run_key, asset_selection=_COACH)
+            return dg.SensorResult(run_requests=[request], cursor=cursor, asset_events=events)
         uploads = [found.uri for found in there if found.uri in decision.uris]  # without goals
         config = {"ops": {"bronze": {"config": {"uploads": uploads}}}}
         requests, seen = [dg.RunRequest(decision.state.run_key, config)], uploads_seen(there, uploads)
