@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from fitness_assets.bronze.tables import RAW_COLUMNS
-from fitness_assets.predictions import measures, models, transforms
+from fitness_assets.predictions import measures, models
 from fitness_assets.predictions.bootstrap import People
 from fitness_assets.predictions.cards import card
 from fitness_assets.predictions.models import evaluate
@@ -29,8 +28,7 @@ from fitness_assets.predictions.tables import (
     Target,
 )
 from fitness_assets.predictions.transforms import ACTUALS, DAY, INPUTS
-from fitness_assets.sample import realistic
-from fitness_assets_tests.tools.planted import Planted, fact_daily, features
+from fitness_assets_tests.tools.planted import Planted, features, features_of, realistic_days
 
 STRESS, SLEEP, WEIGHT = TARGETS
 NOISE, MORE_NOISE = (
@@ -118,14 +116,8 @@ def test_a_planted_signal_is_found_by_its_model_and_by_no_other(verdicts, kind):
     assert f"Predictions of {target.short} may be used as a hint" in found[target.name].conclusion
 
 
-def test_a_model_has_skill_on_the_realistic_sample(spark, tmp_path):
-    names = pd.Index([column.name for column in RAW_COLUMNS])
-    raw = pd.DataFrame([cells for user in realistic.rows(40, 240, 1) for cells in user], columns=names)
-    numbers = {column.name: column.type for column in RAW_COLUMNS if column.type in ("int", "double")}
-    raw = raw.astype(numbers).assign(date=pd.to_datetime(raw["date"]).dt.date)
-    made = transforms.features(fact_daily(spark, raw, tmp_path)).toArrow()
-    days = made.sort_by([("user_id", "ascending"), (DAY, "ascending")]).to_pandas()
-    assert judge(SLEEP, days).verdict == "skill"
+def test_a_model_has_skill_on_the_realistic_sample(spark):
+    assert judge(SLEEP, features_of(spark, realistic_days(40, 240, 1))).verdict == "skill"
 
 
 def test_what_was_planted_is_among_the_first_that_the_model_leans_on(verdicts):
