@@ -207,20 +207,20 @@ def _keep_models(lake: Lake, staging: Staging, kept: Scoring, drifts: Mapping[st
     parent = staging.parent or ""
     today = datetime.now(UTC).date().isoformat()
     for target in TARGETS:
-        table, drift, conclusion = (
-            MODELS[target.name],
-            drifts.get(target.name),
-            kept.constants[conclusion_of(target.name)],
-        )
-        rows = lake.rows(table, parent)
-        before = rows[0]["conclusion"]
-        new = {row["measure"]: row for row in drift.measures} if drift else {}
-        rows = [row | new.get(row["measure"], {}) | {"conclusion": conclusion} for row in rows]
-        staging.write_rows(table, rows)
+        table, drift = MODELS[target.name], drifts.get(target.name)
+        before = conclusion = kept.constants[conclusion_of(target.name)]
+        if drift:
+            rows = lake.rows(table, parent)
+            before, new = rows[0]["conclusion"], {row["measure"]: row for row in drift.measures}
+            rows = [row | new.get(row["measure"], {}) | {"conclusion": conclusion} for row in rows]
+            staging.write_rows(table, rows)
+        else:
+            staging.write(table, None, ())
         for name in lake.attachments(table, parent):
             content, what = lake.store.read_sidecar(table, name), name.removeprefix(f"{parent}.")
             if what == _CARD:
-                fitted = content.decode().partition(_SINCE)[0].partition(HEADING)[0].replace(before, conclusion or "")
+                fitted = content.decode().partition(_SINCE)[0].partition(HEADING)[0]
+                fitted = fitted.replace(before or "", conclusion or "")
                 since = (
                     f"Fitted in version {kept.version}. Version {staging.version} ({today}) uses it unchanged: the "
                     f"days until {kept.learned_until}, the last complete month, are the same as then.\n"
