@@ -35,12 +35,12 @@ NOISE, MORE_NOISE = (
     [Planted("none", 0, seed, seed % 2 == 1) for seed in seeds] for seeds in (range(1, 5), range(5, 11))
 )
 FOUND = {
-    "sleep": (Planted("sleep", 0.5), SLEEP),
-    "weight": (Planted("weight", 2), WEIGHT),
-    "stress": (Planted("stress", 0.8), STRESS),
-    "sleep of new people": (Planted("sleep", 0.5, 0, True), SLEEP),
-    "weight of new people": (Planted("weight", 2, 0, True), WEIGHT),
-    "stress of new people": (Planted("stress", 0.8, 0, True), STRESS),
+    "sleep": (Planted("sleep", 0.3), SLEEP),
+    "weight": (Planted("weight", 1), WEIGHT),
+    "stress": (Planted("stress", 0.5), STRESS),
+    "sleep of new people": (Planted("sleep", 0.3, 0, True), SLEEP),
+    "weight of new people": (Planted("weight", 1, 0, True), WEIGHT),
+    "stress of new people": (Planted("stress", 0.5, 0, True), STRESS),
 }
 
 
