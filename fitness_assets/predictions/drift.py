@@ -37,7 +37,7 @@ _RANGE = (0.005, 0.995)
 """Quantiles of the training days that make a feature's range."""
 _MOSTLY_KNOWN = 0.05
 """A feature that was empty on fewer training days than this share should not be empty now."""
-_ROWS = 5_000
+_ROWS = 3_000
 """About so many of the newest days are compared: all that some people have."""
 _WRONG_DATES = 0.001
 """This share of the days, those with the latest dates, may have a wrong date."""
