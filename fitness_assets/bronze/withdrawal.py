@@ -14,6 +14,7 @@ from fitness_assets.bronze.tables import TABLES, UPLOADS
 from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError, TableMissingError, VersionConflictError
+from fitness_assets.schema.table import Table
 
 Row = Mapping[str, Any]
 _NO_ROWS = {"rows_read": 0, "rows_typed": 0, "rows_quarantined": 0}
@@ -89,15 +90,24 @@ def forget_refused(lake: Lake, is_theirs: Callable[[str], bool]) -> int:
     return refused
 
 
-def lost_by_rollback(lake: Lake, version: str) -> list[Row]:
-    """The uploads that the current ledger knows and an earlier version of it does not: a run would ingest them again.
+def lost_by_rollback(lake: Lake, ledger: Table, version: str) -> list[Row]:
+    """What the current version of a ledger knows and an earlier one does not: a run would read these files again.
+
+    Args:
+        lake: the lake.
+        ledger: of uploads or of goals.
+        version: the earlier one.
+
+    Returns:
+        A row of each file.
 
     Raises:
         LakeError: if there is no such version.
     """
-    lake.metadata(UPLOADS, version)
-    kept = {row["upload_id"] for row in lake.rows(UPLOADS, version)}
-    return [row for row in lake.rows(UPLOADS) if row["upload_id"] not in kept and row["status"] != "withdrawn"]
+    lake.metadata(ledger, version)
+    kept = {row["upload_id"] for row in lake.rows(ledger, version)}
+    lost = [row for row in lake.rows(ledger) if row["upload_id"] not in kept and row["status"] != "withdrawn"]
+    return [*{row["upload_id"]: row for row in lost}.values()]  # a file of goals has several
 
 
 def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]]) -> Row:

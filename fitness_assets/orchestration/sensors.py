@@ -18,6 +18,7 @@ from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.coach.assets import goal_files
+from fitness_assets.coach.tables import TABLES as COACH
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
@@ -35,6 +36,7 @@ DAILY = dg.ScheduleDefinition(
     description="Builds every table at 6:00 UTC, for a lake whose sensor `new_uploads` is off. Off until switched on.",
 )
 
+_COACH = [dg.AssetKey(table.key.split("/")) for table in COACH]
 _RUN_KEY = "dagster/run_key"  # tags that Dagster gives a run: key of the request, and code location
 _LOCATION = ".dagster/repository"
 _SECONDS = 30
@@ -125,6 +127,9 @@ def uploads_sensor(
             left_out = f" Left out: {len(named_by_id)} uploads in folders that a user id names." if named_by_id else ""
             return dg.SensorResult(skip_reason=f"{decision.reason}{left_out}", cursor=cursor, asset_events=events)
         context.log.info(decision.reason)
+        if decision.is_coach_alone:
+            request = dg.RunRequest(decision.state.run_key, asset_selection=_COACH)
+            return dg.SensorResult(run_requests=[request], cursor=cursor, asset_events=events)
         uploads = [found.uri for found in there if found.uri in decision.uris]  # without goals
         config = {"ops": {"bronze": {"config": {"uploads": uploads}}}}
         requests, seen = [dg.RunRequest(decision.state.run_key, config)], uploads_seen(there, uploads)

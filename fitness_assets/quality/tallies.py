@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fitness_assets.quality.sums import HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
+from fitness_assets.quality.sums import COARSE, HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
 
 NAMED = 20
 """So many people are named for one item at most."""
@@ -20,7 +20,10 @@ NAMED = 20
 ROWS = 50_000
 """Days worked on at a time: so many fit the processor's cache, and memory does not grow with how many there are."""
 
-_SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "coarse", "fine", "weekend_n", "span")
+_SUMS = (
+    *("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "beyond_coarse"),
+    *("round", *COARSE, "fine", "weekend_n", "span"),
+)
 LONG_RUN = 30
 """A stretch of one value that is longer, in days, is no habit."""
 RELATIVE_ROUNDING = 1e-9
@@ -37,7 +40,8 @@ class Tally:
         items: sums over people, by item.
         named: for each item and list (``peak``, ``stretch``, ``round``, ``spread``) the people with the highest values:
             item, list, user_id, value, day on which it ended (days since 1970), n. The value of a ``stretch`` of equal
-            days is how surprising it is (`surprise`); its ``run`` is how long.
+            days is how surprising it is (`surprise`); its ``run`` is how long. With ``round`` values
+            goes the ``spread`` of all that the person has.
         completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
         changing: of how many people the gender changes, or the age falls or leaps.
         person: whoever has most weights, of `sums.Days.longest`.
@@ -179,6 +183,7 @@ def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
                 "value": float(values[at]),
                 "day": None if np.isnan(days[at]) else int(days[at]),
                 "run": int(of["peak"][at]) if name == "stretch" else None,
+                "spread": float(of["spread"][at]) if name == "round" else None,
                 "n": int(n[at]),
             }
 
