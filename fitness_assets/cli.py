@@ -18,6 +18,7 @@ import click
 from fitness_assets.bronze import withdrawal
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.bronze.withdrawal import lost_by_rollback
+from fitness_assets.coach.tables import GOALS
 from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import connect_server, store_of
 from fitness_assets.export.command import export
@@ -244,14 +245,22 @@ def rollback(key: str, version: str) -> None:
     tables = publish_group_of(key)
     with _plain_failures():
         lake = _lake()
-        lost = lost_by_rollback(lake, version) if UPLOADS in tables and lake.current(UPLOADS) else []
+        lost = {
+            what: lost_by_rollback(lake, ledger, version)
+            for what, ledger in (("Uploads", UPLOADS), ("Goals", GOALS))
+            if ledger in tables and lake.current(ledger)
+        }
         lake.rollback(tables, version)
     click.echo(f"{', '.join(table.key for table in tables)}: version {version} is current")
-    if lost:
-        click.echo(f"Uploads that this version lacks ({len(lost)}); the next run ingests again those that are there:")
-        for row in lost:
+    for what, rows in lost.items():
+        if rows:
+            click.echo(f"{what} that this version lacks ({len(rows)}); the next run reads again those that are there:")
+        for row in rows:
             click.echo(f"  {row['upload_id']}  {row['uri']}")
+    if lost.get("Uploads"):
         click.echo("To keep one out: python -m fitness_assets withdraw UPLOAD --reason WHY")
+    if lost.get("Goals"):
+        click.echo("To keep one out: move its file away.")
 
 
 @main.command()

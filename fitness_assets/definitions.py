@@ -11,6 +11,7 @@ import dagster as dg
 
 from fitness_assets.aws.glue import register
 from fitness_assets.aws.s3 import client
+from fitness_assets.bronze.pseudonyms import pseudonyms_of
 from fitness_assets.engine.java import require_java
 from fitness_assets.engine.session import start_spark, store_of
 from fitness_assets.lake.lake import Lake
@@ -44,7 +45,10 @@ def build_defs(settings: Settings, **resources: Any) -> dg.Definitions:
         ],
         jobs=[ALL_TABLES_JOB, erase_job(settings)],
         schedules=[DAILY],
-        sensors=[uploads_sensor(settings.raw, settings.goals, listeners), messages_sensor(listeners)],
+        sensors=[
+            uploads_sensor(settings.raw, settings.goals, listeners, pseudonyms_of(settings)),
+            messages_sensor(listeners),
+        ],
         resources=made | resources,
         executor=dg.multiprocess_executor if settings.executor == "multiprocess" else dg.in_process_executor,
     )

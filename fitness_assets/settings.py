@@ -16,6 +16,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _PREFIX = "FITNESS_"
 _GLOB_CHARACTERS = "*?[]{}\\"
 _OTHER_PREFIXES = ("predictions", "quality", "coach", "jobs", "compute-logs")  # of the bucket, in every lake
+_DAGSTER_FOLDERS = {
+    "storage": "runs",
+    "run_storage": "runs",
+    "event_log_storage": "events",
+    "schedule_storage": "ticks of schedules and sensors",
+    "local_artifact_storage": "files of runs",
+    "compute_logs": "logs",
+}
+"""The blocks of ``dagster.yaml`` that may name a folder (``base_dir``), and what Dagster keeps there."""
 _PREFIX_RULE = (
     "a prefix in the bucket that neither holds nor lies in another one, without / at its ends and any of "
     + _GLOB_CHARACTERS
@@ -215,19 +224,22 @@ def require_runs_in_dagster_home() -> None:
     """Make sure that runs are kept where the UI looks for them.
 
     Raises:
-        SettingsError: if the instance's storage is relative, so that it follows the working directory.
+        SettingsError: if a folder of the instance is relative, so that it follows the working directory.
     """
     home = os.environ.get("DAGSTER_HOME")
     file = Path(home or "", "dagster.yaml")
     if not home or not file.is_file() or Path(home).resolve() == Path.cwd():
         return
     config = yaml.safe_load(file.read_text()) or {}
-    folder = ((config.get("storage") or {}).get("sqlite") or {}).get("base_dir")
-    if isinstance(folder, str) and not Path(folder).is_absolute():
-        raise SettingsError(
-            f"{file} keeps runs in {folder} of the working directory {Path.cwd()}, where the UI may not find them: "
-            "remove the block storage from that file (runs are then in DAGSTER_HOME), or give an absolute path."
-        )
+    for block in _DAGSTER_FOLDERS:
+        settings = config.get(block) or {}
+        folder = (settings.get("sqlite") or settings.get("config") or {}).get("base_dir")
+        if isinstance(folder, str) and not Path(folder).is_absolute():
+            raise SettingsError(
+                f"{file} keeps {_DAGSTER_FOLDERS[block]} in {folder} of the working directory {Path.cwd()}, where the "
+                f"UI may not find them: remove the block {block} from that file (they are then in DAGSTER_HOME), or "
+                "give an absolute path."
+            )
 
 
 def load_settings() -> Settings:

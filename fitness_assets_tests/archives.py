@@ -86,6 +86,13 @@ def zipped(path: Path, entries: Mapping[str, str | bytes]) -> Path:
     return path
 
 
+def walk(day: str, source: str) -> str:
+    """An export of Apple Health with one walk of a day, and the name of a device."""
+    at = " ".join(f'{name}="{day} 07:{minute}:00 +0200"' for name, minute in (("startDate", "10"), ("endDate", "20")))
+    record = f'<Record type="HKQuantityTypeIdentifierStepCount" sourceName="{source}" unit="count" {at} value="900"/>'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<HealthData locale="en_US">\n{record}\n</HealthData>\n'
+
+
 def at(text: str) -> int:
     """Milliseconds since 1970 of an ISO time; without an offset it is UTC."""
     moment = datetime.fromisoformat(text)

@@ -9,7 +9,7 @@ What devices do to a value follows published properties:
 - Sleep staging works in epochs of 30 seconds and is off by some 20 minutes a night (de Zambotti et al., Med Sci Sports
   Exerc 2019;51:1538); many nights have no record.
 - Energy is a sum over the minutes of a day: whole, or with all the decimals of the vendor's formula.
-- Scales show steps of 0.05 to 0.5 kg or of 0.2 lb; water and food move a body by some 0.4 kg from day to day.
+- Scales show steps of 0.05 to 1 kg or of 0.2 lb; water and food move a body by some 0.4 kg from day to day.
 """
 
 from datetime import date, timedelta
@@ -28,13 +28,14 @@ class Devices(NamedTuple):
         heart_decimals: of the mean heart rate of a day; None keeps all.
         sleep_step: smallest difference of two nights in minutes.
         nights: share of nights with a record.
-        calorie_decimals: of the energy of a day; None keeps all.
+        calorie_decimals: of the energy of a day; None keeps all, −1 is tens.
         exercise_step: minutes to which the vendor rounds.
         scale_step: smallest difference of two weights in kg.
         weighings: share of days with a weight.
         bmi_decimals: of the BMI that the vendor derives.
         rating_habit: how strongly people keep to their own usual rating of stress, 0 to 1.
         worn: share of days on which the wristband is worn.
+        steps_decimals: of the steps of a day; −1 is tens.
     """
 
     heart_decimals: int | None = 0
@@ -47,6 +48,7 @@ class Devices(NamedTuple):
     bmi_decimals: int = 1
     rating_habit: float = 0.6
     worn: float = 0.97
+    steps_decimals: int = 0
 
 
 COHORTS = {
@@ -60,6 +62,10 @@ COHORTS = {
     "exercise in fives": Devices(exercise_step=5, calorie_decimals=None, worn=0.95),
     "worn less often": Devices(worn=0.9, nights=0.6, weighings=0.6),
     "sleep in quarters of an hour": Devices(sleep_step=15, rating_habit=0.9, heart_decimals=1),
+    "steps and energy in tens": Devices(steps_decimals=-1, calorie_decimals=-1, sleep_step=30),
+    "coarse steps everywhere": Devices(
+        steps_decimals=-2, calorie_decimals=-1, sleep_step=60, scale_step=1.0, exercise_step=5
+    ),
 }
 
 
@@ -82,15 +88,16 @@ def cohort(devices: Devices, seed: int, people: int = 40, days: int = 150) -> pd
     height = np.where(gender == "M", 178, 165) + person(7)
     active, strain = slow(0.3), slow(0.5)
     varies = np.exp(person(0.3))  # some lives are more regular than others
-    true_steps = (8_000 + person(2_800) + 2_800 * varies * active - 500 * strain + 900 * weekend).clip(500, 40_000)
-    steps = (true_steps * (1 + person(0.05)) * (1 + rng.normal(0, 0.05, shape))).round()
+    true_steps = 8_000 + person(2_800) + 2_800 * varies * active - 500 * strain + 900 * weekend
+    true_steps = (500 + np.abs(true_steps - 500)).clip(max=40_000)  # mirrored: cut off, quiet days would all be alike
+    steps = true_steps * (1 + person(0.05)) * (1 + rng.normal(0, 0.05, shape))
     exercise = (true_steps / 250 - 6 + person(9) + 9 * rng.normal(0, 1, shape)).clip(0)
     exercise = (exercise / devices.exercise_step).round() * devices.exercise_step
     weight = 26 * (height / 100) ** 2 + person(8) + 1.5 * slow(0.985) + 0.4 * rng.normal(0, 1, shape) + 0.25 * weekend
     weight = (weight / devices.scale_step).round() * devices.scale_step
     bmi = (weight / (height / 100) ** 2).round(devices.bmi_decimals)
     bmr = 10 * weight + 6.25 * height - 5 * age + np.where(gender == "M", 5, -161)
-    calories = 1.3 * bmr + 0.045 * steps + rng.normal(0, 60, shape)
+    calories = 1.3 * bmr + 0.045 * steps.round() + rng.normal(0, 60, shape)
     heart = 70 + person(6) + 2.5 * slow(0.5) + 0.06 * exercise + 1.2 * strain + rng.normal(0, 0.3, shape)
     sleep = 60 * (6.9 + person(0.7) + 0.9 * slow(0.1) - 0.25 * strain - 0.2 * active + 0.6 * weekend)
     sleep = ((sleep + 20 * rng.normal(0, 1, shape)).clip(125, 900) / devices.sleep_step).round() * devices.sleep_step
@@ -108,7 +115,7 @@ def cohort(devices: Devices, seed: int, people: int = 40, days: int = 150) -> pd
             "age": np.repeat(age, days),
             "gender": np.repeat(gender, days),
             "date": [FIRST_DAY + timedelta(day) for day in range(days)] * people,
-            "steps": steps.ravel(),
+            "steps": steps.round(devices.steps_decimals).ravel(),
             "heart_rate_avg": decimals(heart, devices.heart_decimals).ravel(),
             "sleep_hours": seen(sleep / 60, devices.nights),
             "calories_burned": decimals(calories, devices.calorie_decimals).ravel(),

@@ -230,6 +230,49 @@ def test_predictions_of_days_that_arrive_one_by_one_are_those_of_one_build(runs)
     assert_as_rebuilt(runs)
 
 
+def test_a_version_that_keeps_its_models_compares_the_newest_month_and_says_so_everywhere(runs):
+    dealt = random.Random(3)
+    start, people = date(2024, 1, 1), [f"p{number}" for number in range(24)]
+    logs = {
+        (person, day): row(person, day, dealt.randrange(2_000, 15_000), 70 + dealt.randrange(50) / 10)
+        for person in people
+        for day in (start + timedelta(n) for n in range(330))
+    }
+    runs.put(logs.values())
+    runs.run(ALL_LAYERS)
+    assert said_of_the_newest_month(runs) == (False, "2024-11-25")
+    newest = [(person, day) for person, day in logs if day > date(2024, 10, 31)]
+    changed = [logs[at].replace(",71.5,", ",140.0,") for at in newest]  # the heart rate
+    runs.put([*changed, *(row(person, date(2024, 11, 26)) for person in people)], "november.csv")
+    assert len(runs.run(ALL_LAYERS)["predictions"]) == 11, "the conclusion stands in every row"
+    assert said_of_the_newest_month(runs) == (True, "2024-11-26")
+    assert "the values of heart_rate_avg lie outside" in card_of(runs)
+    assert_as_rebuilt(runs)
+    runs.put([*(logs[at] for at in newest)], "november.csv")
+    runs.run(ALL_LAYERS)
+    assert said_of_the_newest_month(runs)[0] is False
+    assert card_of(runs).count("Whether the newest month") == 1
+
+
+def card_of(runs: Runs) -> str:
+    table = table_of("predictions/weight_change_model")
+    return runs.lake.store.read_sidecar(table, f"{runs.lake.current(table)}.card.md").decode()
+
+
+def said_of_the_newest_month(runs: Runs) -> tuple[bool, str]:
+    """Whether it is out of range, as the table, every prediction and the card say, and when it ends."""
+    model, card = runs.lake.rows(table_of("predictions/weight_change_model")), card_of(runs)
+    (drift,) = (r for r in model if r["measure"] == "input_drift")
+    conclusions = {r["conclusion"] for r in model}
+    conclusions |= {r["weight_change_conclusion"] for r in runs.lake.rows(table_of("gold/fact_predictions"))}
+    (conclusion,) = conclusions
+    is_out = drift["lower"] > 0.1
+    assert ("be careful now" in conclusion) == is_out
+    assert card.count(conclusion) == 1
+    until = card.partition("days (until ")[2][:10]
+    return is_out, until
+
+
 def assert_as_rebuilt(runs: Runs) -> None:
     """One build of everything gives the same, but for the number of the version in which models were fitted."""
     incremental = predicted(runs)

@@ -182,3 +182,18 @@ def test_runs_that_would_be_kept_where_nobody_looks_are_refused(monkeypatch, tmp
     require_runs_in_dagster_home()
     (home / "dagster.yaml").write_text("telemetry: {enabled: false}")
     require_runs_in_dagster_home()
+
+
+@pytest.mark.parametrize(
+    "block", ["run_storage", "event_log_storage", "schedule_storage", "local_artifact_storage", "compute_logs"]
+)
+def test_no_folder_of_dagster_may_follow_the_working_directory(monkeypatch, tmp_path, block):
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    (home / "dagster.yaml").write_text(f"{block}: {{module: any, class: Any, config: {{base_dir: .dagster}}}}")
+    with pytest.raises(SettingsError, match=f"in .dagster of the working directory .* remove the block {block} from"):
+        require_runs_in_dagster_home()
+    for fine in (tmp_path, {"env": "WHERE"}):
+        (home / "dagster.yaml").write_text(f"{block}: {{module: any, class: Any, config: {{base_dir: {fine}}}}}")
+        require_runs_in_dagster_home()

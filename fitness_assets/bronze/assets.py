@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.archives import REPEATED, ReadArchive
-from fitness_assets.bronze.erasures import LeftOut
+from fitness_assets.bronze.erasures import REFUSAL, LeftOut
 from fitness_assets.bronze.identity import Hashes, Upload, identify
 from fitness_assets.bronze.measurements import MEASUREMENTS
 from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
@@ -73,7 +73,9 @@ class _Ingested:
                 require_name(self.upload.found.uri)
                 dialect = tell_dialect(path, self.upload.found.text)
             except RefusedError as refused:
-                self.refusal = refused.without_cells if self.pseudonyms.check else str(refused)
+                # An unpacked export in the folder of a person has files that nobody means to be read.
+                hides_cells = self.pseudonyms.check or self.upload.found.person
+                self.refusal = refused.without_cells if hides_cells else str(refused)
                 return
             styles = NumberStyles(dialect.header.delimiter)
             try:
@@ -120,11 +122,11 @@ class _Ingested:
     def _read_records(self, path: Path, records: RowFiles) -> None:
         person = self.upload.found.person
         if self.left_out.people.have(person):
-            self.refusal = "this person was erased; to have their data again: fitness readmit USER_ID"
+            self.refusal = REFUSAL
             return
         archive = ReadArchive(self.upload.found, self.person)
         try:
-            tables = archive.tables(path, records.folder)
+            tables = map(self.pseudonyms.hide_names, archive.tables(path, records.folder))
             draft = records.draft(self.upload.upload_id, self.ingested_at, tables)
         except RefusedError as refused:
             if not self.upload.is_unchanged():
@@ -179,9 +181,8 @@ def bronze_step(raw: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> LayerStep:
         pseudonyms.require_same_key(ledger)
         hashes = _known_hashes(lake, ledger, version)
         unread: dict[str, str] = {}
-        found = identify(
-            [source_of(source, must_exist=bool(step_run.uploads)) for source in sources], ledger, hashes, unread
-        )
+        places = [source_of(source, bool(step_run.uploads), raw) for source in sources]
+        found = identify(places, ledger, hashes, unread, pseudonyms)
         if version is None and not found:
             missing = f"There is no upload in {', '.join(sources)}: put a CSV file there."
             raise LakeError(next(iter(unread.values()), missing))

@@ -20,6 +20,9 @@ from fitness_assets.bronze.readers.cells import trimmed
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.lake.lake import Lake
 
+REFUSAL = "this person was erased; to have their data again: fitness readmit USER_ID"
+"""Why archives of erased people are refused; with these words the ledger tells them from other refusals."""
+
 _FILE = "erasures.json"  # beside the versions of the ledger; garbage collection keeps it
 _CELLS = re.compile(r'[,;\t|"\r\n]+')
 

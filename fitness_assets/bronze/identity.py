@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
 from fitness_assets.bronze.readers.csv import require_name
 from fitness_assets.bronze.readers.header import RefusedError
 from fitness_assets.bronze.readers.kinds import newer_version
@@ -92,6 +93,7 @@ def identify(
     ledger: Sequence[Mapping[str, Any]] = (),
     hashes: Hashes | None = None,
     unread: dict[str, str] | None = None,
+    pseudonyms: Pseudonyms = AS_UPLOADED,
 ) -> list[Upload]:
     """The uploads of some sources in the order of ingestion (last modified, then name), each `upload_id` once.
 
@@ -103,12 +105,18 @@ def identify(
         ledger: rows of ``bronze/uploads``, oldest first.
         hashes: known content hashes; learns those that are computed.
         unread: gets the URIs (as text) of those that cannot be read, each with the reason; None: the first one raises.
+        pseudonyms: with a key, uploads in folders that a user id names are not read.
     """
     hashes = hashes or Hashes.of(ledger)
     last = {row["uri"]: row for row in ledger}
     known = {row["upload_id"] for row in ledger}
     uploads: dict[str, Upload] = {}
-    everything = ((source, found) for source in sources for found in source.find())
+    everything = list[tuple[Source, Found]]()
+    for source in sources:
+        there, named_by_id = pseudonyms.readable(source.find())
+        everything += ((source, found) for found in there)
+        if unread is not None:
+            unread |= named_by_id
     for source, found in sorted(everything, key=lambda item: (item[1].modified_at, item[1].uri)):
         try:
             content_sha256 = hashes.content_sha256(source, found)

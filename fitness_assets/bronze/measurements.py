@@ -61,8 +61,8 @@ MEASUREMENTS = Table(
         Column("row_number", "bigint", "Position among the records of its upload that are used.", 1, nullable=False),
         Column("user_id", "string", "The person in whose folder the upload lies.", "17", nullable=False),
         Column("type", "string", "What was measured or stated.", "steps", allowed=TYPES, nullable=False),
-        Column("source", "string", "The app that wrote it, as the file names it.", "Connect"),
-        Column("device", "string", "The device that measured it, as the file names it.", "Watch6,1"),
+        Column("source", "string", "The app that wrote it, as the file names it.", "Connect", is_free_text=True),
+        Column("device", "string", "The device that measured it, as the file names it.", "Watch6,1", is_free_text=True),
         Column(
             "start_at",
             "timestamp",
@@ -76,7 +76,10 @@ MEASUREMENTS = Table(
         ),
         Column("value", "double", "The value, in the unit of the file.", 120.0),
         Column("unit", "string", "The unit, as the file names it.", "count"),
-        Column("text", "string", "What is no number: a stage of sleep, a gender, a time zone.", "deep"),
+        # The person's own order of sources may have names of devices.
+        Column(
+            "text", "string", "What is no number: a stage of sleep, a gender, a time zone.", "deep", is_free_text=True
+        ),
         INGESTED_AT,
     ),
     ("upload_id", "row_number"),

@@ -8,7 +8,7 @@ import hashlib
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ _UNFINISHED = re.compile(
     r"^[._~]|\.(tmp|temp|part|partial|filepart|crdownload|download|opdownload|aria2|swp|swx|bak~)$|~$", re.IGNORECASE
 )
 _PEOPLE, _PROFILE = "people", "profile.toml"
+_VERSIONS = "_versions"  # the folder of a lake for its files
 GOALS = "goals"
 """The folder of a source that holds goals; they are for the coach, and no uploads of logged days."""
 _S3 = re.compile(r"s3://([^/]+)(?:/(.*?))?/*\Z", re.DOTALL)
@@ -70,6 +71,24 @@ class Source(ABC):
             OSError: if nobody can look there; the message is one sentence for a person.
         """
 
+    def ignored(self) -> tuple[list[Found], list[str]]:
+        """What `find` leaves out, because its name is that of something hidden or unfinished: files, and folders.
+
+        Files below such a folder are not listed, except those in the folder of a person.
+        """
+        files, folders = list[Found](), dict[str, None]()
+        for found, names in self._below(_is_ignored):
+            at = next((at for at, name in enumerate(names[:-1]) if _is_ignored([name])), None)
+            if at is None or found.person:
+                files.append(found)
+            elif names[at] != _VERSIONS:
+                folders["/".join(names[: at + 1])] = None
+        return files, [*folders]
+
+    @abstractmethod
+    def _below(self, is_wanted: Callable[[Sequence[str]], bool]) -> Iterator[tuple[Found, Sequence[str]]]:
+        """What lies below this place and has the wanted names (those of folders, and its own), in their order."""
+
     @abstractmethod
     def stat(self, uri: str) -> Found | None:
         """The upload of that name as it is now; None if it is gone."""
@@ -88,15 +107,25 @@ class Source(ABC):
         """
 
 
-def source_of(text: str, must_exist: bool = False) -> Source:
+def source_of(text: str, must_exist: bool = False, raw: str = "") -> Source:
     """The source that a path or an ``s3://bucket/prefix`` names.
+
+    Folders above a source may have any name, so the folders below it say whose an upload is. Where a run names a place
+    to read from, it is the folders below ``raw``, if the place lies there, else the whole path.
 
     Args:
         text: the name.
-        must_exist: whether a prefix without any upload is an error, as a missing folder always is.
+        must_exist: whether a run names it; then a prefix without any upload is an error, as a missing folder always is.
+        raw: where uploads are looked for if no run names a place.
     """
-    s3 = _S3.match(text)
-    return Prefix(Bucket(s3[1]), s3[2] or "", must_exist) if s3 else Folder(Path(text), must_exist)
+    if s3 := _S3.match(text):
+        bucket, prefix, top = s3[1], s3[2] or "", _S3.match(raw)
+        is_part = top is not None and top[1] == bucket and f"{prefix}/".startswith(f"{top[2] or ''}/")
+        named = (top[2] or "") if top and is_part else ""
+        return Prefix(Bucket(bucket), prefix, must_exist, named if must_exist else None)
+    path, top = Path(text), Path(raw).absolute()
+    named = top if raw and path.absolute().is_relative_to(top) else Path(path.absolute().anchor)
+    return Folder(path, named if must_exist else None)
 
 
 @dataclass(frozen=True)
@@ -105,11 +134,11 @@ class Folder(Source):
 
     Attributes:
         path: where it is.
-        is_named: whether a run named it; then it may lie below ``people/<user_id>/`` itself.
+        top: the folder, as an absolute path, below which ``people/<user_id>/`` says whose a file is; None: this one.
     """
 
     path: Path
-    is_named: bool = False
+    top: Path | None = None
 
     def find(self) -> list[Found]:
         """The files of the folder, or the one file.
@@ -123,9 +152,12 @@ class Folder(Source):
             raise FileNotFoundError(
                 f"There is no file or folder {self.path}: put CSV files there, or set FITNESS_RAW_PATH."
             )
-        paths = sorted(path for path in self.path.rglob("*") if path.is_file() and not _is_published(path))
-        there = (self.stat(str(path)) for path in paths if _is_upload(path.relative_to(self.path).parts))
-        return [found for found in there if found]  # one may be gone by now
+        return [found for found, _ in self._below(_is_upload)]
+
+    def folders_of(self, is_theirs: Callable[[str | None], bool]) -> list[Path]:
+        """The folders of some people below this one, the deepest first."""
+        folders = (path for path in self.path.rglob("*") if path.is_dir() and not path.is_symlink())
+        return sorted((path for path in folders if is_theirs(self._person(path / "file"))), reverse=True)
 
     def stat(self, uri: str) -> Found | None:
         """The file as it is now."""
@@ -149,9 +181,16 @@ class Folder(Source):
         stat = path.stat()
         modified_at = datetime.fromtimestamp(stat.st_mtime, UTC)
         fingerprint = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
-        # Folders above the source may have any name, so they count only where a run named a part of the source.
-        parts = path.parts if self.is_named else path.relative_to(self.path).parts
-        return Found(str(path), stat.st_size, modified_at, fingerprint, stat.st_ctime, _person(parts))
+        return Found(str(path), stat.st_size, modified_at, fingerprint, stat.st_ctime, self._person(path))
+
+    def _person(self, path: Path) -> str | None:
+        return _person(path.absolute().relative_to(self.top or self.path.absolute()).parts)
+
+    def _below(self, is_wanted: Callable[[Sequence[str]], bool]) -> Iterator[tuple[Found, Sequence[str]]]:
+        for path in sorted(path for path in self.path.rglob("*") if path.is_file() and not _is_published(path)):
+            names = path.relative_to(self.path).parts
+            if is_wanted(names) and (found := self.stat(str(path))):  # it may be gone by now
+                yield found, names
 
 
 @dataclass(frozen=True)
@@ -162,11 +201,13 @@ class Prefix(Source):
         bucket: where they lie.
         prefix: without slashes at its end; empty for the whole bucket.
         must_exist: whether it is an error if nothing lies there.
+        top: the prefix below which ``people/<user_id>/`` says whose an object is; None: this one.
     """
 
     bucket: Bucket
     prefix: str
     must_exist: bool = False
+    top: str | None = None
 
     def find(self) -> list[Found]:
         """The objects below the prefix, and the one that is named like it; markers of folders are none.
@@ -174,18 +215,13 @@ class Prefix(Source):
         Raises:
             FileNotFoundError: if nothing lies there, but must.
         """
-        below = f"{self.prefix}/" if self.prefix else ""
-        objects = [
-            found
-            for found in self.bucket.list(below)
-            if not found.key.endswith("/") and _is_upload(found.key.removeprefix(below).split("/"))
-        ]
+        objects = [found for found, _ in self._below(_is_upload)]
         # What a run names may be an object with others below; where all uploads lie, there may be no right to ask.
         if (self.must_exist or not objects) and (one := self._head(self.prefix)):
-            objects.insert(0, one)
+            objects.insert(0, self._found(one))
         if not objects and self.must_exist:
             raise FileNotFoundError(f"There is no object {self.bucket.uri(self.prefix)}, and none below it.")
-        return [self._found(found) for found in objects]
+        return objects
 
     def stat(self, uri: str) -> Found | None:
         """The object as it is now."""
@@ -216,8 +252,15 @@ class Prefix(Source):
         except ObjectMissingError:
             return None
 
+    def _below(self, is_wanted: Callable[[Sequence[str]], bool]) -> Iterator[tuple[Found, Sequence[str]]]:
+        below = f"{self.prefix}/" if self.prefix else ""
+        for found in self.bucket.list(below):
+            names = found.key.removeprefix(below).split("/")
+            if is_wanted(names):
+                yield self._found(found), names
+
     def _found(self, found: Object) -> Found:
-        parts = found.key.removeprefix("" if self.must_exist else self.prefix).split("/")
+        parts = found.key.removeprefix(self.prefix if self.top is None else self.top).split("/")
         return Found(self.bucket.uri(found.key), found.size_bytes, found.modified_at, found.etag, None, _person(parts))
 
 
@@ -234,7 +277,7 @@ class _Digest:
 
 def _is_published(path: Path) -> bool:
     """Whether this is a link to a file of a version of a lake, such as a report."""
-    return path.is_symlink() and "_versions" in path.resolve().parts
+    return path.is_symlink() and _VERSIONS in path.resolve().parts
 
 
 def _person(parts: Sequence[str]) -> str | None:
@@ -248,4 +291,13 @@ def _person(parts: Sequence[str]) -> str | None:
 
 def _is_upload(names: Sequence[str]) -> bool:
     """Whether a file with this path below its source is an upload of logged days that is complete."""
-    return not any(map(_UNFINISHED.search, names)) and (len(names) == 1 or names[0] != GOALS)
+    return not any(map(_UNFINISHED.search, names)) and not _is_goal(names) and bool(names[-1])
+
+
+def _is_ignored(names: Sequence[str]) -> bool:
+    """Whether a file with this path below its source is hidden or unfinished, or the marker of a folder."""
+    return not _is_goal(names) and (not names[-1] or any(map(_UNFINISHED.search, names)))
+
+
+def _is_goal(names: Sequence[str]) -> bool:
+    return len(names) > 1 and names[0] == GOALS

@@ -1,16 +1,20 @@
-"""Withdraws uploads: the ledger says so, with a reason, and silver leaves their rows out.
+"""Changes the ledger at the word of a person, without reading an upload.
 
-Bronze keeps the rows, so a withdrawal can be undone. Each change is a new version of the ledger; it needs no engine.
+It withdraws uploads: the ledger says so, with a reason, and silver leaves their rows out. Bronze keeps the rows, so a
+withdrawal can be undone. And it forgets refused archives of people who may have data again. Each change is a new
+version of the ledger; it needs no engine.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from fitness_assets.bronze.erasures import REFUSAL
 from fitness_assets.bronze.run_inputs import known_users, run_inputs
 from fitness_assets.bronze.tables import TABLES, UPLOADS
 from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError, TableMissingError, VersionConflictError
+from fitness_assets.schema.table import Table
 
 Row = Mapping[str, Any]
 _NO_ROWS = {"rows_read": 0, "rows_typed": 0, "rows_quarantined": 0}
@@ -67,15 +71,43 @@ def restore(lake: Lake, upload: str) -> Row:
     return _publish(lake, change)
 
 
-def lost_by_rollback(lake: Lake, version: str) -> list[Row]:
-    """The uploads that the current ledger knows and an earlier version of it does not: a run would ingest them again.
+def forget_refused(lake: Lake, is_theirs: Callable[[str], bool]) -> int:
+    """Forget the archives of some people that were refused because the people were erased; the next run reads them.
+
+    Args:
+        lake: the lake.
+        is_theirs: whether an id, as tables have it, is that of one of them.
+
+    Returns:
+        How many archives that are.
+    """
+
+    def is_refused(row: Row) -> bool:
+        return row.get("refusal") == REFUSAL and is_theirs(row["person"] or "")
+
+    if refused := sum(map(is_refused, lake.rows(UPLOADS))):
+        _publish(lake, lambda ledger: ({}, [row for row in ledger if not is_refused(row)]))
+    return refused
+
+
+def lost_by_rollback(lake: Lake, ledger: Table, version: str) -> list[Row]:
+    """What the current version of a ledger knows and an earlier one does not: a run would read these files again.
+
+    Args:
+        lake: the lake.
+        ledger: of uploads or of goals.
+        version: the earlier one.
+
+    Returns:
+        A row of each file.
 
     Raises:
         LakeError: if there is no such version.
     """
-    lake.metadata(UPLOADS, version)
-    kept = {row["upload_id"] for row in lake.rows(UPLOADS, version)}
-    return [row for row in lake.rows(UPLOADS) if row["upload_id"] not in kept and row["status"] != "withdrawn"]
+    lake.metadata(ledger, version)
+    kept = {row["upload_id"] for row in lake.rows(ledger, version)}
+    lost = [row for row in lake.rows(ledger) if row["upload_id"] not in kept and row["status"] != "withdrawn"]
+    return [*{row["upload_id"]: row for row in lost}.values()]  # a file of goals has several
 
 
 def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]]) -> Row:
@@ -85,7 +117,7 @@ def _publish(lake: Lake, change: Callable[[Sequence[Row]], tuple[Row, list[Row]]
         raise TableMissingError(f"{UPLOADS.key} does not exist yet: there is no upload to withdraw.")
     before = lake.rows(UPLOADS, version)
     changed, ledger = change(before)
-    staging = lake.stage(TABLES, {}, "command line", made_because="an upload was withdrawn or restored")
+    staging = lake.stage(TABLES, {}, "command line", made_because="a person changed what counts")
     try:
         if staging.parent != version:
             raise VersionConflictError(f"another run published {UPLOADS.key} meanwhile: try again.")

@@ -15,8 +15,10 @@ from pyspark.sql import DataFrame
 
 from fitness_assets.engine.changes import NO_CHANGES, Changes, Inputs, changes
 from fitness_assets.engine.expressions import with_codes
+from fitness_assets.engine.memory import memory_bytes
 from fitness_assets.engine.rule_checks import check_version, contract_errors
 from fitness_assets.lake.lake import Lake
+from fitness_assets.lake.room import LackOfRoomError, lack_of_room
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import CheckResult, VersionConflictError
 from fitness_assets.schema.table import CONTRACT, CONTRACT_DESCRIPTION, Table
@@ -134,20 +136,37 @@ def stage(
     Raises:
         ContractError: if the columns of a frame differ from the table's declaration.
         VersionConflictError: if another run published tables of this step meanwhile.
+        LackOfRoomError: if the disk or the memory is not enough.
     """
     staging = step_run.lake.stage(step.tables, inputs, step_run.run_id, step.code_version, changes.because)
     what = "" if months is None else f", months {', '.join(sorted(months)) or 'none'}"
     step_run.log.info(f"{step.name}: writing version {staging.version}{what} ({changes.because})")
-    try:
+    with _cleaned_up(staging):
         if changes.base and staging.parent != changes.base.version:
             raise VersionConflictError(f"another run published {step.tables[-1].key} meanwhile.")
         with _progress(step_run.log, staging):
             write_all(staging)
             check_version(staging, step.reads, months)
         staging.commit()
-    finally:
-        staging.clean_up()
     return staging
+
+
+@contextmanager
+def _cleaned_up(staging: Staging) -> Iterator[None]:
+    """Leave no file that is not needed, and say in one sentence that the disk or the memory was not enough."""
+    written = 0
+    try:
+        try:
+            yield
+        except Exception:
+            written = staging.written_bytes()
+            raise
+        finally:
+            staging.clean_up()
+    except Exception as error:
+        if lack := lack_of_room(error, staging.store.disk, memory_bytes(), written):
+            raise LackOfRoomError(lack) from error
+        raise
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Starts the Spark session that `FITNESS_SPARK` asks for, and opens the store of the lake."""
 
+import atexit
 import logging
 import os
 from pathlib import Path
@@ -73,6 +74,8 @@ def _session(settings: Settings) -> SparkSession:
     # A server that restarts has lost the session, so to retry for long does not help.
     client: Any = session.client
     client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
+    # At exit PySpark asks the server to tidy up, unless its client is closed. After Ctrl-C the answer may never come.
+    atexit.register(client.close)
     for name, value in {**_SESSION, **settings.spark_properties}.items():
         session.conf.set(name, value)
     return session

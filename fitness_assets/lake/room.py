@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from fitness_assets.lake.version import LakeError
+
 _DISK = re.compile(r"no space left on device|disk quota exceeded|not enough space on the disk|disk full", re.IGNORECASE)
 _MEMORY = re.compile(
     r"out of memory|outofmemory|java heap space|gc overhead limit|resources exhausted|cannot allocate memory"
@@ -17,13 +19,18 @@ _SPILL = re.compile(r"disk space during the spilling process has exceeded the al
 _AMOUNTS = re.compile(r"[^.\n]*\d[\d.,]*\s?(?:bytes|[KMGT]i?B)\b[^.\n]*(?:\.\d[^.\n]*)*", re.IGNORECASE)
 
 
-def lack_of_room(error: BaseException, disk: Path, memory: int) -> str | None:
+class LackOfRoomError(LakeError):
+    """The disk or the memory was not enough; the message is that of `lack_of_room`."""
+
+
+def lack_of_room(error: BaseException, disk: Path, memory: int, written: int = 0) -> str | None:
     """What to tell a person if an error means that the disk or the memory is not enough.
 
     Args:
         error: with its causes.
         disk: a folder on the disk that writing needs.
         memory: bytes of memory that a run may use.
+        written: bytes that the step had written to that disk, and that are removed by now; 0 if that is not known.
 
     Returns:
         One sentence with the folder and the amounts that are known; None for any other error.
@@ -35,9 +42,10 @@ def lack_of_room(error: BaseException, disk: Path, memory: int) -> str | None:
         if is_disk or _DISK.search(text):
             there = next(folder for folder in (disk.absolute(), *disk.absolute().parents) if folder.exists())
             free = _size(shutil.disk_usage(there).free)
+            had = "" if not written else f" (it had written {_size(written)} when the disk was full)"
             return (
-                f"The disk of {disk} is full: {free} are free there, and this step needs more; free disk space and run "
-                f"again. {kept}"
+                f"The disk of {disk} is full: {free} are free there, and this step needs more{had}; free disk space "
+                f"and run again. {kept}"
             )
         known = f"a run may use {_size(memory)} here"
         if spilled := _SPILL.search(text):

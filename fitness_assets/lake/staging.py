@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 from uuid import uuid4
 
@@ -119,6 +121,17 @@ class Staging:
     def share(self, path: Path) -> str:
         """Make a file of the scratch folder readable for the engine, on whatever machine; returns its path or URI."""
         return self.store.share(self.scratch, path)
+
+    def written_bytes(self) -> int:
+        """Bytes of the files on this machine that were written for this version; files taken over are links."""
+        folders = (Path(self.store.location(table, self.version)).parent for table in self.tables)
+        made = [self.scratch, *(path for folder in folders for path in folder.glob(f"{self.version}*"))]
+        size = 0
+        with suppress(OSError):  # an engine may still be removing what it could not complete
+            for path in (path for first in made for path in (first, *first.rglob("*"))):
+                status = path.lstat()
+                size += status.st_size if S_ISREG(status.st_mode) and status.st_nlink == 1 else 0
+        return size
 
     def commit(self) -> None:
         """Store the metadata; from then on the version is complete: it can be looked at and published."""

@@ -69,12 +69,13 @@ class Pending:
     """What a run would have to do.
 
     Attributes:
-        new: URIs of uploads whose content the ledger does not know.
-        held: those of them that were in a version of bronze that a person rolled back.
+        new: URIs of uploads and goals whose content the ledgers do not know.
+        held: those of them that were in a version of bronze, or of the coach, that a person rolled back.
         withdrawn: ids of uploads that a person withdrew; the tables after bronze have to leave them out.
         is_behind: whether a table after bronze was made from other versions than the current ones.
         is_missing: whether a table after bronze was never published.
         refused: how many of the uploads that are there were refused.
+        goals: those of the new ones that are goals.
     """
 
     new: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ class Pending:
     is_behind: bool = False
     is_missing: bool = False
     refused: int = 0
+    goals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,16 @@ class Decision:
 
     Attributes:
         state: to be remembered.
-        uris: uploads that a run is requested for; empty if it only has to make the tables after bronze; None: no run.
+        uris: uploads and goals that a run is requested for; empty if it only has to make the tables after bronze;
+            None: no run.
         reason: for a person.
+        is_coach_alone: whether the run has to leave all other layers alone, because uploads wait after a rollback.
     """
 
     state: State
     uris: tuple[str, ...] | None
     reason: str
+    is_coach_alone: bool = False
 
 
 def decide(
@@ -135,12 +140,20 @@ def decide(
         return Decision(state, None, _nothing(len(listing), state.refused))
 
     found = pending()
-    state, work = replace(state, lake=lake, settled=""), _work(listing, found)
-    if found.new and {*found.new} == {*found.held}:
+    state, fresh = replace(state, lake=lake, settled=""), {*found.new} - {*found.held}
+    waiting = {*found.held} - {*found.goals}
+    is_coach_alone = bool(waiting) and bool(fresh) and fresh <= {*found.goals}
+    if is_coach_alone:
+        found = replace(found, new=found.goals, is_behind=False)
+    elif waiting and not fresh:
         # The state keeps the old pointer: once these uploads are gone, later tables still have to follow the rollback.
-        what = f"Bronze was rolled back. Uploads that its version lacks wait ({len(found.new)})"
+        what = f"Bronze was rolled back. Uploads that its version lacks wait ({len(waiting)})"
         return Decision(state, None, f"{what}: the next new upload, or a run by hand, ingests them too.")
-    state = replace(state, pointer=pointer)
+    elif found.new and not fresh and not (found.is_behind and is_moved):
+        what = f"The coach was rolled back. Goals that its version lacks wait ({len(found.new)})"
+        return Decision(replace(state, pointer=pointer), None, f"{what}: the next run reads them too.")
+    work = _work(listing, found)[is_coach_alone:]  # then it makes no tables after bronze
+    state = replace(state, pointer=state.pointer if is_coach_alone else pointer)
     if done and (found.new or found.is_behind):
         # A run that succeeded without these uploads could not read them; it counts as failed for them.
         state = _ended(state, work, "failed", now) if {*work} <= {*done} else replace(state, failures=0)
@@ -155,7 +168,10 @@ def decide(
             what = f"New uploads wait ({len(found.new)})" if found.new else "Tables wait for uploads that bronze has"
             return Decision(state, None, f"{what}, because {why}.")
     state = replace(state, asked=work, run_key=f"uploads-{now:.0f}-{_digest([*work, listed])}")
-    return Decision(state, found.new, f"New uploads: {len(found.new)}." if found.new else "Tables follow bronze.")
+    what = f"New goals: {len(found.new)}; uploads still" if is_coach_alone else f"New uploads: {len(found.new)}."
+    if is_coach_alone:
+        what += f" wait, because bronze was rolled back ({len(waiting)})."
+    return Decision(state, found.new, what if found.new else "Tables follow bronze.", is_coach_alone)
 
 
 def _nothing(uploads: int, refused: int) -> str:

@@ -11,7 +11,7 @@ from fitness_assets.engine.memory import memory_bytes
 from fitness_assets.engine.sail import s3_failure
 from fitness_assets.engine.session import lost_server
 from fitness_assets.lake.lake import Lake
-from fitness_assets.lake.room import lack_of_room
+from fitness_assets.lake.room import LackOfRoomError, lack_of_room
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.lake.staging import Staging
 from fitness_assets.lake.version import LakeError, VersionConflictError
@@ -85,7 +85,9 @@ def _plain_lack_of_room(lake: Lake) -> Iterator[None]:
     """Say in one sentence that the disk or the memory is not enough, whoever reported it."""
     try:
         yield
+    except LackOfRoomError:
+        raise
     except Exception as error:
         if lack := lack_of_room(error, lake.store.disk, memory_bytes()):
-            raise LakeError(lack) from error
+            raise LackOfRoomError(lack) from error
         raise

@@ -14,7 +14,7 @@ from fitness_assets.bronze.readers.kinds import newer_version
 from fitness_assets.bronze.sources import Found, Source
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.coach.assets import find_goals
-from fitness_assets.coach.tables import GOALS
+from fitness_assets.coach.tables import GOALS, PLANS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration.arrivals import Pending
@@ -67,16 +67,26 @@ def pending_of(lake: Lake, source: Source, there: Sequence[Found], hashes: Hashe
 def with_goals(pending: Pending, lake: Lake, goals: str) -> Pending:
     """The same with the goal files whose content the ledger of the coach does not know.
 
+    Those that were in a version of the coach that a person rolled back are held, as uploads are.
+
     Args:
         pending: what a run would have to do for uploads.
         lake: what is there already.
         goals: a folder or an S3 prefix.
     """
-    ledger = lake.rows(GOALS)
+    new = _new_goals(goals, lake.rows(GOALS))
+    before = [row for version in lake.rolled_back(PLANS) for row in lake.rows(GOALS, version)] if new else []
+    held = new - _new_goals(goals, before) if before else set[str]()
+    return replace(
+        pending, new=(*pending.new, *sorted(new)), held=(*pending.held, *sorted(held)), goals=tuple(sorted(new))
+    )
+
+
+def _new_goals(goals: str, ledger: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The goal files whose content a ledger does not know."""
     known = {row["upload_id"] for row in ledger}
-    found, _ = find_goals(goals, ledger)
-    new = sorted(upload.found.uri for upload in found if upload.upload_id not in known)
-    return replace(pending, new=(*pending.new, *new))
+    found, _ = find_goals(goals, [dict(row) for row in ledger])
+    return {upload.found.uri for upload in found if upload.upload_id not in known}
 
 
 def _unknown(

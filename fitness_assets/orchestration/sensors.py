@@ -14,9 +14,11 @@ from typing import Any
 
 import dagster as dg
 
+from fitness_assets.bronze.pseudonyms import AS_UPLOADED, Pseudonyms
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.coach.assets import goal_files
+from fitness_assets.coach.tables import TABLES as COACH
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages, metrics
@@ -36,6 +38,7 @@ DAILY = dg.ScheduleDefinition(
     description="Builds every table at 6:00 UTC, for a lake whose sensor `new_uploads` is off. Off until switched on.",
 )
 
+_COACH = [dg.AssetKey(table.key.split("/")) for table in COACH]
 _RUN_KEY = "dagster/run_key"  # tags that Dagster gives a run: key of the request, and code location
 _LOCATION = ".dagster/repository"
 _SECONDS = 30
@@ -75,13 +78,16 @@ class Listeners:
         return not self.bucket or metrics.put([*values], self.bucket, lambda: self.client("cloudwatch"), log)
 
 
-def uploads_sensor(raw: str, goals: str, listeners: Listeners) -> dg.SensorDefinition:
+def uploads_sensor(
+    raw: str, goals: str, listeners: Listeners, pseudonyms: Pseudonyms = AS_UPLOADED
+) -> dg.SensorDefinition:
     """Ask for a run when uploads or goals arrive or change.
 
     Args:
         raw: a file, a folder or an S3 prefix.
         goals: a folder or an S3 prefix.
         listeners: get a heartbeat with every look.
+        pseudonyms: with a key, no run is requested for uploads in folders that a user id names.
     """
     hashes: Hashes = {}  # of files that were touched, moved or copied; a new process hashes them again
 
@@ -98,7 +104,7 @@ def uploads_sensor(raw: str, goals: str, listeners: Listeners) -> dg.SensorDefin
         try:
             recovered = [tables[0].layer for tables in PUBLISH_GROUPS if lake.recover(tables)]
             source = source_of(raw)
-            there = source.find()
+            there, named_by_id = pseudonyms.readable(source.find())
             events = [*versions_moved(context.instance, lake)]
             listing = {found.uri: found.fingerprint for found in (*there, *goal_files(goals))}
             decision = decide(
@@ -120,8 +126,12 @@ def uploads_sensor(raw: str, goals: str, listeners: Listeners) -> dg.SensorDefin
             context.log.info(f"Finished the publication that a killed run began: {', '.join(recovered)}.")
         cursor = decision.state.to_json()
         if decision.uris is None:
-            return dg.SensorResult(skip_reason=decision.reason, cursor=cursor, asset_events=events)
+            left_out = f" Left out: {len(named_by_id)} uploads in folders that a user id names." if named_by_id else ""
+            return dg.SensorResult(skip_reason=f"{decision.reason}{left_out}", cursor=cursor, asset_events=events)
         context.log.info(decision.reason)
+        if decision.is_coach_alone:
+            request = dg.RunRequest(decision.state.run_key, asset_selection=_COACH)
+            return dg.SensorResult(run_requests=[request], cursor=cursor, asset_events=events)
         uploads = [found.uri for found in there if found.uri in decision.uris]  # without goals
         config = {"ops": {"bronze": {"config": {"uploads": uploads}}}}
         requests, seen = [dg.RunRequest(decision.state.run_key, config)], uploads_seen(there, uploads)

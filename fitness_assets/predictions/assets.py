@@ -1,12 +1,13 @@
 """The predictions step: it learns from days of complete months, evaluates the models, and scores the days of gold.
 
 Where logs are long, the models are a function of complete months alone. So a day of the current month changes no model,
-and the step scores only the months that this day has a part in. `_why_fit` says when models are fitted again.
+and the step scores only the months that this day has a part in. `_why_fit` says when models are fitted again. Each
+version compares the newest month with the days that the models learned from.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zipfile import ZIP_DEFLATED
@@ -22,8 +23,9 @@ from fitness_assets.gold.tables import FACT_DAILY, MONTHLY_SUMS
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.predictions import transforms
+from fitness_assets.predictions.drift import HEADING, Drift, compare, concluded, input_drift, newest_days, section
 from fitness_assets.predictions.stored_scoring import NAME, Scoring, stored_scoring
-from fitness_assets.predictions.tables import FACT_PREDICTIONS, HORIZON_DAYS, MODELS, TABLES, TARGETS
+from fitness_assets.predictions.tables import FACT_PREDICTIONS, HORIZON_DAYS, MODELS, TABLES, TARGETS, conclusion_of
 from fitness_assets.schema.months import first_day, last_day, month_of
 
 _CODE = ("predictions", "gold", "silver", "schema", "engine.expressions")
@@ -69,15 +71,18 @@ def prediction_step(training_rows: int, audited: Callable[[Lake], str]) -> Layer
         if kept and (why := _why_fit(kept, learnable, changed or ())):
             step_run.log.info(f"models are fitted again: {why}")
             kept = None
-        if kept:
+        now, drifts = _compare(lake, kept, inputs[FACT_DAILY.key]) if kept else (None, {})
+        if kept and now and now.constants != kept.constants:
+            step_run.log.info("every day is scored anew: what may be concluded from the predictions changed")
+        elif kept:
             known = {*lake.metadata(FACT_DAILY, inputs[FACT_DAILY.key]).parts, *(changed or ())}
             months = _affected(changed or (), known)
 
         def write_all(staging: Staging) -> None:
-            if kept:
-                step_run.log.info(f"models of version {kept.version} stay: no day until {kept.learned_until} changed")
-                _keep_models(lake, staging, kept)
-                _score(lake, staging, inputs, kept, months)
+            if now:
+                step_run.log.info(f"models of version {now.version} stay: no day until {now.learned_until} changed")
+                _keep_models(lake, staging, now, drifts)
+                _score(lake, staging, inputs, now, months)
             else:
                 _fit(step_run, staging, inputs, learnable, training_rows, audited)
 
@@ -116,6 +121,21 @@ def _why_fit(kept: Scoring, learnable: Learnable, changed: Collection[str]) -> s
     return ""
 
 
+def _compare(lake: Lake, kept: Scoring, version: str) -> tuple[Scoring, dict[str, Drift]]:
+    """How far the newest month of a version of the days is from what kept models learned, and what they say now."""
+    if not kept.learned:
+        return kept, {}
+    newest = newest_days(lake, version)
+    inputs = input_drift(kept.ranges, newest)
+    drifts = {
+        target.name: compare(target, kept.learned[target.name], inputs, newest, newest.dropna(subset=target.actual))
+        for target in TARGETS
+        if target.name in kept.learned
+    }
+    said = {conclusion_of(name): concluded(kept.learned[name].finding, drift) for name, drift in drifts.items()}
+    return replace(kept, constants=dict(kept.constants) | said), drifts
+
+
 def _affected(changed: Collection[str], known: Collection[str]) -> set[str]:
     """The months whose predictions are made anew.
 
@@ -151,9 +171,10 @@ def _fit(
         days = collected.result().sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
         step_run.log.info(f"learning from {len(days):,} of {learnable.rows:,} days until {until}")
         train_until = last_training_day(days)
+        newest = newest_days(lake, version)
         evaluations = []
         for target in TARGETS:
-            done = evaluate(target, days, train_until)
+            done = evaluate(target, days, train_until, newest)
             evaluations.append(done)
             step_run.log.info(f"{target.name}: {done.verdict}, predicted by {done.predictor or 'nobody'}")
         made_from, of_data = {FACT_DAILY.key: version}, audited(lake)
@@ -181,21 +202,30 @@ def _features(lake: Lake, inputs: Inputs, months: Collection[str] | None) -> Dat
     return transforms.features(days, lake.read(MONTHLY_SUMS, version).where(is_earlier))
 
 
-def _keep_models(lake: Lake, staging: Staging, kept: Scoring) -> None:
-    """Take over the tables, fitted models and cards of the parent version."""
+def _keep_models(lake: Lake, staging: Staging, kept: Scoring, drifts: Mapping[str, Drift]) -> None:
+    """Take over the fitted models of the parent version, and its tables and cards but for what changed since."""
     parent = staging.parent or ""
     today = datetime.now(UTC).date().isoformat()
-    for table in MODELS.values():
-        staging.write(table, None, ())
+    for target in TARGETS:
+        table, drift = MODELS[target.name], drifts.get(target.name)
+        before = conclusion = kept.constants[conclusion_of(target.name)]
+        if drift:
+            rows = lake.rows(table, parent)
+            before, new = rows[0]["conclusion"], {row["measure"]: row for row in drift.measures}
+            rows = [row | new.get(row["measure"], {}) | {"conclusion": conclusion} for row in rows]
+            staging.write_rows(table, rows)
+        else:
+            staging.write(table, None, ())
         for name in lake.attachments(table, parent):
             content, what = lake.store.read_sidecar(table, name), name.removeprefix(f"{parent}.")
             if what == _CARD:
-                fitted = content.decode().partition(_SINCE)[0]
+                fitted = content.decode().partition(_SINCE)[0].partition(HEADING)[0]
+                fitted = fitted.replace(before or "", conclusion or "")
                 since = (
                     f"Fitted in version {kept.version}. Version {staging.version} ({today}) uses it unchanged: the "
                     f"days until {kept.learned_until}, the last complete month, are the same as then.\n"
                 )
-                content = f"{fitted}{_SINCE}{since}".encode()
+                content = f"{fitted}{section(drift) if drift else ''}{_SINCE}{since}".encode()
             staging.attach(table, what, content)
 
 

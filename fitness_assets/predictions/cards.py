@@ -8,9 +8,10 @@ import sklearn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fitness_assets.predictions.bootstrap import CONFIDENCE
+from fitness_assets.predictions.drift import section
 from fitness_assets.predictions.evaluation import Evaluation
-from fitness_assets.predictions.measures import CONFIDENCE, INTERVAL, tenth
-from fitness_assets.predictions.models import NEWEST_DAYS
+from fitness_assets.predictions.measures import INTERVAL, tenth
 from fitness_assets.predictions.rounds import ROUNDS
 from fitness_assets.predictions.tables import (
     COVERAGE,
@@ -18,11 +19,9 @@ from fitness_assets.predictions.tables import (
     FACT_PREDICTIONS,
     GAP_DAYS,
     HORIZON_DAYS,
-    INPUT_DRIFT,
     MODEL,
     MODELS,
     NOT_ENOUGH_DATA,
-    OUTCOME_DRIFT,
     PREDICTORS,
 )
 from fitness_assets.predictions.transforms import FEATURES
@@ -32,7 +31,7 @@ _BLUE, _GREY = "#3b6fb6", "#8a8a8a"  # both readable on the light and the dark p
 
 
 def card(evaluation: Evaluation, version: str, made_from: dict[str, str], of_data: str) -> str:
-    """The card of one model.
+    """The card of one model; its end, `drift.section`, is written anew by later versions that keep the model.
 
     Args:
         evaluation: what came out.
@@ -40,7 +39,8 @@ def card(evaluation: Evaluation, version: str, made_from: dict[str, str], of_dat
         made_from: versions of the tables that it was learned from, by key.
         of_data: what the data is worth; a model is not worth more.
     """
-    return "\n".join(_lines(evaluation, version, made_from, of_data)) + "\n"
+    newest = section(evaluation.drift) if evaluation.drift else ""
+    return "\n".join(_lines(evaluation, version, made_from, of_data)) + "\n" + newest
 
 
 def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str], of_data: str) -> Iterator[str]:
@@ -66,13 +66,6 @@ def _lines(evaluation: Evaluation, version: str, made_from: dict[str, str], of_d
     yield from _measures(evaluation)
     yield from ("", f"## How far its {'probabilities' if target.classes else 'intervals'} can be trusted", "")
     yield from _reliability(evaluation)
-    yield from ("", "## Whether the newest month is like the days learned from", "")
-    inputs, outcomes = evaluation.measure(INPUT_DRIFT), evaluation.measure(OUTCOME_DRIFT)
-    yield (
-        f"Of the newest {NEWEST_DAYS} days, {_share(inputs)} of the values of {evaluation.drifted} lie outside the "
-        "range of 99 % of the training days; no other feature is further off. Of the newest known outcomes, "
-        f"{_share(outcomes)} differ from what the training days lead to expect."
-    )
     yield from (
         "",
         "## What it is made of",

@@ -5,16 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from fitness_assets.predictions.tables import (
-    INPUT_DRIFT,
-    INPUT_DRIFT_LIMIT,
-    MODEL,
-    NOT_ENOUGH_DATA,
-    OUTCOME_DRIFT,
-    OUTCOME_DRIFT_LIMIT,
-    SKILL,
-    Target,
-)
+from fitness_assets.predictions.drift import Drift, Learned, Ranges, concluded
+from fitness_assets.predictions.tables import MODEL, NOT_ENOUGH_DATA, SKILL, Target
 
 
 @dataclass
@@ -30,7 +22,9 @@ class Evaluation:
         estimators: the model and the predictor that is used, fitted on every training day.
         measures: rows of the model's table, without the columns that are the same in every row.
         importance: by feature, how much the loss of the model grows when the feature is shuffled.
-        drifted: the feature whose newest values lie furthest outside the range of the training days.
+        learned: what later versions compare the newest outcomes with; None if there was not enough data.
+        ranges: what later versions compare the newest features with; empty if there was not enough data.
+        drift: how far the newest month is from the training days; None if there was not enough data.
         truth: labels or numbers that came true on the test days.
         answers: the predictions of each predictor for these days; it had not learned from their people.
         offsets: of the interval around a predicted number.
@@ -45,7 +39,9 @@ class Evaluation:
     estimators: dict[str | None, Any] = field(default_factory=dict)
     measures: list[dict[str, Any]] = field(default_factory=list)
     importance: dict[str, float] = field(default_factory=dict)
-    drifted: str = ""
+    learned: Learned | None = None
+    ranges: Ranges = field(default_factory=dict)
+    drift: Drift | None = None
     truth: np.ndarray = field(default_factory=lambda: np.empty(0))
     answers: dict[str, np.ndarray] = field(default_factory=dict)
     offsets: tuple[float, float] = (0.0, 0.0)
@@ -58,32 +54,24 @@ class Evaluation:
     @property
     def conclusion(self) -> str:
         """One sentence for people: what may be concluded from these predictions."""
+        return concluded(self.finding, self.drift)
+
+    @property
+    def finding(self) -> str:
+        """The same as long as the newest days are like those learned from, without its full stop."""
         what = self.target.short
         if self.verdict == NOT_ENOUGH_DATA:
-            return f"Nothing can be predicted about {what}: {self.missing}."
+            return f"Nothing can be predicted about {what}: {self.missing}"
         skill = self.measure("skill")
         if skill["value"] is None:
-            return f"Predictions of {what} come from the simple rule {self.rule}, which was never wrong in the test."
+            return f"Predictions of {what} come from the simple rule {self.rule}, which was never wrong in the test"
         by = f"{skill['value']:+.1%}, 99 % interval {skill['lower']:+.1%} to {skill['upper']:+.1%}"
         if self.verdict == SKILL:
-            said = (
+            return (
                 f"Predictions of {what} may be used as a hint: on people and days that the model had not learned from, "
                 f"its loss was lower than that of the best simple rule, {self.rule} ({by})"
             )
-        else:
-            said = (
-                f"Conclude nothing about a person from predictions of {what}: the model was not reliably better than "
-                f"the simple rule {self.rule} ({by}), so that rule predicts"
-            )
-        return f"{said}{self._out_of_range()}."
-
-    def _out_of_range(self) -> str:
-        """How the newest month differs from the training months, where it differs too much."""
-        parts, inputs = [], self.measure(INPUT_DRIFT)
-        if inputs["lower"] > INPUT_DRIFT_LIMIT:
-            parts.append(
-                f"{inputs['value']:.0%} of the newest month's {self.drifted} are outside the range learned from"
-            )
-        if self.measure(OUTCOME_DRIFT)["lower"] > OUTCOME_DRIFT_LIMIT:
-            parts.append("the newest month's outcomes differ from those learned from")
-        return f"; be careful now: {' and '.join(parts)}" if parts else ""
+        return (
+            f"Conclude nothing about a person from predictions of {what}: the model was not reliably better than "
+            f"the simple rule {self.rule} ({by}), so that rule predicts"
+        )

@@ -7,7 +7,6 @@ with the true values. An embargo separates earlier from later days. The baseline
 but from one feature or none. So the model wins only if its other features help.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,22 +20,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, SplineTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from fitness_assets.predictions import measures
+from fitness_assets.predictions import drift, measures
+from fitness_assets.predictions.bootstrap import SEED, People
 from fitness_assets.predictions.evaluation import Evaluation
-from fitness_assets.predictions.measures import People
 from fitness_assets.predictions.rounds import Round, missing, rounds_of
 from fitness_assets.predictions.scoring import linear_part
 from fitness_assets.predictions.tables import (
     COVERAGE,
     GAP_DAYS,
-    INPUT_DRIFT,
     MODEL,
     NO_SKILL,
-    OUTCOME_DRIFT,
     PREDICTORS,
     SKILL,
     WEIGHT_LIMIT,
     Target,
+    measure_row,
 )
 from fitness_assets.predictions.transforms import DAY, FEATURES
 
@@ -45,19 +43,20 @@ LINES_WEIGHT = 0.04
 
 Some 50 features that say nothing then cost little, and a weak signal among them shows; chosen on planted signals.
 """
-NEWEST_DAYS = 30
-"""The newest month, which is compared with the training days."""
 
 
 # On these small matrices threads cost more than they give, and their sums would depend on how many there are.
 @threadpool_limits.wrap(limits=1, user_api="blas")
-def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Evaluation:
+def evaluate(
+    target: Target, days: pd.DataFrame, train_until: int | None, newest: pd.DataFrame | None = None
+) -> Evaluation:
     """Test the model of a target against the baselines, then fit the predictor that won.
 
     Args:
         target: what is predicted.
         days: ``user_id``, ``_day``, `INPUTS` and `ACTUALS`, one row for each user and day.
         train_until: the last day that may be learned from.
+        newest: the newest month, as of `drift.newest_days`; None: ``days`` ends with it.
     """
     labelled: Any = days[days[target.actual].notna()]
     last = -1 if train_until is None else train_until
@@ -66,12 +65,13 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
     rounds = rounds_of(past, future)
     found.missing = missing(target, past, future, rounds)
     if found.missing:
-        found.measures = [_measure(MODEL, "skill", None, future.iloc[:0])]
+        found.measures = [measure_row(MODEL, "skill", None, ())]
         return found
 
     tested: Any = pd.concat([each.tested for each in rounds])
     found.truth = tested[target.actual].to_numpy()
-    people = People(tested["user_id"])
+    users = tested["user_id"]
+    people = People(users)
     fitted = {name: [_fit(target, name, each.learned) for each in rounds] for name in PREDICTORS}
     for name, estimators in fitted.items():
         answers = [answer(target, of, each.tested) for of, each in zip(estimators, rounds, strict=True)]
@@ -81,21 +81,26 @@ def evaluate(target: Target, days: pd.DataFrame, train_until: int | None) -> Eva
     found.rule = skill.baseline
     found.verdict = SKILL if skill.lower is not None and skill.lower > 0 else NO_SKILL
     found.predictor = MODEL if found.verdict == SKILL else found.rule
-    found.measures = [_measure(MODEL, "skill", skill.value, tested, (skill.lower, skill.upper))]
+    found.measures = [measure_row(MODEL, "skill", skill.value, users, (skill.lower, skill.upper))]
     for name, answers in found.answers.items():
         values = measures.numbers(target, found.truth, answers)
-        found.measures += [_measure(name, measure, value, tested) for measure, value in values.items()]
+        found.measures += [measure_row(name, measure, value, users) for measure, value in values.items()]
         if target.classes:
             error, *ends = measures.calibration(target, found.truth, answers, people)
-            found.measures.append(_measure(name, "calibration_error", error, tested, ends))
+            found.measures.append(measure_row(name, "calibration_error", error, users, ends))
         elif name in (MODEL, found.predictor):
             residuals = [_residuals(target, of, each) for of, each in zip(fitted[name], rounds, strict=True)]
             if name == found.predictor:
                 found.offsets = measures.offsets(np.concatenate(residuals))
             covered = _covered(target, answers, residuals, rounds)
-            is_new = ~tested["user_id"].isin(past["user_id"])
+            is_new = ~users.isin(past["user_id"])
             found.measures += _coverage(name, covered, tested, is_new, people)
-    _compare_newest_month(found, days, last, past, labelled)
+    found.learned = drift.Learned(found.finding, drift.expected_outcomes(target, past[target.actual]))
+    found.ranges = drift.ranges(days[days[DAY] <= last])
+    now = drift.newest_month(days) if newest is None else newest
+    outcomes = drift.newest_month(labelled) if newest is None else newest.dropna(subset=target.actual)
+    found.drift = drift.compare(target, found.learned, drift.input_drift(found.ranges, now), now, outcomes)
+    found.measures += found.drift.measures
     found.estimators = {name: _fit(target, name, past) for name in {MODEL, found.predictor}}
     found.importance = _importance(target, found.estimators[MODEL], tested)
     return found
@@ -144,7 +149,7 @@ def _coverage(
     for measure, part in parts.items():
         if part.any():
             share, *ends = measures.coverage(covered, part.to_numpy(), people)
-            rows.append(_measure(name, measure, share, tested[part], ends))
+            rows.append(measure_row(name, measure, share, tested.loc[part, "user_id"], ends))
     return rows
 
 
@@ -203,51 +208,13 @@ def _curve(name: str) -> tuple[str, Any, list[str]]:
     return f"{name} as a curve", make_pipeline(SimpleImputer(keep_empty_features=True), splines), [name]
 
 
-def _compare_newest_month(found: Evaluation, days: pd.DataFrame, last: int, past: Any, labelled: Any) -> None:
-    """Add how far the newest month's inputs and known outcomes are from those of the training days."""
-    target, newest, outcomes = found.target, _newest_month(days), _newest_month(labelled)
-    learned: Any = days.loc[days[DAY] <= last, list(FEATURES)]
-    drift = measures.input_drift(learned, newest[list(FEATURES)], newest["user_id"])
-    found.drifted = max(drift, key=lambda name: drift[name].lower)
-    share, *ends = drift[found.drifted]
-    moved, *moved_ends = measures.outcome_drift(
-        target, past[target.actual], outcomes[target.actual], outcomes["user_id"]
-    )
-    found.measures += [
-        _measure(MODEL, INPUT_DRIFT, share, newest, ends),
-        _measure(MODEL, OUTCOME_DRIFT, moved, outcomes, moved_ends),
-    ]
-
-
-def _newest_month(days: Any) -> Any:
-    """The last days; the last one in 1,000 is not among them where its date is wrong."""
-    until = days[DAY].quantile(0.999, interpolation="lower")
-    return days[(days[DAY] > until - NEWEST_DAYS) & (days[DAY] <= until)]
-
-
-def _measure(
-    predictor: str, measure: str, value: float | None, test: Any, ends: Sequence[float | None] = (None, None)
-) -> dict[str, Any]:
-    """One row of the model's table."""
-    lower, upper = ends
-    return {
-        "predictor": predictor,
-        "measure": measure,
-        "value": value,
-        "lower": lower,
-        "upper": upper,
-        "test_rows": len(test),
-        "test_users": test["user_id"].nunique(),
-    }
-
-
 def _importance(target: Target, model: Any, test: pd.DataFrame) -> dict[str, float]:
     """By how much the loss grows when one feature is shuffled; on at most 4,000 test days.
 
     Permutation importance: Breiman, Machine Learning 2001;45:5. The model is a sum of what each feature adds, so only
     what that feature adds is shuffled.
     """
-    days = test.sample(min(len(test), 4_000), random_state=measures.SEED)
+    days = test.sample(min(len(test), 4_000), random_state=SEED)
     truth, columns = days[target.actual].to_numpy(), model[0]
     weights, intercepts = linear_part(model)
     made = columns.transform(days[list(FEATURES)])
@@ -257,11 +224,7 @@ def _importance(target: Target, model: Any, test: pd.DataFrame) -> dict[str, flo
             return measures.losses(target, truth, np.clip(sums[:, 0], -WEIGHT_LIMIT, WEIGHT_LIMIT)).mean()
         return measures.losses(target, truth, _by_label(target, model, softmax(sums, axis=1))).mean()
 
-    whole, random, of_column = (
-        made @ weights.T + intercepts,
-        np.random.default_rng(measures.SEED),
-        np.array(_made_of(columns)),
-    )
+    whole, random, of_column = (made @ weights.T + intercepts, np.random.default_rng(SEED), np.array(_made_of(columns)))
     before, grown = loss(whole), {}
     for feature in FEATURES:
         own = of_column == feature

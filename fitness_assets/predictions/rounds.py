@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from fitness_assets.predictions.measures import SEED
+from fitness_assets.predictions.bootstrap import SEED
 from fitness_assets.predictions.tables import GAP_DAYS, Target
 from fitness_assets.predictions.transforms import ACTUALS, DAY
 

@@ -47,7 +47,9 @@ def scoring(
             ("model_version", version),
         )
     }
-    return Scoring(steps, constants, version, train_until, learned_until)
+    learned = {e.target.name: e.learned for e in evaluations if e.learned}
+    ranges = next((e.ranges for e in evaluations if e.ranges), {})  # the training days are the same for all targets
+    return Scoring(steps, constants, version, train_until, learned_until, learned, ranges)
 
 
 def linear_part(estimator: Any) -> tuple[Array, Array]:

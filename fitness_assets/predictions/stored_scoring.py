@@ -5,12 +5,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from fitness_assets.lake.lake import Lake
+from fitness_assets.predictions.drift import Learned, Ranges
 from fitness_assets.predictions.tables import FACT_PREDICTIONS
 
 NAME = "scoring.json"
@@ -27,6 +28,8 @@ class Scoring:
         version: the version of the tables in which the models were fitted.
         train_until: the last day that was learned from (days since 1970-01-01); None if nothing was learned.
         learned_until: the last day that the models know (``2024-09-30``); empty if there is none.
+        learned: by target, what the newest outcomes are compared with; without those that nobody predicts.
+        ranges: what the newest features are compared with.
     """
 
     steps: Sequence[dict[str, str]]
@@ -34,6 +37,8 @@ class Scoring:
     version: str
     train_until: int | None = None
     learned_until: str = ""
+    learned: dict[str, Learned] = field(default_factory=dict)
+    ranges: Ranges = field(default_factory=dict)
 
     def score(self, days: DataFrame) -> DataFrame:
         """Add the columns of ``gold/fact_predictions`` for every target that has a predictor.
@@ -56,4 +61,6 @@ def stored_scoring(lake: Lake, version: str) -> Scoring:
     Raises:
         FileNotFoundError: if the version has none.
     """
-    return Scoring(**json.loads(lake.store.read_sidecar(FACT_PREDICTIONS, f"{version}.{NAME}")))
+    stored = json.loads(lake.store.read_sidecar(FACT_PREDICTIONS, f"{version}.{NAME}"))
+    learned = {name: Learned(**each) for name, each in stored.pop("learned", {}).items()}
+    return Scoring(**stored, learned=learned)

@@ -3,7 +3,9 @@
 A target describes the days after day t. It is predicted from features that are known on day t.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from fitness_assets.gold.tables import FACT_DAILY
 from fitness_assets.schema.rules import Rule, key_rule
@@ -30,7 +32,7 @@ SPLITS = ("train", "test", "unlabelled")
 COVERAGE = "interval_coverage"
 """Measure: the share of tested numbers inside their interval; also ``…_new_people`` and ``…_q1`` to ``…_q4``."""
 INPUT_DRIFT, INPUT_DRIFT_LIMIT = "input_drift", 0.1
-"""Measure: the largest share of the newest month's values of a feature outside 99 % of the training days' values.
+"""Measure: the largest share of the newest month's values of a column outside 99 % of the training days' values.
 
 About 0.01 is expected; where the whole interval lies above the limit, the model is out of its range.
 """
@@ -195,6 +197,34 @@ def _model_table(target: Target) -> Table:
 MODELS = {target.name: _model_table(target) for target in TARGETS}
 
 
+def measure_row(
+    predictor: str,
+    measure: str,
+    value: float | None,
+    users: Collection[str],
+    ends: Sequence[float | None] = (None, None),
+) -> dict[str, Any]:
+    """One row of a model's table, without the columns that are the same in every row.
+
+    Args:
+        predictor: who is measured.
+        measure: what is measured.
+        value: its value, if there is one.
+        users: who each day is from that it was measured on.
+        ends: of its interval.
+    """
+    lower, upper = ends
+    return {
+        "predictor": predictor,
+        "measure": measure,
+        "value": value,
+        "lower": lower,
+        "upper": upper,
+        "test_rows": len(users),
+        "test_users": len(set(users)),
+    }
+
+
 def _prediction_columns(target: Target) -> tuple[Column, ...]:
     sources = (f"{MODELS[target.name].key}.predictor", *(f"{_FACT}.{name}" for name in (target.source, "date_key")))
     name, what = target.quantity, target.description
@@ -280,7 +310,7 @@ def _prediction_columns(target: Target) -> tuple[Column, ...]:
             sources=sources[:1],
         ),
         Column(
-            f"{target.name}_conclusion",
+            conclusion_of(target.name),
             "string",
             "One sentence: what may be concluded from this prediction.",
             f"Nothing can be predicted about {target.short}: 12 of 20 people have later days to be tested on.",
@@ -304,6 +334,11 @@ def _prediction_columns(target: Target) -> tuple[Column, ...]:
             sources=sources[:1],
         ),
     )
+
+
+def conclusion_of(name: str) -> str:
+    """The column with what may be concluded from the predictions of a target."""
+    return f"{name}_conclusion"
 
 
 def probability_of(target: Target, label: str) -> str:

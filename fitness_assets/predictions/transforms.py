@@ -37,7 +37,7 @@ LOOK_BACK_DAYS = 30
 DAY = "_day"
 """Days since 1970-01-01."""
 
-_LEVELS = (
+LEVELS = (
     "age",
     "sleep_hours",
     "heart_rate_avg",
@@ -60,13 +60,14 @@ _LEVELS = (
     "yesterday_stress",
     "yesterday_sleep",
 )
+"""The features that are columns of ``gold/fact_daily``; all others are made from these."""
 _MEANS = ("sleep_hours", "weight_kg", "heart_rate_avg", "caloric_balance")
 _SPREADS = ("stress_level", "sleep_hours", "weight_kg", "steps")
 _SO_FAR = ("stress_level", "sleep_hours", "weight_kg")
 _USUAL = ("stress_to_usual", "usual_sleep_hours", "weight_to_usual")
 
 FEATURES = (
-    *_LEVELS,
+    *LEVELS,
     *(f"mean30_{name}" for name in _MEANS),
     *(f"spread30_{name}" for name in _SPREADS),
     *(f"days30_{name}" for name in _SPREADS),

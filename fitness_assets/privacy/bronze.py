@@ -1,7 +1,7 @@
 """Makes a new version of bronze without the rows of a person, written by the engine as every version is."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from fitness_assets.engine.layer_step import write
 from fitness_assets.engine.rule_checks import check_version
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import VersionConflictError
-from fitness_assets.privacy.uploads import Rewritten, is_folder_of
+from fitness_assets.privacy.uploads import Rewritten
 from fitness_assets.schema.table import Table
 
 _TEXTS = ("header", "refusal")  # of the ledger; they may quote a cell
@@ -58,6 +58,7 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
     ledger = lake.rows(UPLOADS, version)
     rewritten = _rewritten(ledger, uploads, people)
     ids = new_ids(ledger, rewritten)
+    of_folders = {row["upload_id"] for row in ledger if people.have(row.get("person"))}
     staging = lake.stage(TABLES, {}, run_id, made_because="a person was erased")
     try:
         if staging.parent != version:
@@ -66,7 +67,7 @@ def rewrite(lake: Lake, people: People, uploads: Sequence[Rewritten], run_id: st
         paths: dict[str, Path] = {}
         for table in TABLES[:-1]:
             paths[table.key], removed[table.key] = staging.scratch / f"{table.name}.parquet", Counter()
-            kept = _kept(lake, table, version, people, rewritten, removed[table.key])
+            kept = _kept(lake, table, version, people, rewritten, of_folders, removed[table.key])
             _write(paths[table.key], table, (_renumbered(rows, rewritten, ids) for rows in kept))
         new_ledger = [*_ledger(ledger, rewritten, ids, removed, people)]
         if new_ledger == ledger and not any(removed.values()):
@@ -91,13 +92,15 @@ def _rewritten(
     ledger: Sequence[Mapping[str, Any]], uploads: Sequence[Rewritten], people: People
 ) -> dict[str, Rewritten]:
     """The uploads of the ledger that are rewritten or deleted, by id. The same bytes of two people are two uploads."""
-    theirs = {one.old_sha256: one for one in uploads if is_folder_of(one.found.uri, people)}
-    others = {one.old_sha256: one for one in uploads if not is_folder_of(one.found.uri, people)}
+    theirs = {one.old_sha256: one for one in uploads if people.have(one.found.person)}
+    others = [one for one in uploads if not people.have(one.found.person)]
+    by_content = {one.old_sha256: one for one in others}  # the upload may have been moved since
+    by_name = {(one.found.text, one.old_sha256): one for one in others}
     found: dict[str, Rewritten] = {}
     for row in ledger:
-        is_others = row.get("person") and not is_folder_of(row["uri"], people)
-        one = others.get(row["content_sha256"]) or (None if is_others else theirs.get(row["content_sha256"]))
-        if one:
+        name, content = row["uri"], row["content_sha256"]
+        of_folder = theirs.get(content) if people.have(row.get("person")) else None
+        if one := of_folder or by_name.get((name, content)) or by_content.get(content):
             found[row["upload_id"]] = one
     return found
 
@@ -110,16 +113,25 @@ def _theirs(rows: pa.Table, people: People) -> np.ndarray:
 
 
 def _kept(
-    lake: Lake, table: Table, version: str, people: People, rewritten: Mapping[str, Rewritten], removed: Counter[str]
+    lake: Lake,
+    table: Table,
+    version: str,
+    people: People,
+    rewritten: Mapping[str, Rewritten],
+    of_folders: Set[str],
+    removed: Counter[str],
 ) -> Iterator[pa.Table]:
-    """The rows of a table that stay; counts those that go by their upload."""
+    """The rows of a table that stay, of uploads in their folders without malformed ones; counts others by upload."""
     for batch in lake.store.dataset(table, version).to_batches():
         rows = pa.table(batch)
         theirs = _theirs(rows, people)
         for upload_id, at in _by_upload(rows):
-            if upload_id in rewritten and "row_number" in rows.schema.names:
+            one = rewritten.get(upload_id)
+            if one and "row_number" in rows.schema.names:
                 # The text of a malformed row may be withheld; the upload tells whose it is.
-                theirs[at] |= np.isin(rows["row_number"].to_numpy()[at], rewritten[upload_id].removed)
+                theirs[at] |= np.isin(rows["row_number"].to_numpy()[at], one.removed)
+            if upload_id in of_folders and table == QUARANTINE:
+                theirs[at] = True
             removed[upload_id] += int(theirs[at].sum())
         yield rows.filter(pa.array(~theirs)) if theirs.any() else rows
 
@@ -130,7 +142,7 @@ def _renumbered(rows: pa.Table, rewritten: Mapping[str, Rewritten], ids: Mapping
         name: rows[name].to_numpy().copy() for name in ("row_number", "line_number") if name in rows.schema.names
     }
     for upload_id, at in _by_upload(rows):
-        if one := rewritten.get(upload_id):
+        if (one := rewritten.get(upload_id)) and one.draft:
             if "row_number" in columns:
                 columns["row_number"][at] -= np.searchsorted(one.removed, columns["row_number"][at])
             if "line_number" in columns:
@@ -180,16 +192,18 @@ def _ledger(
         upload_id = row["upload_id"]
         one = rewritten.get(upload_id)
         typed, quarantined = (removed[table.key][upload_id] for table in (LOGGED_DAYS, QUARANTINE))
-        is_empty = bool(typed + quarantined) and row["rows_read"] == typed + quarantined
-        if is_empty or is_folder_of(row["uri"], people) or (one and one.draft is None):
+        has_rows, is_theirs = row["rows_read"] > typed + quarantined, people.have(row.get("person"))
+        if not has_rows and (typed + quarantined or is_theirs or (one and one.draft is None)):
             continue
-        texts = {name: WITHHELD for name in _TEXTS if people.are_in(row[name])}
+        texts: dict[str, str | None] = {name: WITHHELD for name in _TEXTS if people.are_in(row[name])}
+        if is_theirs:  # their folder goes, but rows of others that were in it stay
+            texts |= {"uri": WITHHELD, "person": None}
         counts = {
             "rows_read": row["rows_read"] - typed - quarantined,
             "rows_typed": row["rows_typed"] - typed,
             "rows_quarantined": row["rows_quarantined"] - quarantined,
         }
         content = {}
-        if one:  # without a fingerprint the next run hashes the file, whose content is known
+        if one and one.draft:  # without a fingerprint the next run hashes the file, whose content is known
             content = {"content_sha256": one.new_sha256, "size_bytes": one.size_bytes, "fingerprint": None}
         yield {**row, **texts, **counts, **content, "upload_id": ids.get(upload_id, upload_id)}

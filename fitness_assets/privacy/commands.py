@@ -53,6 +53,8 @@ def erase(user_id: str, dry_run: bool, yes: bool) -> None:
             raise LakeError(f"There is nothing of {user_id}, neither in {settings.raw} nor in any table.")
         for upload in found["uploads"]:
             click.echo(f"upload  {upload}")
+        for line in found["left"]:
+            click.echo(f"left    {line}")
         for key, rows in found["rows"].items():
             click.echo(f"table   {key}: {rows:,} rows")
         click.echo(f"Also: {found['versions']} versions of tables, all but new ones; models and reports, made again;")
@@ -74,14 +76,15 @@ def erase(user_id: str, dry_run: bool, yes: bool) -> None:
 @click.command()
 @click.argument("user_id", metavar="USER_ID")
 def readmit(user_id: str) -> None:
-    """Let later uploads have rows of an erased person again. Upload a file that the lake does not know yet.
+    """Let uploads have data of an erased person again: archives, and CSV files that the lake does not know yet.
 
     Example: fitness readmit 17
     """
     with _person(user_id) as (lake, _, _, code):
         if not readmit_person(lake, code):
             raise LakeError(f"{user_id} was not erased.")
-    click.echo("Rows of this person in uploads that the lake does not know yet count again.")
+    click.echo("From the next run on, archives of this person count again, and rows in uploads that the lake does not")
+    click.echo("know yet.")
 
 
 @click.command()

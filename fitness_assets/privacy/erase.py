@@ -7,6 +7,7 @@ where it was done before, so the next process that finds an open journal repeats
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging import Logger
 from pathlib import Path
@@ -17,13 +18,14 @@ from fitness_assets.bronze.erasures import Erasures, People
 from fitness_assets.bronze.pseudonyms import pseudonyms_of
 from fitness_assets.bronze.sources import Prefix, source_of
 from fitness_assets.bronze.tables import UPLOADS
+from fitness_assets.bronze.withdrawal import forget_refused
 from fitness_assets.engine.layer_step import LayerStep, StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.layers import steps
 from fitness_assets.privacy.bronze import rewrite, rows_of
 from fitness_assets.privacy.goals import copy_goals, rewrite_goals
-from fitness_assets.privacy.uploads import remove_drafts, replace, rewritten
+from fitness_assets.privacy.uploads import folders_of, remove_drafts, replace, rewritten
 from fitness_assets.registry import PUBLISH_GROUPS, TABLES, publish_groups_of
 from fitness_assets.settings import Settings
 
@@ -45,24 +47,34 @@ def people_of(lake: Lake, settings: Settings, user_id: str) -> People:
 
 
 def holdings(lake: Lake, settings: Settings, people: People) -> dict[str, Any]:
-    """What the lake has of some people: ``uploads`` that would change, ``rows`` by table, and ``versions`` to drop.
+    """What the lake has of some people, and what erasing would do.
+
+    Returns:
+        ``uploads`` that would change, ``left``: files and folders that a person has to look at, ``rows`` by table, and
+        the number of ``versions`` to drop.
 
     Raises:
         OSError: if an upload cannot be read.
     """
+    source, left = source_of(settings.raw), list[str]()
     with (
         TemporaryDirectory() as scratch,
-        rewritten(source_of(settings.raw), people, Path(scratch)) as uploads,
-        rewritten(source_of(settings.goals), people, Path(scratch), copy_goals) as goals,
+        rewritten(source, people, Path(scratch), left=left) as uploads,
+        rewritten(source_of(settings.goals), people, Path(scratch), copy_goals, left) as goals,
     ):
         found = [
             f"{one.found.text}: {f'{len(one.removed):,} {what}' if one.draft else 'deleted'}"
             for what, files in (("rows", uploads), ("goals", goals))
             for one in files
-        ]
+        ] or [f"{folder}: an empty folder" for folder in folders_of(source, people)]
     rows = {table.key: rows_of(lake, table, version, people) for table in TABLES if (version := lake.current(table))}
     versions = sum(len(lake.versions(tables[-1])) for tables in PUBLISH_GROUPS)
-    return {"uploads": found, "rows": {key: count for key, count in rows.items() if count}, "versions": versions}
+    return {
+        "uploads": found,
+        "left": left,
+        "rows": {key: count for key, count in rows.items() if count},
+        "versions": versions,
+    }
 
 
 def begin(lake: Lake, settings: Settings, code: str) -> None:
@@ -81,20 +93,25 @@ def begin(lake: Lake, settings: Settings, code: str) -> None:
         found = holdings(lake, settings, People(journal, frozenset([code]), pseudonyms_of(settings)))
         if not found["uploads"] and not found["rows"]:
             raise LakeError(f"The lake has nothing of a person with the code {code}: ask `erase USER_ID --dry-run`.")
+        del found["left"]
         found["uploads"] = len(found["uploads"])  # names of files may name the person
         journal.open[code] = {"started_at": _now(), **found}
         journal.write(lake)
 
 
 def readmit(lake: Lake, code: str) -> bool:
-    """Have rows of an erased person count again in uploads from now on; returns whether the person was erased."""
+    """Have data of an erased person count again from now on; returns whether the person was erased.
+
+    Archives that were refused meanwhile are read by the next run.
+    """
     journal = Erasures.read(lake)
+    refused = forget_refused(lake, lambda user_id: journal.code(user_id) == code)
     kept = [entry for entry in journal.erased if entry["code"] != code]
     is_known = len(kept) < len(journal.erased)
     journal.erased = kept
     if is_known:
         journal.write(lake)
-    return is_known
+    return is_known or bool(refused)
 
 
 def finish(lake: Lake, settings: Settings, log: Logger, run_id: str, forget_history: Callable[[], None]) -> bool:
@@ -117,12 +134,12 @@ def finish(lake: Lake, settings: Settings, log: Logger, run_id: str, forget_hist
     codes = frozenset(journal.open)
     log.info(f"erasing people: {len(codes)}")
     people = People(journal, codes, pseudonyms_of(settings))
-    source, goal_files = source_of(settings.raw), source_of(settings.goals)
+    source, goal_files, left = source_of(settings.raw), source_of(settings.goals), list[str]()
     remove_drafts(settings.raw)
     with (
         TemporaryDirectory() as scratch,
-        rewritten(source, people, Path(scratch)) as uploads,
-        rewritten(goal_files, people, Path(scratch), copy_goals) as goals,
+        rewritten(source, people, Path(scratch), left=left) as uploads,
+        rewritten(goal_files, people, Path(scratch), copy_goals, left) as goals,
     ):
         removed = rewrite(lake, people, uploads, run_id)
         log.info(f"rows removed from bronze: {removed or 'none'}")
@@ -133,6 +150,9 @@ def finish(lake: Lake, settings: Settings, log: Logger, run_id: str, forget_hist
         for one in goals:
             replace(one, goal_files)
         log.info(f"files of goals rewritten or deleted: {len(goals)}")
+    for folder in folders_of(source, people):
+        with suppress(OSError):  # it may have files of others
+            folder.rmdir()
     _make_again(lake, steps(settings)[1:], run_id, log)
     _drop_old_versions(lake)
     if isinstance(source, Prefix):
@@ -142,6 +162,8 @@ def finish(lake: Lake, settings: Settings, log: Logger, run_id: str, forget_hist
     for code in codes:
         journal.erased.append({"code": code, **journal.open.pop(code), "finished_at": _now()})
     journal.write(lake)
+    for line in left:
+        log.warning(f"left as it is, look at it yourself: {line}")
     log.info("erasing is finished")
     return True
 

@@ -8,12 +8,12 @@ import codecs
 import gzip
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from io import TextIOWrapper
 from logging import Logger
 from pathlib import Path
 from typing import IO, Any, cast
@@ -24,14 +24,19 @@ import pyarrow as pa
 
 from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.erasures import People
-from fitness_assets.bronze.readers.csv import Dialect, read_rows, require_name, tell_dialect
+from fitness_assets.bronze.readers.csv import Dialect, read_rows, tell_dialect
+from fitness_assets.bronze.readers.files import tell_encoding
 from fitness_assets.bronze.readers.header import RefusedError
+from fitness_assets.bronze.readers.kinds import has_records
 from fitness_assets.bronze.readers.numbers import NumberStyles
-from fitness_assets.bronze.sources import Found, Source
+from fitness_assets.bronze.sources import Folder, Found, Source
 from fitness_assets.lake.version import LakeError
 
 _DRAFT = ".erasing"  # ending of a rewritten file that is not in place yet; sources do not list hidden files
-_OF_PERSON = re.compile(r"(?:^|/)people/([^/]+)/")
+
+
+class LeftError(Exception):
+    """A file is left as it is, and a person has to look; the message says why."""
 
 
 @dataclass
@@ -67,18 +72,40 @@ Copy = Callable[[Rewritten, Path, People], tuple[bool, bool]]
 
 
 def copy_upload(one: Rewritten, path: Path, people: People) -> tuple[bool, bool]:
-    """What is left of an upload of logged days; nothing, if it lies in the folder of the person."""
-    if is_folder_of(one.found.uri, people):
+    """What is left of an upload of logged days, or of another file beside such uploads.
+
+    Nothing, if it lies in the folder of the person; all of it, if it is an archive, or a text in another folder.
+
+    Raises:
+        LeftError: if nobody can tell whether it has data of the people, or if it is not theirs and has an id of theirs.
+    """
+    found = one.found
+    if people.have(found.person):
         return False, True
+    if found.is_profile or not found.size_bytes:
+        return True, False
+    if has_records(path, cast(Path, one.draft).parent):
+        if found.person is None:
+            raise LeftError("it is data of a device and in nobody's folder")
+        return True, False
     try:
-        require_name(one.found.uri)
-        return _copy_rows(one, path, tell_dialect(path, one.found.text), people)
+        return _copy_rows(one, path, tell_dialect(path, found.text), people)
     except RefusedError:
-        return copy_lines(one, path, people)
+        if found.person is None:
+            return copy_lines(one, path, people)
+    try:
+        has_theirs = copy_lines(one, path, people)[1]
+    except LeftError:  # no text: it is that person's own
+        return True, False
+    if has_theirs:
+        raise LeftError("it is in the folder of another person and has the id in a cell")
+    return True, False
 
 
 @contextmanager
-def rewritten(source: Source, people: People, scratch: Path, copy: Copy = copy_upload) -> Iterator[list[Rewritten]]:
+def rewritten(
+    source: Source, people: People, scratch: Path, copy: Copy = copy_upload, left: list[str] | None = None
+) -> Iterator[list[Rewritten]]:
     """Make drafts of the files that hold data of some people; in the end, remove drafts that were not put in place.
 
     Args:
@@ -86,22 +113,29 @@ def rewritten(source: Source, people: People, scratch: Path, copy: Copy = copy_u
         people: whose rows or goals are removed.
         scratch: a folder for copies of objects.
         copy: copies what is left of a file.
+        left: gets a line for each file or folder that is left as it is, and that a person has to look at.
 
     Raises:
         OSError: if an upload cannot be read or changes meanwhile.
     """
-    made: list[Rewritten] = []
+    made, left = list[Rewritten](), [] if left is None else left
     try:
         there = source.find()
     except FileNotFoundError:  # the folder was removed; tables may still have rows of theirs
         there = []
+    ignored, folders = source.ignored()
+    left += [f"{folder}/: it is hidden, so it was not looked into" for folder in folders]
     try:
-        for found in there:
+        for found in (*there, *ignored):
             with source.local_copy(found, scratch) as path:
                 draft = _draft_path(found, scratch)
-                made += [one] if (one := _without(found, path, draft, people, copy)) else []
+                try:
+                    made += [one] if (one := _without(found, path, draft, people, copy)) else []
+                except LeftError as error:
+                    draft.unlink(missing_ok=True)
+                    left.append(f"{people.pseudonyms.shown(found)}: {error}")
             if source.stat(found.uri) != found:
-                raise LakeError(f"{found.text} changed while it was read: try again.")
+                raise LakeError(f"{people.pseudonyms.shown(found)} changed while it was read: try again.")
         yield made
     finally:
         for one in made:
@@ -116,7 +150,8 @@ def replace(one: Rewritten, source: Source) -> None:
         LakeError: if the upload changed since it was read.
     """
     if source.stat(one.found.uri) != one.found:
-        raise LakeError(f"{one.found.text} changed while a person was erased from it: try again.")
+        name = one.found.text.rpartition("/")[2]  # its folder may be named by an id
+        raise LakeError(f"{name} changed while a person was erased from it: try again.")
     if one.draft is None:
         delete(one.found.uri)
     elif bucket := _bucket(one.found.uri):
@@ -130,10 +165,9 @@ def replace(one: Rewritten, source: Source) -> None:
         one.draft.replace(path)
 
 
-def is_folder_of(uri: str, people: People) -> bool:
-    """Whether an upload lies in the folder of one of some people."""
-    folder = _OF_PERSON.search(uri)
-    return folder is not None and people.have(folder[1])
+def folders_of(source: Source, people: People) -> list[Path]:
+    """The folders of some people, the deepest first; a bucket has none."""
+    return source.folders_of(people.have) if isinstance(source, Folder) else []
 
 
 def delete(uri: str) -> None:
@@ -224,14 +258,28 @@ def _line_ends(text: str) -> int:
 
 
 def copy_lines(one: Rewritten, path: Path, people: People) -> tuple[bool, bool]:
-    """The lines that stay of a file that was refused."""
+    """The lines that stay of a text that was refused.
+
+    Raises:
+        LeftError: if it is no text.
+    """
+    try:
+        encoding = tell_encoding(path).name
+    except RefusedError:
+        raise LeftError("it is no text") from None
     kept = removed = 0
-    with _writing(cast(Path, one.draft), path) as target, _reading(path) as file:
+    options: dict[str, Any] = {"encoding": encoding, "errors": "surrogateescape", "newline": ""}
+    with (
+        _writing(cast(Path, one.draft), path) as packed,
+        _reading(path) as unpacked,
+        TextIOWrapper(unpacked, **options) as file,
+        TextIOWrapper(packed, **options) as target,
+    ):
         for text in file:
-            theirs = people.are_in(text.decode("utf-8", "replace"))
+            theirs = people.are_in(text)
             removed += theirs
             kept += not theirs
-            target.write(b"" if theirs else text)
+            target.write("" if theirs else text)
     return bool(kept), bool(removed)
 
 

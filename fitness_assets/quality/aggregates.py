@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fitness_assets.quality.sums import HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
+from fitness_assets.quality.sums import COARSE, HEIGHT, HEIGHT_SPREAD_CM, LOG, Array, Days
 
 NAMED = 20
 """The highest number of people that one list names."""
@@ -20,7 +20,10 @@ NAMED = 20
 ROWS = 50_000
 """Days that are processed at a time; so many fit into the processor's cache."""
 
-_SUMS = ("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "round", "coarse", "fine", "weekend_n", "span")
+_SUMS = (
+    *("n", "x", "xx", "pairs", "px", "py", "equal", "beyond", "beyond_coarse"),
+    *("round", *COARSE, "fine", "weekend_n", "span"),
+)
 LONG_RUN = 30
 """A person's habits do not explain a run of equal values that is longer than this, in days."""
 RELATIVE_ROUNDING = 1e-9
@@ -37,7 +40,8 @@ class Aggregates:
         items: sums over people, by item.
         named: for each item and list (``peak``, ``stretch``, ``round``, ``spread``) the people with the highest values:
             item, list, user_id, value, day on which it ended (days since 1970), n. The value of a ``stretch`` of equal
-            days is how surprising it is (`surprise`); its ``run`` is how long.
+            days is how surprising it is (`surprise`); its ``run`` is how long. With ``round`` values
+            goes the ``spread`` of all that the person has.
         completeness: people by the share of the days from their first to their last that they logged, in steps of 5 %.
         changing: of how many people the gender changes, or the age falls or leaps.
         person: the person with most weights, as `sums.Days.longest` gives it.
@@ -183,6 +187,7 @@ def _lists(item: str, of: Mapping[str, Any]) -> Iterator[Row]:
                 "value": float(values[at]),
                 "day": None if np.isnan(days[at]) else int(days[at]),
                 "run": int(of["peak"][at]) if name == "stretch" else None,
+                "spread": float(of["spread"][at]) if name == "round" else None,
                 "n": int(n[at]),
             }
 

@@ -15,7 +15,7 @@ from fitness_assets.engine.layer_step import LayerStep, StepRun, stage
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
 from fitness_assets.predictions.stored_scoring import stored_scoring
-from fitness_assets.predictions.tables import MODELS
+from fitness_assets.predictions.tables import MODELS, conclusion_of
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import collect
 from fitness_assets.quality.tables import AUDIT, READS, TABLES
@@ -61,16 +61,19 @@ def _make(step_run: StepRun, made_from: Inputs, changes: Changes) -> Staging:
 
 
 def _basis(lake: Lake, inputs: Inputs) -> dict[str, Any]:
-    """What an audit depends on: the version in which the models were fitted, and how many clean days there are."""
-    models = inputs[next(iter(MODELS.values())).key]
+    """What an audit depends on: the fitted models, what may be concluded from them, how many clean days there are."""
+    models = stored_scoring(lake, inputs[next(iter(MODELS.values())).key])
     rows = lake.metadata(CLEAN_DAYS, inputs[CLEAN_DAYS.key]).rows
-    return {"models": stored_scoring(lake, models).version, "clean_days": rows}
+    conclusions = [models.constants[conclusion_of(name)] for name in MODELS]
+    return {"models": models.version, "conclusions": conclusions, "clean_days": rows}
 
 
 def _why_due(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Why the audit is made again; empty if its results are recent enough."""
     if now["models"] != before["models"]:
         return "the models were fitted again, because a month is complete or days of complete months changed"
+    if now["conclusions"] != before["conclusions"]:
+        return "what may be concluded from the predictions changed"
     if abs(now["clean_days"] - before["clean_days"]) > before["clean_days"] * _NEW_SHARE:
         return f"there were {before['clean_days']:,} clean days, and there are {now['clean_days']:,}"
     return ""

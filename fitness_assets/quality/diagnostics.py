@@ -6,7 +6,7 @@ Thresholds are in ``thresholds.py``, statistics in ``measures.py``, the verdicts
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import log
+from math import log, pi, sqrt
 from typing import Any
 
 from fitness_assets.quality import thresholds as t
@@ -28,7 +28,8 @@ from fitness_assets.quality.measures import (
     weekend_shift,
 )
 from fitness_assets.quality.sums import (
-    COARSE_STEP,
+    COARSE,
+    COARSE_STEPS,
     DAY_CHANGE,
     ENERGY,
     HEIGHT,
@@ -62,10 +63,12 @@ _CHANCE_OF_ROUND = {
 }
 """Share of round values where last digits are evenly spread; of whole numbers, but for hours of sleep, of tenths.
 
-Where another metric is logged in tenths, a tenth of that; where nearly all values are multiples of its coarse step, the
-share of round values among those.
+Where another metric is logged in tenths, a tenth of that; where nearly all values are multiples of a coarse step, the
+share of round values among the multiples of the largest such step.
 """
 _NEARLY_ALL = 0.95
+_HIGHEST = sqrt(2 * pi)
+"""Of values with a standard deviation s, in steps much smaller than that, at most step / (s · this) are alike."""
 
 
 @dataclass(frozen=True)
@@ -159,17 +162,26 @@ def _rounding(c: Collected, name: str, item: Row | None) -> Iterator[Finding]:
     times = ratio and _exact(ratio.value / chance)
     yield Finding(t.ROUND, name, name, times, unit)
     largest = max((of_kind for _, of_kind in chances.values()), default=0.0)
-    rounding = _named(c, name, "round", above=max(0.5, 3 * largest) - 1e-9)
+    step = max((_coarse_step(name, counts) for counts in c.kinds(name).values()), default=0.0)
+    above = max(0.5, 3 * largest) - 1e-9
+    # Whose weight stays near 80 kg is often at 80 kg on a scale that shows whole kilograms.
+    rounding = [r for r in _named(c, name, "round", above) if r["value"] * _HIGHEST * r["spread"] >= 3 * step]
     text = _people(rounding, lambda r: f"{r['value']:.0%} of {r['n']} days")
     yield Finding(t.ROUND_PEOPLE, name, name, _exact(len(rounding)), text)
 
 
 def _chance_of_round(name: str, counts: Row) -> float:
     """The expected share of round values by chance for one kind of source."""
+    if step := _coarse_step(name, counts):
+        return step / ROUND_TO[name]
     chance = _CHANCE_OF_ROUND[name]
-    if counts["coarse"] > _NEARLY_ALL * counts["n"]:
-        return COARSE_STEP[name] / ROUND_TO[name]
     return chance / 10 if name != "sleep_hours" and counts["fine"] > counts["n"] / 2 else chance
+
+
+def _coarse_step(name: str, counts: Row) -> float:
+    """The largest coarse step of which nearly all values are multiples; 0 if they are of none."""
+    steps = zip(COARSE_STEPS.get(name, ()), COARSE, strict=False)
+    return max((step for step, count in steps if counts.get(count, 0) > _NEARLY_ALL * counts["n"]), default=0)
 
 
 def _flat(c: Collected, name: str, item: Row | None) -> Finding:
@@ -191,19 +203,23 @@ def _stress(c: Collected) -> Iterator[Finding]:
 
 def _weight(c: Collected) -> Iterator[Finding]:
     yield from _units(c)
+    largest = COARSE_STEPS["weight_kg"][-1]
+    # Rounding adds up to one step to a change.
+    is_coarse = any(_coarse_step("weight_kg", counts) == largest for counts in c.kinds("weight_kg").values())
     for change, diagnostic in (
         (DAY_CHANGE, t.WEIGHT_DAY),
         (WEEK_CHANGE, t.WEIGHT_WEEK),
         (MONTH_CHANGE, t.WEIGHT_MONTH),
     ):
-        item = c.items.get(change)
-        found = share(item["beyond"], item["n"], MIN_PAIRS) if item else None
-        text = f"{item['beyond']:,} of {item['n']:,} changes are {LIMITS_KG[change]:g} kg or more." if item else ""
+        item, limit = c.items.get(change), LIMITS_KG[change] + is_coarse * largest
+        beyond = item["beyond_coarse" if is_coarse else "beyond"] if item else 0
+        found = share(beyond, item["n"], MIN_PAIRS) if item else None
+        text = f"{beyond:,} of {item['n']:,} changes are {limit:g} kg or more." if item else ""
         yield Finding(diagnostic, "weight_kg", "weight_kg", found, text)
-    largest = max((row["value"] for row in _list(c, DAY_CHANGE, "peak")), default=None)
+    leap = max((row["value"] for row in _list(c, DAY_CHANGE, "peak")), default=None)
     jumps = _named(c, DAY_CHANGE, "peak", above=t.LEAP_KG)
     text = _people(jumps, lambda r: f"{r['value']:.1f} kg on {_day(r)}")
-    yield Finding(t.SCALE_JUMP, "weight_kg", "weight_kg", _exact(largest), text)
+    yield Finding(t.SCALE_JUMP, "weight_kg", "weight_kg", _exact(leap), text)
 
 
 def _units(c: Collected) -> Iterator[Finding]:

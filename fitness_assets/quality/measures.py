@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fitness_assets.quality import transforms
 from fitness_assets.quality.aggregates import RELATIVE_ROUNDING, Aggregates, Row
-from fitness_assets.quality.sums import HEIGHT, HEIGHT_RANGE_CM, LOG
+from fitness_assets.quality.sums import COARSE, HEIGHT, HEIGHT_RANGE_CM, LOG
 from fitness_assets.quality.tables import plain
 from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.silver.tables import CLEAN_DAYS
@@ -70,12 +70,12 @@ class Collected:
         return self.items.get(LOG, {}).get("n", 0)
 
     def kinds(self, metric: str) -> dict[str, Row]:
-        """The counts ``n``, ``fine`` and ``coarse`` of a metric by kind of source; what no device gave is ``csv``."""
+        """The counts ``n``, ``fine`` and `COARSE` of a metric by kind of source; what no device gave is ``csv``."""
         every, found = self.items.get(metric, {}), dict(self.by_kind.get(metric, {}))
         found.pop("csv", None)
         rest = {
             name: max(every.get(name, 0) - sum(counts[name] for counts in found.values()), 0)
-            for name in ("n", "fine", "coarse")
+            for name in ("n", "fine", *COARSE)
         }
         return {kind: counts for kind, counts in (found | {"csv": rest}).items() if counts["n"]}
 

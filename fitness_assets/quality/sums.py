@@ -45,8 +45,16 @@ ROUND_TO = {
 }
 """Multiples of these (0 is none) are what a person writes who rounds."""
 
-COARSE_STEP = {"exercise_minutes": 5, "weight_kg": 0.5}
-"""Steps to which some vendors and scales round everything, whoever measures."""
+COARSE_STEPS = {
+    "steps": (10, 50, 100),
+    "sleep_hours": (0.25, 0.5, 1),
+    "calories_burned": (5, 10),
+    "exercise_minutes": (5,),
+    "weight_kg": (0.5, 1),
+}
+"""Steps to which some vendors and scales round everything, whoever measures; each is a multiple of those before it."""
+COARSE = ("coarse_1", "coarse_2", "coarse_3")
+"""The counts of multiples of a metric's first, second and third coarse step."""
 
 DAY_CHANGE, WEEK_CHANGE, MONTH_CHANGE = "weight change in a day", "weight change in a week", "weight change in 30 days"
 LIMITS_KG = {DAY_CHANGE: 2.0, WEEK_CHANGE: 4.0, MONTH_CHANGE: 5.0}
@@ -96,9 +104,9 @@ class Days:
 
         ``n`` values with their sum ``x`` and squares ``xx``, of which ``weekend_n`` and ``weekend_x`` on weekends;
         ``pairs`` of values with their sums and products, of which so many are ``chained`` (share a day with the next
-        pair); how many are ``beyond`` the item's limits, ``round``, multiples of a ``coarse`` step, ``fine`` (not
-        whole), ``equal`` to the other; and
-        the highest ``peak`` (length of a run of equal values, size of a change, length of a gap; NaN where there is
+        pair); how many are ``beyond`` the item's limits (``beyond_coarse``: by the largest coarse step), ``round``,
+        multiples of coarse steps (`COARSE`), ``fine`` (not whole), ``equal`` to the other; and the highest ``peak``
+        (length of a run of equal values, size of a change, length of a gap; NaN where there is
         none) with its day.
         """
         of, weight = self.columns, self.columns["weight_kg"]
@@ -113,7 +121,9 @@ class Days:
         }
         for name, change in changes.items():
             size = np.abs(change)
-            yield name, {**self._values(change), "beyond": self._count(size >= LIMITS_KG[name]), **self._peak(size)}
+            beyond = {"beyond": self._count(size >= LIMITS_KG[name])}
+            beyond["beyond_coarse"] = self._count(size >= LIMITS_KG[name] + COARSE_STEPS["weight_kg"][-1])
+            yield name, {**self._values(change), **beyond, **self._peak(size)}
         yield HEIGHT, self._values(of["height_cm"])
         pal = of["calories_burned"] / of["bmr"]
         strange = (pal < PAL_RANGE[0]) | (pal > PAL_RANGE[1])
@@ -156,9 +166,8 @@ class Days:
         }
         if name in ROUND_TO:
             found["round"] = self._count((x != 0) & (x % ROUND_TO[name] == 0))
-        if name in COARSE_STEP:
-            found["coarse"] = self._count(x % COARSE_STEP[name] == 0)
-        return found
+        steps = COARSE_STEPS.get(name, ())
+        return found | {count: self._count(x % step == 0) for count, step in zip(COARSE, steps, strict=False)}
 
     def _yesterday(self, x: Array) -> Array:
         return np.where(self.follows, np.roll(x, 1), np.nan)

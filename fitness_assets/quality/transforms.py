@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.quality.aggregates import NAMED, ROWS, Aggregates, Row, aggregate_people
-from fitness_assets.quality.sums import COARSE_STEP, DAY, HEIGHT, INPUTS, ROUND_TO
+from fitness_assets.quality.sums import COARSE, COARSE_STEPS, DAY, HEIGHT, INPUTS, ROUND_TO
 from fitness_assets.quality.tables import METRICS
 
 if TYPE_CHECKING:
@@ -97,20 +97,23 @@ def by_kind(tables: "DuckDBPyConnection") -> dict[str, dict[str, Row]]:
 
     Returns:
         By metric and kind, that with most days first: days (n), how many of them are ``fine`` (not whole), and how many
-        are multiples of a ``coarse`` step.
+        are multiples of coarse steps (`COARSE`).
     """
     kinds = ", ".join(
         f"split_part(sources->>'$.{name}', ':', 1) AS {name}_kind, CAST({name} AS DOUBLE) AS {name}" for name in METRICS
     )
     pairs = ", ".join(f"({name}_kind, {name}) AS {name}" for name in METRICS)
-    steps = " ".join(f"WHEN '{name}' THEN {step}" for name, step in COARSE_STEP.items())
+    coarse = ", ".join(
+        f"count(*) FILTER (x % CASE metric {cases} END = 0) AS {count}"
+        for at, count in enumerate(COARSE)
+        for cases in [" ".join(f"WHEN '{name}' THEN {of[at]}" for name, of in COARSE_STEPS.items() if at < len(of))]
+    )
     rows = _rows(
         tables.sql(
             f"""
             WITH days AS (SELECT {kinds} FROM device_days SEMI JOIN clean_days USING (upload_id, row_number, user_id)),
             cells AS (UNPIVOT days ON {pairs} INTO NAME metric VALUE kind, x)
-            SELECT metric, kind, count(*) AS n, count(*) FILTER (x != round(x)) AS fine,
-                count(*) FILTER (x % CASE metric {steps} END = 0) AS coarse
+            SELECT metric, kind, count(*) AS n, count(*) FILTER (x != round(x)) AS fine, {coarse}
             FROM cells WHERE kind IS NOT NULL GROUP BY ALL ORDER BY metric, n DESC, kind
             """
         )

@@ -44,6 +44,7 @@ DEVICE_DAYS = Table(
             "What else devices say of the day, as JSON; see docs/devices.md.",
             '{"resting_hr_bpm": 52.0}',
             sources=_VALUES[:2],
+            is_free_text=True,
         ),
         Column(
             "sources",
@@ -52,6 +53,7 @@ DEVICE_DAYS = Table(
             '{"steps": "apple_health: Watch; apple_health: Phone", "stress_level": "csv"}',
             nullable=False,
             sources=(f"{_KEY}.source", f"{_KEY}.device", f"{LOGGED_DAYS.key}.steps"),
+            is_free_text=True,  # people give their devices their own names
         ),
         Column(
             "measured",
@@ -61,6 +63,7 @@ DEVICE_DAYS = Table(
             '{"cells": {"steps": 8120}, "sources": {"steps": "garmin: Garmin Connect"}, "before_csv": []}',
             nullable=False,
             sources=_VALUES[:2],
+            is_free_text=True,
         ),
         Column(
             "ingested_at",

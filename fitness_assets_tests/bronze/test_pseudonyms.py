@@ -2,7 +2,7 @@
 
 import json
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fitness_assets.bronze.pseudonyms import AS_UPLOADED, WITHHELD, Pseudonyms
+from fitness_assets.bronze.readers.records import Record, RecordCounter, tables
 from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.cli import main
 from fitness_assets.definitions import build_defs
@@ -20,8 +21,12 @@ from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.version import LakeError
 from fitness_assets.orchestration import messages
 from fitness_assets.registry import TABLES, table_of
+from fitness_assets.sample import garmin
+from fitness_assets.sample.life import lived
 from fitness_assets.settings import Settings
-from fitness_assets_tests.conftest import GOOD_ROW, HEADER, UPLOADED, failure_of, job_of, root_of
+from fitness_assets.silver.devices.streams import Order, Stream
+from fitness_assets_tests.archives import walk
+from fitness_assets_tests.conftest import GOOD_ROW, HEADER, UPLOADED, failure_of, job_of, looks, root_of
 from fitness_assets_tests.search import holders
 
 KEY = "a key that is long enough"
@@ -47,6 +52,8 @@ def test_a_pseudonym_depends_on_id_and_key_and_is_its_own_pseudonym(user_id, key
 def test_another_key_is_refused_and_uploads_without_rows_do_not_count(key, of_lake, says):
     with pytest.raises(LakeError, match=says):
         Pseudonyms(key).require_same_key([{"rows_read": 1, "pseudonym_key": of_lake}])
+    with pytest.raises(LakeError, match=says):
+        Pseudonyms(key).require_same_key([{"rows_read": 0, "person": "anybody", "pseudonym_key": of_lake}])
     Pseudonyms(key).require_same_key([{"rows_read": 0, "pseudonym_key": of_lake}])
     Pseudonyms(key).require_same_key([{"rows_read": 1, "pseudonym_key": Pseudonyms(key).check}])
 
@@ -161,3 +168,55 @@ def test_a_run_or_command_with_another_key_is_refused_and_changes_nothing(runs, 
     assert entries[0] == entries[1]
     assert IDS[0] not in by_id.stdout
     assert HIDDEN.of(IDS[0]) in by_id.stdout
+
+
+def test_folders_of_people_are_named_by_pseudonyms_and_others_are_left_out_without_naming_anybody(
+    runs, tmp_path, spark, caplog, capfd
+):
+    hidden = Lake(LocalStore(tmp_path / "lake" / "lake"), lambda: spark)
+    raw = root_of(hidden) / "raw"
+    for folder in (IDS[0], IDS[1], HIDDEN.of(IDS[1])):
+        (raw / "people" / folder).mkdir(parents=True)
+        garmin.write(raw / "people" / folder / "export.zip", lived(3))
+    hers = raw / "people" / HIDDEN.of(IDS[1])
+    (hers / "export.xml").write_text(walk("2024-01-05", f"{NAME}’s iPhone"))
+    (hers / "profile.toml").write_text(f'sources = ["{NAME}", "csv"]')
+    graph = build_defs(Settings.model_validate({"local_root": root_of(hidden), "pseudonym_key": KEY}), lake=hidden)
+    (tmp_path / "lake" / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "lake" / "dagster")) as instance:
+        look = looks(graph, instance, hidden)
+        requests = look().run_requests or []
+        lake, result = runs("lake", KEY)
+        skipped = str(look().skip_reason)
+    requested = [request.run_config["ops"]["bronze"]["config"]["uploads"] for request in requests]
+    assert requested == [[str(hers / name) for name in ("export.xml", "export.zip", "profile.toml")]]
+    assert "Left out: 2 uploads in folders that a user id names." in skipped
+    assert {row["user_id"] for row in lake.rows(table_of("bronze/measurements"))} == {HIDDEN.of(IDS[1])}
+    (check,) = [each for each in result.get_asset_check_evaluations() if each.check_name.endswith("every_upload_read")]
+    assert not check.passed
+    (day,) = (row for row in lake.rows(table_of("silver/device_days")) if row["date"] == date(2024, 1, 5))
+    assert day["sources"].endswith('s iPhone"}')
+    assert json.loads(day["measured"])["before_csv"] == ["steps"], "the person's own order counts"
+    said = f"{check.metadata}{caplog.text}{capfd.readouterr()}"
+    assert f"people/{HIDDEN.of(IDS[0])}/export.zip" in said
+    assert "rename the folder as this path has it" in said
+    needles = (*IDS, *NAME.split()[::2], KEY)
+    assert [needle for needle in needles if needle in said] == []
+    assert holders(needles, tmp_path / "lake", raw) == {}
+
+
+@pytest.mark.parametrize("name", [
+    "Ada’s iPhone", "iPhone von Ada", "AdasiPhone", "Ada's Apple\u00a0Watch", "Watch6,1", "Forerunner 55",
+    "vivosmart 5", "Ada", "Connect", "Strava", "Ada HealthKit", "Health Connect", "com.google.android.apps.healthdata",
+    "AutoSleep", "Pixel 8", "李的iPhone",
+])  # fmt: skip
+def test_hidden_names_of_devices_sort_as_the_names_do_and_match_the_persons_order(name):
+    order = Record("source_order", 0.0, source="profile", text=name.upper())
+    (records,) = tables([Record("steps", 1.0, "count", 0, 1, source=name, device=name), order], "17", RecordCounter())
+    steps, own = HIDDEN.hide_names(records).to_pylist()
+    assert steps["source"] == steps["device"]
+    assert not {"ada", "autosleep", "李的"} & {*steps["source"].casefold().replace("’", " ").split()}
+    clear, hidden = (Stream("apple_health", text, None) for text in (name, steps["source"]))
+    assert Order().key(clear)[2] == Order().key(hidden)[2]
+    assert Order([own["text"]]).key(hidden)[0] == 0
+    assert AS_UPLOADED.hide_names(records) is records

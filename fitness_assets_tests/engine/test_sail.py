@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,17 @@ def test_the_memory_pool_leaves_room_for_the_rest_of_the_process():
     variables = sail_variables(Path("/spill"))
     assert variables["SAIL_RUNTIME__MEMORY_POOL__TYPE"] == "fair"
     assert int(variables["SAIL_RUNTIME__MEMORY_POOL__FAIR__MAX_SIZE"]) < memory_bytes() / 2
+
+
+_STUCK = """
+import time
+from pathlib import Path
+from fitness_assets.engine.session import start_spark
+from fitness_assets.settings import Settings
+session = start_spark(Settings(local_root=Path("lake")))
+session.client.execute_command = lambda *_: time.sleep(600)  # as after an interrupt in the middle of a request
+"""
+
+
+def test_a_process_ends_even_if_the_server_answers_no_more(tmp_path):
+    assert subprocess.run([sys.executable, "-c", _STUCK], cwd=tmp_path, timeout=60, check=False).returncode == 0

@@ -33,6 +33,10 @@ def test_a_full_disk_is_a_sentence_with_the_folder_and_what_is_free(error, free,
     assert said
     assert f"The disk of {tmp_path}/lake/not yet there is full: {told} are free there" in said
     assert asked == [tmp_path]
+    said = lack_of_room(error, tmp_path / "lake", memory=1, written=free)
+    assert said
+    had = f" (it had written {told} when the disk was full)" if free else ""
+    assert f"and this step needs more{had}; free disk space" in said
 
 
 @pytest.mark.parametrize(
@@ -83,12 +87,15 @@ def test_a_cause_counts_and_other_errors_do_not():
 def test_a_run_on_a_full_disk_says_so_in_one_sentence(raw, lake, materialize, monkeypatch):
     (raw / "a.csv").write_text(f"{HEADER}\n{GOOD_ROW}\n")
 
-    def full(*_, **__):
+    def full(store, table, version, *_, **__):
+        (root_of(lake) / "_versions" / table.key / version / "part.parquet").write_bytes(bytes(12_300_000))
         raise RuntimeError("An error occurred while calling o9661.parquet: No space left on device")
 
     monkeypatch.setattr("fitness_assets.lake.local.LocalStore.finish", full)
     said = failure_of(materialize("group:bronze"))
     assert f"The disk of {root_of(lake)} is full: " in said
+    assert " (it had written 12.3 MB when the disk was full); free disk space and run again. This step " in said
+    assert [*root_of(lake).rglob("part.parquet")] == []
 
 
 @pytest.mark.parametrize("clean_up", ["the run itself", "a run a day later"])

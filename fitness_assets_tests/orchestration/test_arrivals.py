@@ -1,6 +1,7 @@
 """Whatever order events come in: every content that stays is ingested, once, and nothing is requested for ever."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -419,3 +420,30 @@ def test_after_a_rollback_tables_follow_when_the_uploads_that_it_held_back_are_g
     assert held.uris is None
     decision = decide(held.state, {"b.csv": "2"}, LAKE, "1", unfinished, None, 2)
     assert decision.uris == ()
+
+
+def test_a_new_goal_after_a_rollback_of_bronze_leaves_the_uploads_waiting():
+    state = decide(State(), {"b.csv": "1"}, LAKE, "2", nothing, None, 0).state
+    listing = {"b.csv": "1", "g.json": "1"}
+    held = Pending(("b.csv", "g.json"), ("b.csv",), is_behind=True, goals=("g.json",))
+    asked = decide(state, listing, LAKE, "1", lambda: held, None, 1)
+    assert (asked.uris, asked.is_coach_alone) == (("g.json",), True)
+    assert "uploads still wait, because bronze was rolled back (1)" in asked.reason
+    waits = Pending(("b.csv",), ("b.csv",), is_behind=True)
+    assert decide(asked.state, listing, LAKE, "1", lambda: waits, "succeeded", 2).uris is None
+    both = replace(held, new=("b.csv", "c.csv", "g.json"))
+    everything = decide(state, listing | {"c.csv": "1"}, LAKE, "1", lambda: both, None, 1)
+    assert (everything.uris, everything.is_coach_alone) == (both.new, False), "a new upload takes them along, as before"
+    gone = decide(asked.state, {"g.json": "1"}, LAKE, "1", unfinished, "succeeded", 2)
+    assert gone.uris == (), "later tables still follow the rollback"
+
+
+def test_goals_that_a_rollback_took_out_wait_and_hold_nothing_else_back():
+    state = decide(State(), {"g.json": "1"}, LAKE, "1", nothing, None, 0).state
+    state = replace(state, settled="")
+    held = Pending(("g.json",), ("g.json",), is_behind=True, goals=("g.json",))
+    waits = decide(state, {"g.json": "1"}, LAKE, "1", lambda: held, None, 1)
+    assert waits.uris is None
+    assert "The coach was rolled back. Goals that its version lacks wait (1)" in waits.reason
+    withdrawn = replace(held, withdrawn=("b",))
+    assert decide(waits.state, {"g.json": "1"}, LAKE, "2", lambda: withdrawn, None, 2).uris == ("g.json",)

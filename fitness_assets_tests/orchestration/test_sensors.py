@@ -1,5 +1,6 @@
 """What happens by itself: files that arrive ask for a run, and people are told how a run ended."""
 
+import json
 import logging
 import os
 import shutil
@@ -10,10 +11,12 @@ from pathlib import Path
 import boto3
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from fitness_assets.aws.glue import register
 from fitness_assets.aws.s3 import client
 from fitness_assets.bronze.sources import Folder, source_of
+from fitness_assets.cli import main
 from fitness_assets.definitions import build_defs
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.s3 import S3Store
@@ -228,6 +231,51 @@ def test_a_rollback_of_bronze_stands_until_something_new_arrives(look, raw, grap
     (request,) = look().run_requests
     uploads = request.run_config["ops"]["bronze"]["config"]["uploads"]
     assert uploads == [str(raw / "b.csv"), str(raw / "c.csv")]
+
+
+def test_a_goal_after_a_rollback_of_bronze_and_goals_after_one_of_the_coach(
+    look, raw, graph, instance, lake, materialize, rows, monkeypatch
+):
+    def put_goal(name: str, steps: int) -> None:
+        (raw / "goals").mkdir(exist_ok=True)
+        (raw / "goals" / name).write_text(json.dumps({"user_id": "17", "start": "2026-01-01", "target_steps": steps}))
+
+    for name in ("a.csv", "b.csv"):
+        (raw / name).write_text(f"{HEADER}\n{GOOD_ROW.replace('8120', '9120') if name == 'b.csv' else GOOD_ROW}\n")
+        assert materialize("*").success
+    look()
+    lake.rollback(publish_group_of("bronze/uploads"), "000001")
+    put_goal("first.json", 9_000)
+    (request,) = look().run_requests
+    assert {key.path[0] for key in request.asset_selection} == {"coach"}
+    job = graph.resolve_job_def(ALL_TABLES_JOB.name)
+    tags = {"dagster/run_key": str(request.run_key)}
+    done = job.execute_in_process(
+        run_config=request.run_config, instance=instance, asset_selection=request.asset_selection, tags=tags
+    )
+    assert done.success
+    assert [row["target_steps"] for row in rows("coach/goals")] == [9_000]
+    assert len(rows("bronze/uploads")) == 1, "what was rolled back stays out"
+    assert "Uploads that its version lacks wait (1)" in skipped(look())
+
+    (raw / "b.csv").unlink()
+    assert materialize("*").success
+    look()
+    before = lake.current(table_of("coach/plans"))
+    put_goal("second.json", 9_500)
+    assert materialize("*").success
+    look()
+    monkeypatch.setenv("FITNESS_LOCAL_ROOT", str(root_of(lake)))
+    said = CliRunner().invoke(main, ["rollback", "coach/plans", before]).output
+    assert "Goals that this version lacks (1)" in said
+    assert str(raw / "goals" / "second.json") in said
+    look = looks(graph, instance, lake)  # without a cursor, so that it compares everything
+    for _ in range(2):
+        assert "Goals that its version lacks wait (1)" in skipped(look())
+    put_goal("third.json", 9_700)
+    requests = look().run_requests
+    assert requests
+    assert not requests[0].asset_selection
 
 
 class TestInABucket:

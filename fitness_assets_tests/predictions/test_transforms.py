@@ -93,7 +93,7 @@ def expected_features(fact: dict[Key, dict[str, Any]], key: Key) -> dict[str, An
     weekday = WEEKDAYS[(date(1970, 1, 1) + timedelta(today)).weekday()]
     quality, gender = row["sleep_quality"], row["gender"]
     return {
-        **{name: row[name] for name in transforms._LEVELS},
+        **{name: row[name] for name in transforms.LEVELS},
         **{f"mean30_{name}": mean(values(name, last_30)) for name in MEANS},
         **{f"spread30_{name}": spread(values(name, last_30)) for name in SPREADS},
         **{f"days30_{name}": len(values(name, last_30)) for name in SPREADS},

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from fitness_assets.aws.s3 import Bucket
 from fitness_assets.bronze.erasures import Erasures
+from fitness_assets.bronze.pseudonyms import WITHHELD
 from fitness_assets.bronze.sources import Source, source_of
 from fitness_assets.cli import main
 from fitness_assets.coach.assets import find_goals
@@ -183,6 +184,8 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     had.put(f"people/{PERSON}/export.zip", archive(tmp_path))
     for person in (PERSON, "ben"):
         had.put(f"people/{person}/scale.csv", SCALE)
+    had.put("first.csv~", uploads(with_person=True)["first.csv"])
+    had.put(f"people/{PERSON}/.export.zip.crdownload", PERSON.encode())
     assert had.run().success
     assert {row["user_id"] for row in had.lake.rows(table_of("bronze/measurements"))} == {PERSON, "ben"}
     assert [row["user_id"] for row in had.lake.rows(table_of("coach/goals"))].count(PERSON) == 4
@@ -204,7 +207,8 @@ def test_nothing_of_an_erased_person_is_left_and_other_people_are_as_in_a_lake_t
     assert {(row["user_id"], row["position"]) for row in goals} == {("1", 1), ("2", 2), ("3", 1), ("4", 2)}
     assert {row["user_id"] for row in had.lake.rows(table_of("coach/plans"))} == {"2", "3"}
     (entry,) = Erasures.read(had.lake).erased
-    assert entry["uploads"] == 8
+    assert entry["uploads"] == (10 if had.bucket else 11), "and the draft of a killed process"
+    assert not [found for found in source_of(had.settings.raw).ignored()[0] if found.person]
     assert entry["rows"]["silver/clean_days"] == 7
     assert Erasures.read(had.lake).open == {}
 
@@ -235,6 +239,49 @@ def test_somebody_with_goals_alone_and_the_only_person_of_a_lake_can_be_erased(p
     result = lonely.erase(PERSON)
     assert result.success, failure_of(result)
     assert lonely.holders(NEEDLES) == {}
+
+
+@ON_DISK
+def test_an_archive_of_an_erased_person_is_read_again_after_they_are_readmitted_and_only_then(place, tmp_path):
+    lake, content = place("back"), archive(tmp_path)
+    lake.put("days.csv", b"user_id,date,steps\n18,2024-01-01,7000\n")
+    lake.put("people/ada/export.zip", content)
+    assert lake.run_without_history("group:bronze")
+    result = lake.erase("ada")
+    assert result.success, failure_of(result)
+
+    def people() -> set[str]:
+        lake.run_without_history("group:bronze")
+        return {row["user_id"] for row in lake.lake.rows(table_of("bronze/measurements"))}
+
+    folder = Path(lake.settings.raw) / "people" / "ada"
+    lake.put("people/ada/export.zip", content)
+    assert people() == set()
+    (folder / "export.zip").rename(folder / "again.zip")
+    (folder / "again.zip").touch()
+    assert people() == set()
+    (entry,) = Erasures.read(lake.lake).erased
+    assert readmit(lake.lake, entry["code"])
+    assert people() == {"ada"}
+    assert [row["status"] for row in lake.lake.rows(table_of("bronze/uploads"))] == ["ingested", "ingested"]
+
+
+@ON_DISK
+def test_rows_of_others_in_the_folder_of_an_erased_person_stay_in_the_tables(place):
+    shared = place("shared")
+    days = ["ada,2024-01-01,5000", "17,2024-01-01,6000", "17,2024-01-02,many"]
+    shared.put("people/ada/days.csv", "\n".join(["user_id,date,steps", *days]).encode())
+    shared.put("days.csv", b"user_id,date,steps\n18,2024-01-01,7000\n")
+    shared.put("people/ada/gone.csv", b"user_id,date,steps\n17,2024-01-03,6000\n17,2024-01-04,many\n")
+    assert shared.run_without_history("group:bronze")
+    (Path(shared.settings.raw) / "people" / "ada" / "gone.csv").unlink()
+    result = shared.erase("ada")
+    assert result.success, failure_of(result)
+    assert sorted(row["user_id"] for row in shared.lake.rows(table_of("bronze/logged_days"))) == ["17", "17", "18"]
+    assert shared.lake.rows(table_of("bronze/quarantine")) == [], "nobody can tell whose a malformed row is"
+    ledger = sorted((row["uri"][-8:], row["rows_read"]) for row in shared.lake.rows(table_of("bronze/uploads")))
+    assert ledger == [(WITHHELD[-8:], 1), (WITHHELD[-8:], 1), ("days.csv", 1)]
+    assert not (Path(shared.settings.raw) / "people" / "ada").exists()
 
 
 @pytest.mark.deployment

@@ -3,7 +3,9 @@
 import gzip
 import hashlib
 import logging
+import zipfile
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +19,7 @@ from fitness_assets.bronze.readers.csv import read_rows, tell_dialect
 from fitness_assets.bronze.readers.numbers import NumberStyles
 from fitness_assets.bronze.sources import source_of
 from fitness_assets.lake.version import LakeError
-from fitness_assets.privacy.uploads import delete_old, remove_drafts, replace, rewritten
+from fitness_assets.privacy.uploads import copy_lines, delete_old, folders_of, remove_drafts, replace, rewritten
 from fitness_assets_tests.conftest import new_bucket
 
 NAMES = ("user_id", "date", "steps", "remark")
@@ -97,18 +99,128 @@ def _schema(path: Path) -> pa.Schema:
     return next(read_rows(path, dialect, NumberStyles(dialect.header.delimiter))).schema
 
 
-def test_lines_of_refused_files_and_folders_of_the_person_go(tmp_path):
-    (tmp_path / "refused.csv").write_text("ada,1\n17,2\n")
-    (tmp_path / "fine.csv").write_text("user_id,date,steps\nada 2,2024-01-01,5\n")
-    archive = tmp_path / "people" / "ada" / "export.zip"
-    archive.parent.mkdir(parents=True)
-    archive.write_bytes(b"PK\x03\x04")
-    with rewritten(source_of(str(tmp_path)), PEOPLE, tmp_path) as found:
+def put(folder: Path, **files: bytes | str) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def erase(folder: Path, user: str, pseudonyms: Pseudonyms = AS_UPLOADED) -> list[str]:
+    """Erase a person from the files of a folder; returns what is left for a person to look at."""
+    left, source = list[str](), source_of(str(folder))
+    people = People(JOURNAL, frozenset([JOURNAL.code(pseudonyms.of(user))]), pseudonyms)
+    with rewritten(source, people, folder / ".scratch", left=left) as found:
         for one in found:
-            replace(one, source_of(str(tmp_path)))
-    assert (tmp_path / "refused.csv").read_text() == "17,2\n"
-    assert not archive.exists()
-    assert (tmp_path / "fine.csv").exists()
+            replace(one, source)
+    for each in folders_of(source, people):
+        each.rmdir()
+    return [line.removeprefix(f"{folder}/") for line in left]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+DAYS = "user_id,date,steps\n17,2024-01-01,5\n18,2024-01-01,17\n"
+
+
+def test_lines_of_refused_files_and_folders_of_the_person_go(tmp_path):
+    put(tmp_path, **{"refused.csv": "17,1\r18,2\r", "people/17/deep/export.zip": b"PK\x03\x04", "goals.txt": DAYS})
+    put(tmp_path, **{"utf16.csv": "17,1\n18,2\n".encode("utf-16"), "empty.csv": ""})
+    (tmp_path / "people" / "17" / "empty").mkdir()
+    assert erase(tmp_path, "17") == []
+    without = {"refused.csv": b"18,2\r", "goals.txt": DAYS.replace("17,2024-01-01,5\n", "").encode(), "empty.csv": b""}
+    assert contents(tmp_path) == {**without, "utf16.csv": "18,2\n".encode("utf-16")}
+    assert [*(tmp_path / "people").iterdir()] == []
+
+
+def test_archives_and_other_peoples_files_stay_as_they_are_byte_for_byte(tmp_path):
+    rows = "".join(f'<Record type="HKQuantityTypeIdentifierStepCount" value="{n}"/>\n' for n in (17, 18))
+    xml, packed = f'<?xml version="1.0"?>\n<HealthData>\n{rows}</HealthData>\n', BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("apple_health_export/export.xml", f"x\n17\n{xml}")
+    theirs = {
+        "people/bob/export.xml": xml,
+        "people/bob/export.zip": packed.getvalue(),
+        "people/bob/Steps.csv": ",Actual,Goal\n01/05/2024,17,8000\n",
+        "people/bob/profile.toml": 'sources = ["17"]\n',
+        "people/bob/notes.txt": "17,talked to me\n",
+        "people/bob/people/17 b/notes.txt": "nothing\n",
+        "export.xml": xml,
+        "people/bob/photo.jpg": b"\xff\xd8\0\n17\n\0",
+        "photo.jpg": b"\xff\xd8\0\n17\n\0",
+    }
+    put(tmp_path, **theirs, **{"people/bob/days.csv": DAYS})
+    before = contents(tmp_path)
+    assert erase(tmp_path, "17") == [
+        "export.xml: it is data of a device and in nobody's folder",
+        "people/bob/notes.txt: it is in the folder of another person and has the id in a cell",
+        "photo.jpg: it is no text",
+    ]
+    days = {"people/bob/days.csv": DAYS.replace("17,2024-01-01,5\n", "").encode()}
+    assert contents(tmp_path) == before | days, "rows that say whose they are go wherever they lie"
+
+
+def test_with_pseudonyms_no_id_is_said_and_folders_of_either_name_go(tmp_path):
+    hidden = Pseudonyms("a key that is long enough")
+    files = dict.fromkeys((f"people/{name}/a.zip" for name in ("ada", hidden.of("ada"))), b"PK\x03\x04")
+    put(tmp_path, **files, **{"people/bob/notes.txt": "ada,talked to me\n"})
+    (left,) = erase(tmp_path, "ada", hidden)
+    assert left.startswith(f"people/{hidden.of('bob')}/notes.txt: ")
+    assert {*contents(tmp_path)} == {"people/bob/notes.txt"}
+
+
+def test_hidden_and_unfinished_files_are_erased_as_others_are(tmp_path):
+    put(tmp_path, **{
+        "days.csv~": DAYS,
+        ".~lock.days.csv#": ",17,host,",
+        "goals/mine.csv~": "ada,9000\n",
+        "people/17/profile.toml~": "x",
+        "people/17/export2.zip.crdownload": b"PK\x03\x04",
+        "people/17/.cache/x": "x",
+        ".checkpoints/days.csv": DAYS,
+        "_versions/x": "17",
+        "big.zip.part": b"PK\x03\x04",
+    })  # fmt: skip
+    assert erase(tmp_path, "17") == [
+        ".checkpoints/: it is hidden, so it was not looked into",
+        "big.zip.part: it is data of a device and in nobody's folder",
+    ]
+    assert {*contents(tmp_path)} == {
+        "days.csv~", "goals/mine.csv~", ".checkpoints/days.csv", "_versions/x", "big.zip.part"
+    }  # fmt: skip
+    assert (tmp_path / "days.csv~").read_text() == DAYS.replace("17,2024-01-01,5\n", "")
+    with rewritten(source_of(str(tmp_path / "goals")), PEOPLE, tmp_path, copy_lines) as goals:
+        assert [Path(one.found.uri).name for one in goals] == ["mine.csv~"]
+
+
+@pytest.mark.parametrize("place", ["disk", "bucket"])
+def test_folders_above_the_uploads_are_nobodys_and_the_innermost_one_counts(place, tmp_path, cloud):
+    names = ("days.csv", "people/bob/export.zip", "people/anna/people/eve/export.zip")
+    bucket = new_bucket() if place == "bucket" else None
+    marker = "people/bob/"  # consoles make one for a folder
+    if bucket:
+        bucket.put(f"people/anna/lake/raw/{marker}", b"")
+    raw = bucket.uri("people/anna/lake/raw") if bucket else str(tmp_path / "people" / "anna" / "lake" / "raw")
+    for name in names:
+        if bucket:
+            bucket.put(f"people/anna/lake/raw/{name}", b"PK\x03\x04" if ".zip" in name else DAYS.encode())
+        else:
+            put(Path(raw), **{name: b"PK\x03\x04" if ".zip" in name else DAYS})
+
+    def goes(user: str) -> list[str]:
+        people = People(JOURNAL, frozenset([JOURNAL.code(user)]), AS_UPLOADED)
+        with rewritten(source_of(raw), people, tmp_path / "scratch") as found:
+            return [one.found.uri.removeprefix(f"{raw}/") for one in found]
+
+    assert {user: goes(user) for user in ("anna", "bob", "eve")} == {
+        "anna": [],
+        "bob": ["people/bob/export.zip", *([marker] if bucket else [])],
+        "eve": ["people/anna/people/eve/export.zip"],
+    }
+    named = [source_of(f"{raw}/{name}", must_exist=True, raw=raw).find()[0].person for name in names]
+    assert named == [None, "bob", "eve"], "as if no run had named them"
 
 
 def test_an_upload_that_changes_meanwhile_is_not_overwritten_and_drafts_of_killed_processes_go(tmp_path):

@@ -8,9 +8,10 @@ from fitness_assets.bronze.tables import UPLOADS
 from fitness_assets.engine.duckdb_reader import reader
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.quality import thresholds
-from fitness_assets.quality.bounds import Bound, Diagnostic
+from fitness_assets.quality.bounds import FALSE_ALARMS, NOT_SIMULATED, Bound, Diagnostic
 from fitness_assets.quality.diagnostics import diagnose
 from fitness_assets.quality.measures import Collected, Estimate, collect
+from fitness_assets.quality.sums import ROUND_TO
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import aggregates
 from fitness_assets.quality.verdicts import actions, rows, verdicts
@@ -118,6 +119,38 @@ def test_a_cohort_with_realistic_devices_raises_no_alarm(findings, number, name)
     assert list(metrics.values()).count(SUSPICIOUS) <= 1
     assert verdict_of(found)["file"] in (PLAUSIBLE, SUSPICIOUS)
     assert {f.diagnostic.name for f in found if f.metric is None and f.verdict == SUSPICIOUS} == set()
+    # What the report says of false alarms on 120 such cohorts.
+    assert {f.diagnostic.name for f in found if f.verdict in (SUSPICIOUS, LOOKS_GENERATED)} <= set(FALSE_ALARMS)
+    judged = {f.diagnostic.name for f in found if f.verdict != NOT_ENOUGH_DATA}
+    assert judged | NOT_SIMULATED == {diagnostic.name for diagnostic in ALL}
+
+
+def test_a_fault_that_no_simulated_cohort_can_have_has_no_rate_of_false_alarms():
+    assert thresholds.REJECTED.false_alarms == "not measured: the simulated cohorts cannot have this fault"
+    assert thresholds.FLAT.false_alarms == "2 of 120 simulated cohorts with realistic devices"
+    assert thresholds.ROUND.false_alarms == "0 of 120 simulated cohorts with realistic devices"
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind"),
+    [
+        ("steps", devices.Devices(steps_decimals=-1)),
+        ("steps", devices.Devices(steps_decimals=-2)),
+        ("sleep_hours", devices.Devices(sleep_step=30)),
+        ("sleep_hours", devices.Devices(sleep_step=60)),
+        ("calories_burned", devices.Devices(calorie_decimals=-1)),
+        ("weight_kg", devices.Devices(scale_step=1)),
+    ],
+    ids=["steps in tens", "steps in hundreds", "half hours", "whole hours", "energy in tens", "whole kilograms"],
+)
+def test_what_a_vendor_rounds_is_plausible_and_what_people_round_beside_it_is_not(findings, metric, kind):
+    days = devices.cohort(kind, 8)
+    assert verdict_of(findings(days))[metric] == PLAUSIBLE
+    if metric != "sleep_hours":  # nothing is rounder than whole hours
+        typed, to = days.index % 4 != 0, ROUND_TO[metric]
+        days.loc[typed, metric] = (days[metric][typed] / to).round() * to
+        found = findings(days)
+        assert found_in(found, "round_values", metric).verdict == SUSPICIOUS
 
 
 def test_a_generator_that_imitates_time_but_not_people_is_found(findings):

@@ -176,7 +176,8 @@ def test_tenths_that_are_round_too_often_were_typed_in(step, verdict):
     [
         ("heart_rate_avg", 0.6 * 0.01 + 0.4 * 0.1, 0.0, PLAUSIBLE),  # a CSV file with whole numbers
         ("heart_rate_avg", 0.6 * 0.01 + 0.4 * 0.1, 0.3, SUSPICIOUS),
-        ("weight_kg", 0.6 * 0.02 + 0.4 * 0.1, 0.0, PLAUSIBLE),  # whole numbers are multiples of a scale's half
+        ("weight_kg", 0.6 * 0.02 + 0.4 * 0.2, 0.0, PLAUSIBLE),  # a scale with whole kilograms
+        ("weight_kg", 0.6 * 0.02 + 0.4 * 0.2, 0.9, SUSPICIOUS),
     ],
 )
 def test_values_are_as_often_round_as_the_precision_of_their_source_lets_them(metric, chance, rounded, verdict):

@@ -20,7 +20,7 @@ from fitness_assets.quality.charts import bars, svg
 from fitness_assets.quality.diagnostics import Finding, diagnose
 from fitness_assets.quality.measures import Collected, Estimate
 from fitness_assets.quality.report import report_page, summary
-from fitness_assets.quality.sums import DAY, DAY_CHANGE, LOG
+from fitness_assets.quality.sums import COARSE, DAY, DAY_CHANGE, LOG
 from fitness_assets.quality.tables import LOOKS_GENERATED, METRICS, NOT_ENOUGH_DATA, PLAUSIBLE, SUSPICIOUS
 from fitness_assets.quality.transforms import BIN_WIDTH
 from fitness_assets.quality.verdicts import actions, advice, verdicts
@@ -43,7 +43,11 @@ PROBE = """<script>addEventListener('load', () => { document.title = JSON.string
 def item(people: int, n: int) -> dict[str, float]:
     """Sums of people who do not differ and of days that know nothing of each other."""
     zero = dict.fromkeys(
-        ("a", "aa", "ab", "ac", "bias", "shift", "equal", "fine", "beyond", "round", "between", "spread_people"), 0
+        (
+            *("a", "aa", "ab", "ac", "bias", "shift", "equal", "fine", "beyond", "beyond_coarse"),
+            *("round", "between", "spread_people"),
+        ),
+        0,
     )
     total = {"people": people, "n": n, "nn": n * n / people, "x": 0.0, "xx": n, "x_means": people, "pairs": n}
     spread = {"b": n, "c": n, "bb": n, "cc": n, "bc": n, "paired_people": people, "repeated_people": people}
@@ -98,7 +102,7 @@ def page(collected) -> str:
 
 def test_the_page_says_from_which_sources_days_come_if_there_are_devices(collected, page):
     assert "your days by source" not in page
-    whole = {"fine": 0, "coarse": 0}
+    whole = dict.fromkeys(("fine", *COARSE), 0)
     of_steps = {"apple_health": {"n": 1_250} | whole, "csv": {"n": 7} | whole, "garmin": {"n": 3} | whole}
     mixed = replace(collected, by_kind={"steps": of_steps})
     said = report_page(mixed, diagnose(mixed), "000001", {})

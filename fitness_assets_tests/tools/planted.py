@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
-from fitness_assets.bronze.tables import LOGGED_DAYS
+from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.gold import transforms as gold
 from fitness_assets.predictions import transforms
 from fitness_assets.predictions.tables import TARGETS, Target
+from fitness_assets.sample import realistic
 from fitness_assets.silver import transforms as silver
 
 FIRST_DAY = date(2024, 9, 6)
@@ -134,8 +135,21 @@ def features(spark: SparkSession, all_planted: Iterable[Planted], users: int, da
     """Features and targets of every day, made in one pass of Spark."""
     all_planted = list(all_planted)
     raw = pd.concat([raw_days(planted, users, days) for planted in all_planted])
-    with tempfile.TemporaryDirectory() as folder:
-        made = transforms.features(fact_daily(spark, raw, Path(folder))).toArrow()
-    rows = made.sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
+    rows = features_of(spark, raw)
     of = dict([*rows.groupby(rows["user_id"].str.rsplit("-", n=1).str[0])])
     return {planted: of[planted.name].reset_index(drop=True) for planted in all_planted}
+
+
+def features_of(spark: SparkSession, raw: pd.DataFrame) -> pd.DataFrame:
+    """Features and targets of raw days, by person and day."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = transforms.features(fact_daily(spark, raw, Path(folder))).toArrow()
+    return made.sort_by([("user_id", "ascending"), (transforms.DAY, "ascending")]).to_pandas()
+
+
+def realistic_days(people: int, days: int, seed: int) -> pd.DataFrame:
+    """Raw days of the realistic sample."""
+    names = pd.Index([column.name for column in RAW_COLUMNS])
+    raw = pd.DataFrame([cells for user in realistic.rows(people, days, seed) for cells in user], columns=names)
+    numbers = {column.name: column.type for column in RAW_COLUMNS if column.type in ("int", "double")}
+    return raw.astype(numbers).assign(date=pd.to_datetime(raw["date"]).dt.date)

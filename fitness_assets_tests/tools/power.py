@@ -1,10 +1,11 @@
 """What the models find in simulated days, and how often they find what is not there; docs/models.md keeps the figures.
 
-`python -m fitness_assets_tests.tools.power noise` takes about 10 minutes, `... power signals` about 20.
+`python -m fitness_assets_tests.tools.power noise` takes about 10 minutes, `signals` about 20, `cohorts` about 1.
 """
 
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pandas as pd
 
@@ -13,10 +14,10 @@ from fitness_assets.predictions import models
 from fitness_assets.predictions.evaluation import Evaluation
 from fitness_assets.predictions.models import evaluate
 from fitness_assets.predictions.rounds import last_training_day
-from fitness_assets.predictions.tables import COVERAGE, SKILL, TARGETS
+from fitness_assets.predictions.tables import COVERAGE, INPUT_DRIFT, SKILL, TARGETS
 from fitness_assets.predictions.transforms import ACTUALS, DAY
 from fitness_assets.settings import Settings
-from fitness_assets_tests.tools.planted import Planted, features
+from fitness_assets_tests.tools.planted import Planted, features, features_of, realistic_days
 
 SEEDS = 6
 STRENGTHS = {"sleep": (0.1, 0.2, 0.3), "weight": (0.1, 0.25, 0.5, 1.0), "stress": (0.2, 0.3, 0.5)}
@@ -38,6 +39,25 @@ def noise(seeds: int) -> Iterator[tuple[Planted, dict[str, Evaluation]]]:
         for planted, days in features(spark, some, 50, 240).items():
             until = last_training_day(days)
             yield planted, {target.name: evaluate(target, days, until) for target in TARGETS}
+    spark.stop()
+
+
+def cohorts(seeds: int) -> Iterator[tuple[bool, dict[str, Evaluation]]]:
+    """Every model on simulated cohorts whose weights drift slowly, and whether all later people are new.
+
+    50 people log 300 days; in every other cohort 40 people log the first 150 days, and 40 others the next 150 days.
+    """
+    spark = start_spark(Settings())
+    for seed in range(1, seeds + 1):
+        rounds = bool(seed % 2)
+        raw = realistic_days(80 if rounds else 50, 300, seed)
+        if rounds:
+            is_late_user = raw["user_id"].isin(raw["user_id"].unique().tolist()[40:])
+            is_late_day = raw["date"] >= raw["date"].min() + timedelta(150)
+            raw = raw.loc[is_late_user == is_late_day].reset_index(drop=True)
+        days = features_of(spark, raw)
+        until = last_training_day(days)
+        yield rounds, {target.name: evaluate(target, days, until) for target in TARGETS}
     spark.stop()
 
 
@@ -80,6 +100,17 @@ def main() -> None:
     if sys.argv[1:] == ["signals"]:
         table = signals().groupby(["kind", "strength", "cohort"], sort=False)["found"].sum().unstack()
         print(table.astype(str).add(f" of {SEEDS}").to_markdown())  # noqa: T201
+        return
+    if sys.argv[1:] == ["cohorts"]:
+        rows = []
+        for rounds, found in cohorts(20):
+            weight = found["weight_change"]
+            coverage = weight.measure(COVERAGE, weight.predictor or "")["value"]
+            warnings = sum("be careful now" in e.conclusion for e in found.values())
+            rows.append((rounds, coverage, warnings, max(e.measure(INPUT_DRIFT)["value"] for e in found.values())))
+            print(rows[-1], file=sys.stderr, flush=True)  # noqa: T201
+        names = pd.Index(["later people are new", "coverage", "warnings", "input drift"])
+        print(pd.DataFrame(rows, columns=names).groupby("later people are new").describe().T.to_markdown())  # noqa: T201
         return
     verdicts, covered = [], []
     for planted, found in noise(100):

@@ -108,9 +108,8 @@ def header_of(candidates: Sequence[tuple[str, Sequence[str]]], text: str, hint: 
         advice = _advice(cells, missing)
         if "steps" in missing and not advice:
             advice = "; a daily log has steps, and no name here looks like them"
-        raise RefusedError(
-            f"the header lacks the required {columns} {', '.join(missing)}: it has {listed(cells)}{advice}{hint}"
-        )
+        lead = f"the header lacks the required {columns} {', '.join(missing)}"
+        raise RefusedError(f"{lead}: it has {listed(cells)}{advice}{hint}", lead)
     optional = [name for name in RAW_NAMES if name not in names]
     warnings = tuple(f"{_quoted(cell)} looks like {near}: rename it" for cell, near in _near(cells, optional))
     return Header(delimiter, _distinct(names), warnings), position
