@@ -3,7 +3,7 @@
 import logging
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from fitness_assets.layers import steps
 from fitness_assets.registry import TABLES, publish_group_of, publish_groups_of, table_of
 from fitness_assets.schema.months import MONTH
 from fitness_assets.settings import Settings
+from fitness_assets_tests.archives import zipped
 from fitness_assets_tests.conftest import HEADER, content, root_of
 
 SILVER_AND_GOLD = [table.key for table in TABLES if table.layer in ("silver", "gold") and "prediction" not in table.key]
@@ -48,6 +49,13 @@ class Runs:
         at = 1_700_000_000 + self.puts
         os.utime(path, (at, at))
         return path
+
+    def put_weights(self, user: str, weights: Mapping[date, float], name: str = "withings.zip") -> None:
+        """Put an archive into the folder of a person."""
+        lines = ["Date,Weight (kg),Comments", *(f"{day} 07:00:00,{weight}," for day, weight in weights.items())]
+        path = self.raw / "people" / user / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        zipped(path, {"weight.csv": "\n".join([*lines, ""])})
 
     def run(self, names: Sequence[str], rebuild: bool = False) -> dict[str, list[str]]:
         """Run some steps; returns the months that each made anew."""
@@ -221,29 +229,31 @@ def test_predictions_of_days_that_arrive_one_by_one_are_those_of_one_build(runs)
         made.append(runs.run(ALL_LAYERS)["predictions"])
     assert made == [["2024-10", "2024-11"]] * 3
     assert {r["stress_change_model_version"] for r in runs.lake.rows(table_of("gold/fact_predictions"))} == {fitted}
-    assert_as_rebuilt(runs)
+    assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
     runs.put(days_of(range(24), [date(2024, 11, 30)]))  # a complete month: the models are fitted again
     assert runs.run(ALL_LAYERS)["predictions"] == months
-    assert_as_rebuilt(runs)
+    assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
     runs.put(days_of([5], [date(2024, 2, 7)]))  # a late day that the models knew
     runs.run(ALL_LAYERS)
-    assert_as_rebuilt(runs)
+    assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
 
 
-def assert_as_rebuilt(runs: Runs) -> None:
+def assert_as_rebuilt(runs: Runs, layers: Sequence[str], keys: Sequence[str]) -> None:
     """One build of everything gives the same, but for the number of the version in which models were fitted."""
-    incremental = predicted(runs)
-    runs.run(ALL_LAYERS, rebuild=True)
-    assert predicted(runs) == incremental
+    incremental = cells_of(runs, keys)
+    runs.run(layers, rebuild=True)
+    whole = cells_of(runs, keys)
+    for key in keys:
+        assert incremental[key] == whole[key], key
 
 
-def predicted(runs: Runs) -> dict[str, list[str]]:
+def cells_of(runs: Runs, keys: Sequence[str]) -> dict[str, list[str]]:
     return {
         key: sorted(
             repr({name: cell for name, cell in r.items() if not name.endswith("model_version")})
             for r in runs.lake.rows(table_of(key))
         )
-        for key in PREDICTED
+        for key in keys
     }
 
 
@@ -268,6 +278,41 @@ def test_only_months_that_a_day_has_a_part_in_are_made_anew(runs):
         kept = {name[:7] for name in files & files_of(runs, key)}
         changed = {"2024-06"} if key == "gold/dim_activity" else {"2024-06", "2024-07"}  # it has no 30-day features
         assert kept == {f"2024-{month:02}" for month in range(1, 13)} - changed
+
+
+def test_an_archive_makes_only_the_months_anew_that_it_has_a_part_in(runs):
+    runs.put([row("anna", date(2024, month, 15)) for month in range(1, 13)])
+    runs.run(LAYERS)
+    runs.put_weights("anna", {date(2024, 3, 15): 71.5, date(2024, 3, 16): 71.6})
+    march = ["2024-03", "2024-04"]
+    assert runs.run(LAYERS) == {"bronze": [], "silver": march, "gold": march[:1]}  # rows of April stay the same
+    runs.put([row("anna", date(2024, 6, 20))])
+    assert runs.run(LAYERS) == {"bronze": ["2024-06"], "silver": ["2024-06", "2024-07"], "gold": ["2024-06", "2024-07"]}
+    runs.put([row("anna", date(2024, 3, 15), steps=7_000)])
+    assert runs.run(LAYERS) == {"bronze": march[:1], "silver": march, "gold": march[:1]}
+    runs.put_weights("anna", {date(2024, 9, 15): 72.5}, "newer.zip")  # rows of March name her newest upload
+    assert runs.run(LAYERS) == {"bronze": [], "silver": [*march, "2024-09", "2024-10"], "gold": ["2024-03", "2024-09"]}
+    runs.put_weights("ben", {date(2024, 12, 15): 80.5})
+    assert runs.run(LAYERS) == {"bronze": [], "silver": ["2024-12"], "gold": []}  # without steps there is no clean day
+    assert_as_rebuilt(runs, LAYERS, SILVER_AND_GOLD)
+
+
+def test_withdrawing_and_restoring_an_upload_makes_only_its_months_anew(runs):
+    runs.put([row("anna", date(2024, month, 15)) for month in range(1, 13)])
+    runs.put([row("anna", date(2024, 3, 15), steps=9_000)])
+    runs.put_weights("anna", {date(2024, 6, 15): 71.5})
+    runs.run(LAYERS)
+    before = runs.tables(SILVER_AND_GOLD)
+    ids = {row["uri"]: row["upload_id"] for row in runs.lake.rows(UPLOADS)}
+    for name, months in (("002.csv", ["2024-03", "2024-04"]), (".zip", ["2024-06", "2024-07"])):
+        (upload,) = (upload for uri, upload in ids.items() if uri.endswith(name))
+        withdraw(runs.lake, upload, "a test")
+        assert runs.run(LAYERS) == {"silver": months, "gold": months[:1]}
+        assert runs.tables(SILVER_AND_GOLD) != before
+        assert_as_rebuilt(runs, LAYERS, SILVER_AND_GOLD)
+        restore(runs.lake, upload)
+        assert runs.run(LAYERS) == {"silver": months, "gold": months[:1]}
+        assert runs.tables(SILVER_AND_GOLD) == before
 
 
 def test_days_of_a_changed_month_whose_rows_stay_the_same_are_stored_once(runs):

@@ -73,15 +73,16 @@ def prediction_step(training_rows: int, audited: Callable[[Lake], str]) -> Layer
             known = {*lake.metadata(FACT_DAILY, inputs[FACT_DAILY.key]).parts, *(changed or ())}
             months = _affected(changed or (), known)
 
-        def write_all(staging: Staging) -> None:
+        def write_all(staging: Staging) -> Collection[str] | None:
             if kept:
                 step_run.log.info(f"models of version {kept.version} stay: no day until {kept.learned_until} changed")
                 _keep_models(lake, staging, kept)
                 _score(lake, staging, inputs, kept, months)
             else:
                 _fit(step_run, staging, inputs, learnable, training_rows, audited)
+            return months
 
-        return stage(step_run, step, inputs, changes, write_all, months)
+        return stage(step_run, step, inputs, changes, write_all)
 
     made_from = {FACT_PREDICTIONS.key: [FACT_DAILY, MONTHLY_SUMS, *MODELS.values()]}
     step = LayerStep(TABLES, [FACT_DAILY, MONTHLY_SUMS], make, f"{code_version(*_CODE)}-{training_rows}", made_from)

@@ -82,4 +82,5 @@ DEVICE_DAYS = Table(
         ),
     ),
     range_severity="warning",
+    by_month=True,
 )
