@@ -43,19 +43,22 @@ class Runs:
 
     def put(self, rows: Iterable[str], name: str = "") -> Path:
         """Put a file; it is later than all files before."""
-        self.puts += 1
-        path = self.raw / (name or f"{self.puts:03}.csv")
+        path = self.raw / (name or f"{self.puts + 1:03}.csv")
         path.write_text("\n".join([HEADER, *rows]) + "\n")
-        at = 1_700_000_000 + self.puts
-        os.utime(path, (at, at))
+        self._is_latest(path)
         return path
 
     def put_weights(self, user: str, weights: Mapping[date, float], name: str = "withings.zip") -> None:
-        """Put an archive into the folder of a person."""
+        """Put an archive into the folder of a person; it is later than all files before."""
         lines = ["Date,Weight (kg),Comments", *(f"{day} 07:00:00,{weight}," for day, weight in weights.items())]
         path = self.raw / "people" / user / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        zipped(path, {"weight.csv": "\n".join([*lines, ""])})
+        self._is_latest(zipped(path, {"weight.csv": "\n".join([*lines, ""])}))
+
+    def _is_latest(self, path: Path) -> None:
+        self.puts += 1
+        at = 1_700_000_000 + self.puts
+        os.utime(path, (at, at))
 
     def run(self, names: Sequence[str], rebuild: bool = False) -> dict[str, list[str]]:
         """Run some steps; returns the months that each made anew."""
@@ -185,6 +188,23 @@ def test_uploads_one_by_one_give_the_tables_of_a_lake_that_got_them_at_once(spar
         assert rows_of(rows) == rows_of(at_once.lake.rows(table_of(key))), key
     files = [Path(path).name[:7] for path in one_by_one.lake.store.files(LOGGED_DAYS, "000011")]
     assert max(map(files.count, files)) <= 9
+
+
+def test_daily_uploads_leave_few_files_of_each_table_of_bronze(spark, tmp_path):
+    one_by_one, at_once = (Runs(spark, tmp_path / name) for name in ("one by one", "at once"))
+    days = [date(2024, 2, 1) + timedelta(number) for number in range(14)]
+    for day in days:
+        for runs in (one_by_one, at_once):
+            runs.put([row("anna", day), row("anna", day).replace("8000", "8k")])  # the second row is malformed
+            runs.put_weights("anna", {day: 70.5}, f"{day}.zip")
+        one_by_one.run(["bronze"])
+    at_once.run(["bronze"])
+    for name in ("measurements", "quarantine", "logged_days", "uploads"):
+        lakes, table = (one_by_one.lake, at_once.lake), table_of(f"bronze/{name}")
+        assert len(lakes[0].store.files(table, "000014")) <= 9, name
+        first, second = (rows_of(lake.rows(table)) for lake in lakes)
+        assert first == second
+        assert len(first) == (2 if name == "uploads" else 1) * len(days)
 
 
 def rows_of(rows: Sequence[dict[str, Any]]) -> list[str]:
