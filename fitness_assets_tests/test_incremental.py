@@ -5,7 +5,7 @@ import os
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.layers import steps
+from fitness_assets.predictions.tables import MODELS
 from fitness_assets.registry import TABLES, publish_group_of, publish_groups_of, table_of
 from fitness_assets.schema.months import MONTH
 from fitness_assets.settings import Settings
@@ -256,6 +257,19 @@ def test_predictions_of_days_that_arrive_one_by_one_are_those_of_one_build(runs)
     runs.put(days_of([5], [date(2024, 2, 7)]))  # a late day that the models knew
     runs.run(ALL_LAYERS)
     assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [(date(2024, 2, 19), "2024-02-19 are"), (date(2024, 2, 29), "2024-02-29, the last complete month,")],
+)
+def test_a_card_says_of_a_complete_month_alone_that_it_is_complete(runs, last, said):
+    runs.put([row(user, last - timedelta(days)) for user in "ab" for days in range(50)])
+    runs.run(ALL_LAYERS)
+    runs.put([row("a", last).replace("8000", "8k")])
+    runs.run(ALL_LAYERS)
+    card = runs.lake.store.read_sidecar(next(iter(MODELS.values())), "000002.card.md").decode()
+    assert f"Version 000002 ({datetime.now(UTC).date()}) uses it unchanged: the days until {said}" in card
 
 
 def assert_as_rebuilt(runs: Runs, layers: Sequence[str], keys: Sequence[str]) -> None:

@@ -185,7 +185,8 @@ def _features(lake: Lake, inputs: Inputs, months: Collection[str] | None) -> Dat
 def _keep_models(lake: Lake, staging: Staging, kept: Scoring) -> None:
     """Take over the tables, fitted models and cards of the parent version."""
     parent = staging.parent or ""
-    today = datetime.now(UTC).date().isoformat()
+    today, until = datetime.now(UTC).date().isoformat(), kept.learned_until
+    complete = ", the last complete month," if until and until == str(last_day(until[:7])) else ""
     for table in MODELS.values():
         staging.write(table, None, ())
         for name in lake.attachments(table, parent):
@@ -194,7 +195,7 @@ def _keep_models(lake: Lake, staging: Staging, kept: Scoring) -> None:
                 fitted = content.decode().partition(_SINCE)[0]
                 since = (
                     f"Fitted in version {kept.version}. Version {staging.version} ({today}) uses it unchanged: the "
-                    f"days until {kept.learned_until}, the last complete month, are the same as then.\n"
+                    f"days until {until}{complete} are the same as then.\n"
                 )
                 content = f"{fitted}{_SINCE}{since}".encode()
             staging.attach(table, what, content)
