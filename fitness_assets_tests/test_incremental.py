@@ -3,9 +3,9 @@
 import logging
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
 from fitness_assets.layers import steps
+from fitness_assets.predictions.tables import MODELS
 from fitness_assets.registry import TABLES, publish_group_of, publish_groups_of, table_of
 from fitness_assets.schema.months import MONTH
 from fitness_assets.settings import Settings
+from fitness_assets_tests.archives import zipped
 from fitness_assets_tests.conftest import HEADER, content, root_of
 
 SILVER_AND_GOLD = [table.key for table in TABLES if table.layer in ("silver", "gold") and "prediction" not in table.key]
@@ -42,12 +44,22 @@ class Runs:
 
     def put(self, rows: Iterable[str], name: str = "") -> Path:
         """Put a file; it is later than all files before."""
-        self.puts += 1
-        path = self.raw / (name or f"{self.puts:03}.csv")
+        path = self.raw / (name or f"{self.puts + 1:03}.csv")
         path.write_text("\n".join([HEADER, *rows]) + "\n")
+        self._is_latest(path)
+        return path
+
+    def put_weights(self, user: str, weights: Mapping[date, float], name: str = "withings.zip") -> None:
+        """Put an archive into the folder of a person; it is later than all files before."""
+        lines = ["Date,Weight (kg),Comments", *(f"{day} 07:00:00,{weight}," for day, weight in weights.items())]
+        path = self.raw / "people" / user / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._is_latest(zipped(path, {"weight.csv": "\n".join([*lines, ""])}))
+
+    def _is_latest(self, path: Path) -> None:
+        self.puts += 1
         at = 1_700_000_000 + self.puts
         os.utime(path, (at, at))
-        return path
 
     def run(self, names: Sequence[str], rebuild: bool = False) -> dict[str, list[str]]:
         """Run some steps; returns the months that each made anew."""
@@ -179,6 +191,23 @@ def test_uploads_one_by_one_give_the_tables_of_a_lake_that_got_them_at_once(spar
     assert max(map(files.count, files)) <= 9
 
 
+def test_daily_uploads_leave_few_files_of_each_table_of_bronze(spark, tmp_path):
+    one_by_one, at_once = (Runs(spark, tmp_path / name) for name in ("one by one", "at once"))
+    days = [date(2024, 2, 1) + timedelta(number) for number in range(14)]
+    for day in days:
+        for runs in (one_by_one, at_once):
+            runs.put([row("anna", day), row("anna", day).replace("8000", "8k")])  # the second row is malformed
+            runs.put_weights("anna", {day: 70.5}, f"{day}.zip")
+        one_by_one.run(["bronze"])
+    at_once.run(["bronze"])
+    for name in ("measurements", "quarantine", "logged_days", "uploads"):
+        lakes, table = (one_by_one.lake, at_once.lake), table_of(f"bronze/{name}")
+        assert len(lakes[0].store.files(table, "000014")) <= 9, name
+        first, second = (rows_of(lake.rows(table)) for lake in lakes)
+        assert first == second
+        assert len(first) == (2 if name == "uploads" else 1) * len(days)
+
+
 def rows_of(rows: Sequence[dict[str, Any]]) -> list[str]:
     times = {"ingested_at", "modified_at", "fingerprint", "uri"}
     return sorted(repr({name: cell for name, cell in r.items() if name not in times}) for r in rows)
@@ -221,13 +250,13 @@ def test_predictions_of_days_that_arrive_one_by_one_are_those_of_one_build(runs)
         made.append(runs.run(ALL_LAYERS)["predictions"])
     assert made == [["2024-10", "2024-11"]] * 3
     assert {r["stress_change_model_version"] for r in runs.lake.rows(table_of("gold/fact_predictions"))} == {fitted}
-    assert_as_rebuilt(runs)
+    assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
     runs.put(days_of(range(24), [date(2024, 11, 30)]))  # a complete month: the models are fitted again
     assert runs.run(ALL_LAYERS)["predictions"] == months
-    assert_as_rebuilt(runs)
+    assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
     runs.put(days_of([5], [date(2024, 2, 7)]))  # a late day that the models knew
     runs.run(ALL_LAYERS)
-    assert_as_rebuilt(runs)
+    assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
 
 
 def test_a_version_that_keeps_its_models_compares_the_newest_month_and_says_so_everywhere(runs):
@@ -247,7 +276,7 @@ def test_a_version_that_keeps_its_models_compares_the_newest_month_and_says_so_e
     assert len(runs.run(ALL_LAYERS)["predictions"]) == 11, "the conclusion stands in every row"
     assert said_of_the_newest_month(runs) == (True, "2024-11-26")
     assert "the values of heart_rate_avg lie outside" in card_of(runs)
-    assert_as_rebuilt(runs)
+    assert_as_rebuilt(runs, ALL_LAYERS, PREDICTED)
     runs.put([*(logs[at] for at in newest)], "november.csv")
     runs.run(ALL_LAYERS)
     assert said_of_the_newest_month(runs)[0] is False
@@ -273,20 +302,35 @@ def said_of_the_newest_month(runs: Runs) -> tuple[bool, str]:
     return is_out, until
 
 
-def assert_as_rebuilt(runs: Runs) -> None:
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [(date(2024, 2, 19), "2024-02-19 are"), (date(2024, 2, 29), "2024-02-29, the last complete month,")],
+)
+def test_a_card_says_of_a_complete_month_alone_that_it_is_complete(runs, last, said):
+    runs.put([row(user, last - timedelta(days)) for user in "ab" for days in range(50)])
+    runs.run(ALL_LAYERS)
+    runs.put([row("a", last).replace("8000", "8k")])
+    runs.run(ALL_LAYERS)
+    card = runs.lake.store.read_sidecar(next(iter(MODELS.values())), "000002.card.md").decode()
+    assert f"Version 000002 ({datetime.now(UTC).date()}) uses it unchanged: the days until {said}" in card
+
+
+def assert_as_rebuilt(runs: Runs, layers: Sequence[str], keys: Sequence[str]) -> None:
     """One build of everything gives the same, but for the number of the version in which models were fitted."""
-    incremental = predicted(runs)
-    runs.run(ALL_LAYERS, rebuild=True)
-    assert predicted(runs) == incremental
+    incremental = cells_of(runs, keys)
+    runs.run(layers, rebuild=True)
+    whole = cells_of(runs, keys)
+    for key in keys:
+        assert incremental[key] == whole[key], key
 
 
-def predicted(runs: Runs) -> dict[str, list[str]]:
+def cells_of(runs: Runs, keys: Sequence[str]) -> dict[str, list[str]]:
     return {
         key: sorted(
             repr({name: cell for name, cell in r.items() if not name.endswith("model_version")})
             for r in runs.lake.rows(table_of(key))
         )
-        for key in PREDICTED
+        for key in keys
     }
 
 
@@ -311,6 +355,41 @@ def test_only_months_that_a_day_has_a_part_in_are_made_anew(runs):
         kept = {name[:7] for name in files & files_of(runs, key)}
         changed = {"2024-06"} if key == "gold/dim_activity" else {"2024-06", "2024-07"}  # it has no 30-day features
         assert kept == {f"2024-{month:02}" for month in range(1, 13)} - changed
+
+
+def test_an_archive_makes_only_the_months_anew_that_it_has_a_part_in(runs):
+    runs.put([row("anna", date(2024, month, 15)) for month in range(1, 13)])
+    runs.run(LAYERS)
+    runs.put_weights("anna", {date(2024, 3, 15): 71.5, date(2024, 3, 16): 71.6})
+    march = ["2024-03", "2024-04"]
+    assert runs.run(LAYERS) == {"bronze": [], "silver": march, "gold": march[:1]}  # rows of April stay the same
+    runs.put([row("anna", date(2024, 6, 20))])
+    assert runs.run(LAYERS) == {"bronze": ["2024-06"], "silver": ["2024-06", "2024-07"], "gold": ["2024-06", "2024-07"]}
+    runs.put([row("anna", date(2024, 3, 15), steps=7_000)])
+    assert runs.run(LAYERS) == {"bronze": march[:1], "silver": march, "gold": march[:1]}
+    runs.put_weights("anna", {date(2024, 9, 15): 72.5}, "newer.zip")  # rows of March name her newest upload
+    assert runs.run(LAYERS) == {"bronze": [], "silver": [*march, "2024-09", "2024-10"], "gold": ["2024-03", "2024-09"]}
+    runs.put_weights("ben", {date(2024, 12, 15): 80.5})
+    assert runs.run(LAYERS) == {"bronze": [], "silver": ["2024-12"], "gold": []}  # without steps there is no clean day
+    assert_as_rebuilt(runs, LAYERS, SILVER_AND_GOLD)
+
+
+def test_withdrawing_and_restoring_an_upload_makes_only_its_months_anew(runs):
+    runs.put([row("anna", date(2024, month, 15)) for month in range(1, 13)])
+    runs.put([row("anna", date(2024, 3, 15), steps=9_000)])
+    runs.put_weights("anna", {date(2024, 6, 15): 71.5})
+    runs.run(LAYERS)
+    before = runs.tables(SILVER_AND_GOLD)
+    ids = {row["uri"]: row["upload_id"] for row in runs.lake.rows(UPLOADS)}
+    for name, months in (("002.csv", ["2024-03", "2024-04"]), (".zip", ["2024-06", "2024-07"])):
+        (upload,) = (upload for uri, upload in ids.items() if uri.endswith(name))
+        withdraw(runs.lake, upload, "a test")
+        assert runs.run(LAYERS) == {"silver": months, "gold": months[:1]}
+        assert runs.tables(SILVER_AND_GOLD) != before
+        assert_as_rebuilt(runs, LAYERS, SILVER_AND_GOLD)
+        restore(runs.lake, upload)
+        assert runs.run(LAYERS) == {"silver": months, "gold": months[:1]}
+        assert runs.tables(SILVER_AND_GOLD) == before
 
 
 def test_days_of_a_changed_month_whose_rows_stay_the_same_are_stored_once(runs):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql import DataFrame
 
 from fitness_assets.bronze import transforms
 from fitness_assets.bronze.archives import REPEATED, ReadArchive
@@ -39,7 +40,7 @@ _HASHES = "hashes.json"  # sidecar of the ledger: content hashes that it does no
 _DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab"}
 _HEADER_CHARACTERS = 2_000
 _MOST_FILES = 8
-"""If a month of logged days has more files, the next upload merges them. The same holds for the ledger."""
+"""If a month of logged days has more files, the next upload merges them. So do other tables with all of their files."""
 
 
 @dataclass
@@ -265,19 +266,15 @@ def _ingest(
     paths = [staging.share(path) for path in files.close()]
     rows = step_run.lake.spark.read.schema(transforms.STORED).parquet(*paths) if paths else None
     typed = transforms.typed(rows) if rows else None
-    crowded = _crowded_months(staging, LOGGED_DAYS)
-    logged_days = transforms.logged_days(typed) if typed else None
-    if logged_days is not None and crowded:  # their small files are merged into one each
-        logged_days = logged_days.union(step_run.lake.read(LOGGED_DAYS, staging.parent, crowded))
-    write(staging, LOGGED_DAYS, logged_days, crowded if typed else ())
+    _add(step_run.lake, staging, LOGGED_DAYS, transforms.logged_days(typed) if typed else None)
     paths = [staging.share(path) for path in records.close()]
     measured = step_run.lake.spark.read.schema(MEASUREMENTS.spark_schema).parquet(*paths) if paths else None
-    write(staging, MEASUREMENTS, measured, ())
+    _add(step_run.lake, staging, MEASUREMENTS, measured)
     rows_read, before = sum(entry.rows_read for entry in ingested), _rows_of_parent(staging)
     has_malformed_rows = rows_read != staging.metadata[LOGGED_DAYS.key].rows - before
     shows_cells = not pseudonyms.check
     malformed_rows = transforms.quarantine(typed, shows_cells) if typed and has_malformed_rows else None
-    write(staging, QUARANTINE, malformed_rows, ())
+    _add(step_run.lake, staging, QUARANTINE, malformed_rows)
     quarantined = _rows_by_upload(staging) if has_malformed_rows else {}
     for entry in ingested:
         entry.rows_quarantined = quarantined.get(entry.upload.upload_id, 0)
@@ -289,6 +286,15 @@ def _ingest(
         staging.write_rows(UPLOADS, [*step_run.lake.rows(UPLOADS, staging.parent), *ledger])
     else:
         staging.write_rows(UPLOADS, ledger, ())
+
+
+def _add(lake: Lake, staging: Staging, table: Table, rows: DataFrame | None) -> None:
+    """Write rows beside those of the parent version; many small files of the parent are merged with them."""
+    crowded = _crowded_months(staging, table) if rows is not None else []
+    if rows is not None and crowded:
+        rows = rows.union(lake.read(table, staging.parent, crowded))
+        rows = rows if table.by_month else rows.coalesce(1)  # into one file; of months, `Staging.write` sees to it
+    write(staging, table, rows, crowded)
 
 
 def _crowded_months(staging: Staging, table: Table) -> list[str]:

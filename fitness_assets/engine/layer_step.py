@@ -120,8 +120,7 @@ def stage(
     step: LayerStep,
     inputs: Inputs,
     changes: Changes,
-    write_all: Callable[[Staging], None],
-    months: Collection[str] | None = None,
+    write_all: Callable[[Staging], Collection[str] | None],
 ) -> Staging:
     """Stage a version, write it, check it and commit it.
 
@@ -130,8 +129,7 @@ def stage(
         step: the step.
         inputs: the versions of the tables that the step reads.
         changes: why the version is made, and on which one it builds.
-        write_all: writes every table to the staged version.
-        months: the months that are made anew; None: all of them.
+        write_all: writes every table to the staged version; returns the months that it made anew, None meaning all.
 
     Raises:
         ContractError: if the columns of a frame differ from the table's declaration.
@@ -139,13 +137,14 @@ def stage(
         LackOfRoomError: if the disk or the memory is not enough.
     """
     staging = step_run.lake.stage(step.tables, inputs, step_run.run_id, step.code_version, changes.because)
-    what = "" if months is None else f", months {', '.join(sorted(months)) or 'none'}"
-    step_run.log.info(f"{step.name}: writing version {staging.version}{what} ({changes.because})")
+    step_run.log.info(f"{step.name}: writing version {staging.version} ({changes.because})")
     with _cleaned_up(staging):
         if changes.base and staging.parent != changes.base.version:
             raise VersionConflictError(f"another run published {step.tables[-1].key} meanwhile.")
         with _progress(step_run.log, staging):
-            write_all(staging)
+            months = write_all(staging)
+            if months is not None:
+                step_run.log.info(f"{step.name}: months made anew: {', '.join(sorted(months)) or 'none'}")
             check_version(staging, step.reads, months)
         staging.commit()
     return staging

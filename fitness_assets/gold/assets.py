@@ -30,7 +30,7 @@ def _make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
     if changes.base and months is not None:
         sums = _of_other_months(lake, changes.base.version, months).union(sums)
 
-    def write_all(staging: Staging) -> None:
+    def write_all(staging: Staging) -> Collection[str] | None:
         def write_summaries() -> None:
             write(staging, MONTHLY_SUMS, sums)
             written = lake.read(MONTHLY_SUMS, staging.version)
@@ -44,8 +44,9 @@ def _make(step_run: StepRun, inputs: Inputs, changes: Changes) -> Staging:
             write(staging, DIM_ACTIVITY, transforms.dim_activity(clean_days), months)
             write(staging, FACT_DAILY, transforms.fact_daily(clean_days), months)
             summaries.result()
+        return months
 
-    return stage(step_run, STEP, inputs, changes, write_all, months)
+    return stage(step_run, STEP, inputs, changes, write_all)
 
 
 def _of_other_months(lake: Lake, version: str, months: Collection[str]) -> DataFrame:

@@ -78,15 +78,16 @@ def prediction_step(training_rows: int, audited: Callable[[Lake], str]) -> Layer
             known = {*lake.metadata(FACT_DAILY, inputs[FACT_DAILY.key]).parts, *(changed or ())}
             months = _affected(changed or (), known)
 
-        def write_all(staging: Staging) -> None:
+        def write_all(staging: Staging) -> Collection[str] | None:
             if now:
                 step_run.log.info(f"models of version {now.version} stay: no day until {now.learned_until} changed")
                 _keep_models(lake, staging, now, drifts)
                 _score(lake, staging, inputs, now, months)
             else:
                 _fit(step_run, staging, inputs, learnable, training_rows, audited)
+            return months
 
-        return stage(step_run, step, inputs, changes, write_all, months)
+        return stage(step_run, step, inputs, changes, write_all)
 
     made_from = {FACT_PREDICTIONS.key: [FACT_DAILY, MONTHLY_SUMS, *MODELS.values()]}
     step = LayerStep(TABLES, [FACT_DAILY, MONTHLY_SUMS], make, f"{code_version(*_CODE)}-{training_rows}", made_from)
@@ -205,7 +206,8 @@ def _features(lake: Lake, inputs: Inputs, months: Collection[str] | None) -> Dat
 def _keep_models(lake: Lake, staging: Staging, kept: Scoring, drifts: Mapping[str, Drift]) -> None:
     """Take over the fitted models of the parent version, and its tables and cards but for what changed since."""
     parent = staging.parent or ""
-    today = datetime.now(UTC).date().isoformat()
+    today, until = datetime.now(UTC).date().isoformat(), kept.learned_until
+    complete = ", the last complete month," if until and until == str(last_day(until[:7])) else ""
     for target in TARGETS:
         table, drift = MODELS[target.name], drifts.get(target.name)
         before = conclusion = kept.constants[conclusion_of(target.name)]
@@ -223,7 +225,7 @@ def _keep_models(lake: Lake, staging: Staging, kept: Scoring, drifts: Mapping[st
                 fitted = fitted.replace(before or "", conclusion or "")
                 since = (
                     f"Fitted in version {kept.version}. Version {staging.version} ({today}) uses it unchanged: the "
-                    f"days until {kept.learned_until}, the last complete month, are the same as then.\n"
+                    f"days until {until}{complete} are the same as then.\n"
                 )
                 content = f"{fitted}{section(drift) if drift else ''}{_SINCE}{since}".encode()
             staging.attach(table, what, content)

@@ -85,4 +85,5 @@ DEVICE_DAYS = Table(
         ),
     ),
     range_severity="warning",
+    by_month=True,
 )

@@ -1,25 +1,32 @@
 """Makes ``silver/device_days``: merges the records of each person, and has CSV files fill and overrule them.
 
 A person's records are merged again only if an upload of that person was added, withdrawn or restored since the previous
-version. Otherwise the days of the previous version are used.
+version. Otherwise the previous version says what devices measured, and only the months are made anew in which CSV files
+changed.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from fitness_assets.bronze.measurements import MEASUREMENTS, STATEMENTS
 from fitness_assets.bronze.tables import LOGGED_DAYS, RAW_COLUMNS
 from fitness_assets.engine.duckdb_reader import Opened, reader
+from fitness_assets.engine.expressions import of_months
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.staging import Staging
+from fitness_assets.schema.months import month_sql
 from fitness_assets.silver.device_tables import DEVICE_DAYS
 from fitness_assets.silver.devices.merge import Day, merged_days
 from fitness_assets.silver.devices.person import Upload
@@ -38,49 +45,85 @@ _COLUMNS = ("upload_id", "type", "source", "device", "start_at", "end_at", "utc_
             "text")  # fmt: skip
 _BATCH = 10_000  # days that are written at once
 
+_MONTH = month_sql(["date"])
+
 Ledger = Sequence[Mapping[str, Any]]
+Row = dict[str, Any]
 
 
-def device_days(lake: Lake, staging: Staging, version: str, ledger: Ledger) -> DataFrame | None:
-    """Make the rows of ``silver/device_days``.
+@dataclass(frozen=True)
+class DeviceDays:
+    """Rows of ``silver/device_days``.
+
+    Attributes:
+        made: all rows of people whose records were merged again, and those of others in the months in which CSV files
+            changed. None if nobody has records, or had any in the version before.
+        differ: the months in which rows of people whose records were merged again differ from the version before.
+        others: gives the rows of some months that are taken over from the version before; None: all rows were made.
+    """
+
+    made: DataFrame | None
+    differ: Collection[str] = ()
+    others: Callable[[Collection[str]], DataFrame] | None = None
+
+    def rows(self, months: Collection[str] | None) -> DataFrame | None:
+        """All rows of some months; None: of all of them, which have to be made then."""
+        if self.made is None:
+            return None
+        rows = self.made.union(self.others(months)) if self.others and months is not None else self.made
+        return of_months(rows, months)
+
+
+def device_days(
+    lake: Lake, staging: Staging, version: str, ledger: Ledger, changed: Collection[str] | None, is_rebuild: bool
+) -> DeviceDays:
+    """Make the rows of ``silver/device_days`` that may differ from those of the version before.
 
     Args:
         lake: the lake.
         staging: the version of silver that is written.
         version: of bronze.
         ledger: the rows of ``bronze/uploads`` in that version.
-
-    Returns:
-        The rows; None if no upload has records.
+        changed: the months in which CSV files say something else than for the version before; None: all of them.
+        is_rebuild: whether the records of everybody are merged again.
     """
     counted = _counted(ledger)
-    if not counted:
-        return None
     made_from = {user_id: _hash(rows) for user_id, rows in counted.items()}
-    staging.attach(DEVICE_DAYS, _MERGED, json.dumps(made_from).encode())
-    before, is_kept = _before(lake, staging), set[str]()
-    if before:
-        kept = json.loads(lake.store.read_sidecar(DEVICE_DAYS, f"{before}.{_MERGED}"))
-        is_kept = {user_id for user_id, digest in made_from.items() if kept.get(user_id) == digest}
+    if counted:
+        staging.attach(DEVICE_DAYS, _MERGED, json.dumps(made_from).encode())
+    before = None if is_rebuild else staging.parent
+    merged = _merged_from(lake, before)
+    everybody = made_from.keys() | merged.keys()
+    if not everybody:
+        return DeviceDays(None)
+    people = sorted(user_id for user_id in everybody if made_from.get(user_id) != merged.get(user_id))
     path = staging.scratch / "device_days.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    tables = [Opened(MEASUREMENTS, version), Opened(LOGGED_DAYS, version)]
-    tables += [Opened(DEVICE_DAYS, before)] if before else []
+    read = None if people else changed
+    tables = [Opened(LOGGED_DAYS, version, read)]
+    tables += [Opened(MEASUREMENTS, version)] if people else []
+    tables += [Opened(DEVICE_DAYS, before, read)] if before else []
     withdrawn = [row["upload_id"] for row in ledger if row["status"] == "withdrawn"]
-    with reader(lake.store, tables) as connection, pq.ParquetWriter(path, DEVICE_DAYS.arrow_schema) as writer:
-        for user_id, rows in sorted(counted.items()):
-            if user_id in is_kept:
-                days = _kept_days(connection, user_id)
-            else:
-                every = uploads_of(rows)
-                repeated = repeated_uploads(connection, user_id, every)
-                uploads = {upload_id: upload for upload_id, upload in every.items() if upload_id not in repeated}
-                days = merged_days(PersonRecords(connection, user_id, [*uploads]), uploads)
-            logged = _logged_days(connection, user_id, withdrawn)
-            made = (_row(user_id, day, rows[-1], logged.get(day.date)) for day in days)
-            for batch in _batches(made):
+    with reader(lake.store, tables) as connection:
+        with pq.ParquetWriter(path, DEVICE_DAYS.arrow_schema) as writer:
+            merged_rows = (
+                _merged_rows(connection, user_id, counted[user_id], withdrawn)
+                for user_id in people
+                if user_id in counted
+            )
+            kept_rows = _kept_rows(connection, counted, people, withdrawn, changed) if merged else ()
+            for batch in _batches(chain(chain.from_iterable(merged_rows), kept_rows)):
                 writer.write_table(pa.Table.from_pylist(batch, DEVICE_DAYS.arrow_schema))
-    return lake.spark.read.schema(DEVICE_DAYS.spark_schema).parquet(staging.share(path))
+        differ = set[str]()
+        if people and changed is not None:
+            differ = _months_that_differ(connection, path, people)
+    made = lake.spark.read.schema(DEVICE_DAYS.spark_schema).parquet(staging.share(path))
+
+    def others(months: Collection[str]) -> DataFrame:
+        rows = lake.read(DEVICE_DAYS, before, set(months) - set(changed or ()))
+        return rows.where(~F.col("user_id").isin(people) & ~F.expr(_MONTH).isin([*(changed or ())]))
+
+    return DeviceDays(made, differ, others if changed is not None else None)
 
 
 def _counted(ledger: Ledger) -> dict[str, list[Mapping[str, Any]]]:
@@ -115,11 +158,11 @@ def _hash(rows: Sequence[Mapping[str, Any]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _before(lake: Lake, staging: Staging) -> str | None:
-    """The version before, if it says what it was made from."""
-    before = staging.parent
-    has_sidecar = before and f"{before}.{_MERGED}" in lake.attachments(DEVICE_DAYS, before)
-    return before if has_sidecar else None
+def _merged_from(lake: Lake, version: str | None) -> dict[str, str]:
+    """By person, a hash of the uploads that a version was made from; nobody, if it has no days of devices."""
+    name = f"{version}.{_MERGED}"
+    has_sidecar = version and name in lake.attachments(DEVICE_DAYS, version)
+    return json.loads(lake.store.read_sidecar(DEVICE_DAYS, name)) if has_sidecar else {}
 
 
 class PersonRecords:
@@ -197,43 +240,88 @@ def repeated_uploads(connection: "DuckDBPyConnection", user_id: str, uploads: Ma
     return {upload_id for upload_id in several if is_repeated(upload_id)}
 
 
-def _kept_days(connection: "DuckDBPyConnection", user_id: str) -> Iterator[Day]:
-    """What the version before says that devices measured."""
+def _merged_rows(
+    connection: "DuckDBPyConnection", user_id: str, ledger: Ledger, withdrawn: Sequence[str]
+) -> Iterator[Row]:
+    """The rows of one person, whose records are merged."""
+    every = uploads_of(ledger)
+    repeated = repeated_uploads(connection, user_id, every)
+    uploads = {upload_id: upload for upload_id, upload in every.items() if upload_id not in repeated}
+    days = merged_days(PersonRecords(connection, user_id, [*uploads]), uploads)
+    known = {"user_id": user_id, "withdrawn": [*withdrawn]}
+    found = connection.execute(_logged("user_id = $user_id"), known).fetchall()
+    logged = {day: (last, cells) for _, day, last, *cells in found}
+    return (_row(user_id, day, ledger[-1], *logged.get(day.date, (None, ()))) for day in days)
+
+
+def _kept_rows(
+    connection: "DuckDBPyConnection",
+    counted: Mapping[str, Ledger],
+    people: Sequence[str],
+    withdrawn: Sequence[str],
+    months: Collection[str] | None,
+) -> Iterator[Row]:
+    """Of some months, the rows of all but some people: the version before says what devices measured."""
+    known: dict[str, Any] = {"people": [*people], "withdrawn": [*withdrawn]}
+    chosen = "NOT list_contains(CAST($people AS VARCHAR[]), user_id)"
+    if months is not None:
+        known["months"] = sorted(months)
+        chosen += f" AND list_contains(CAST($months AS VARCHAR[]), {_MONTH})"
+    of_people = "user_id IN (SELECT user_id FROM device_days)"
     rows = connection.execute(
-        "SELECT date, measured, extra FROM device_days WHERE user_id = $1 ORDER BY date", [user_id]
+        f"""
+        SELECT user_id, date, measured, devices.extra, logged.* EXCLUDE (user_id, date)
+        FROM (FROM device_days WHERE {chosen}) AS devices
+        LEFT JOIN ({_logged(f"{chosen} AND {of_people}")}) AS logged USING (user_id, date)
+        ORDER BY user_id, date
+        """,
+        known,
     )
-    for day, measured, extra in rows.fetchall():
-        said = json.loads(measured)
-        yield Day(day, said["cells"], said["sources"], set(said["before_csv"]), json.loads(extra))
+    while found := rows.fetchmany(_BATCH):
+        for user_id, day, measured, extra, last, *cells in found:
+            said = json.loads(measured)
+            kept = Day(day, said["cells"], said["sources"], set(said["before_csv"]), json.loads(extra))
+            yield _row(user_id, kept, counted[user_id][-1], last, cells)
 
 
-def _logged_days(
-    connection: "DuckDBPyConnection", user_id: str, withdrawn: Sequence[str]
-) -> dict[date, tuple[dict[str, Any], datetime]]:
-    """Of each day of a person in CSV files, the cells of the row that counts, and when the last row was ingested."""
+def _logged(where: str) -> str:
+    """A query: of each person and day in CSV files, when the last row was ingested, and the cells that count."""
     cleaned = ", ".join(f"CASE WHEN {name} < 0 THEN 0 ELSE {name} END AS {name}" for name in NEGATIVE_TO_ZERO)
     broken = " OR ".join(f"coalesce({rule.violated}, false)" for rule in REJECTIONS)
     cells = ", ".join(f"last({name} ORDER BY ingested_at, row_number) AS {name}" for name in _CELLS)
-    rows = connection.execute(
-        f"""
-        WITH cleaned AS (
+    return f"""
+        SELECT user_id, date, max(ingested_at) AS last_ingested, {cells}
+        FROM (
             SELECT * REPLACE ({cleaned}) FROM logged_days
-            WHERE user_id = $user_id AND NOT list_contains(CAST($withdrawn AS VARCHAR[]), upload_id)
+            WHERE {where} AND NOT list_contains(CAST($withdrawn AS VARCHAR[]), upload_id)
         )
-        SELECT date, max(ingested_at) AS last, {cells} FROM cleaned WHERE NOT ({broken}) GROUP BY date
-        """,
-        {"user_id": user_id, "withdrawn": [*withdrawn]},
-    ).fetchall()
-    return {day: (dict(zip(_CELLS, values, strict=True)), last) for day, last, *values in rows}
+        WHERE NOT ({broken}) GROUP BY user_id, date
+        """
 
 
-def _row(
-    user_id: str, day: Day, newest: Mapping[str, Any], logged: tuple[dict[str, Any], datetime] | None
-) -> dict[str, Any]:
-    """One row: of each column the value of the CSV files, unless the person's own order puts devices first."""
-    written, last = logged or ({}, newest["ingested_at"])
+def _months_that_differ(connection: "DuckDBPyConnection", path: Path, people: Sequence[str]) -> set[str]:
+    """The months in which rows of some people are other than in the version before."""
+    connection.read_parquet(str(path)).create_view("made")
+    made, before = (
+        f"(FROM {table} WHERE list_contains(CAST($people AS VARCHAR[]), user_id))" for table in ("made", "device_days")
+    )
+    different = f"({made} EXCEPT {before}) UNION ALL ({before} EXCEPT {made})"
+    found = connection.execute(f"SELECT DISTINCT {_MONTH} FROM ({different})", {"people": [*people]}).fetchall()
+    return {month for (month,) in found}
+
+
+def _row(user_id: str, day: Day, newest: Mapping[str, Any], last: datetime | None, logged: Sequence[Any]) -> Row:
+    """One row: of each column the value of the CSV files, unless the person's own order puts devices first.
+
+    Args:
+        user_id: the person.
+        day: what devices measured.
+        newest: the row of the ledger of the person's newest upload.
+        last: when the last row of the CSV files for this day was ingested; None without one.
+        logged: what CSV files say, in the order of `_CELLS`; nothing without a row.
+    """
     cells, sources = dict(day.cells), dict(day.sources)
-    for name, value in written.items():
+    for name, value in zip(_CELLS, logged, strict=False):
         if value is not None and not (name in cells and name in day.before_csv):
             cells[name], sources[name] = value, CSV
     measured = {"cells": day.cells, "sources": day.sources, "before_csv": sorted(day.before_csv)}
@@ -246,12 +334,10 @@ def _row(
         "extra": json.dumps(day.extra, ensure_ascii=False),
         "sources": json.dumps(sources, ensure_ascii=False),
         "measured": json.dumps(measured, ensure_ascii=False),
-        "ingested_at": max(newest["ingested_at"], last) + timedelta(microseconds=1),
+        "ingested_at": max(newest["ingested_at"], last or newest["ingested_at"]) + timedelta(microseconds=1),
     }
 
 
-def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    from itertools import islice
-
+def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while batch := list(islice(rows, _BATCH)):
         yield batch
