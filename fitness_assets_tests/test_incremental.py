@@ -1,17 +1,17 @@
 """Whatever was uploaded in whatever order: the tables are those that one build of everything gives."""
 
+import itertools
 import logging
 import os
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fitness_assets.bronze.tables import LOGGED_DAYS, UPLOADS
 from fitness_assets.bronze.withdrawal import restore, withdraw
@@ -19,6 +19,7 @@ from fitness_assets.engine.layer_step import StepRun, run_step
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.local import LocalStore
 from fitness_assets.lake.s3 import S3Store
+from fitness_assets.lake.staging import Staging
 from fitness_assets.layers import steps
 from fitness_assets.predictions.tables import MODELS
 from fitness_assets.registry import TABLES, publish_group_of, publish_groups_of, table_of
@@ -29,8 +30,9 @@ from fitness_assets_tests.conftest import HEADER, content, root_of
 
 SILVER_AND_GOLD = [table.key for table in TABLES if table.layer in ("silver", "gold") and "prediction" not in table.key]
 PREDICTED = ["gold/fact_predictions", *(table.key for table in TABLES if table.layer == "predictions")]
-ERAS, ERA_MONTHS = 50, 11
+GROUPS, GROUP_MONTHS, ROUNDS = 50, 11, 2
 """So many groups of people, each with a time of its own: what happens to one group is a sequence for itself."""
+LAYERS = ["bronze", "silver", "gold"]
 
 
 class Runs:
@@ -49,12 +51,15 @@ class Runs:
         self._is_latest(path)
         return path
 
-    def put_weights(self, user: str, weights: Mapping[date, float], name: str = "withings.zip") -> None:
+    def put_archive(
+        self, user: str, weights: Mapping[date, float], steps: Mapping[date, int] | None = None, name: str = "w.zip"
+    ) -> None:
         """Put an archive into the folder of a person; it is later than all files before."""
         lines = ["Date,Weight (kg),Comments", *(f"{day} 07:00:00,{weight}," for day, weight in weights.items())]
+        totals = ["date,value", *(f"{day},{count}" for day, count in (steps or {}).items())]
         path = self.raw / "people" / user / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._is_latest(zipped(path, {"weight.csv": "\n".join([*lines, ""])}))
+        self._is_latest(zipped(path, {"weight.csv": "\n".join(lines), "aggregates_steps.csv": "\n".join(totals)}))
 
     def _is_latest(self, path: Path) -> None:
         self.puts += 1
@@ -82,86 +87,119 @@ def row(user: str, day: date, steps: int = 8_000, weight: float = 70.0, stress: 
     return f"{user},42,F,{day},{steps},71.5,{sleep},2240.0,35.0,{stress},{weight},23.9"
 
 
-def in_era(era: int, days: int) -> date:
-    months = era * ERA_MONTHS
-    return date(1990 + months // 12, months % 12 + 1, 1) + timedelta(days)
+class Group:
+    """Two people with 40 days, so that a day has neighbours in the same month and in the next one."""
+
+    def __init__(self, runs: Runs, number: int, dealt: random.Random) -> None:
+        self.runs, self.number, self.dealt = runs, number, dealt
+        months = number * GROUP_MONTHS
+        first = date(1990 + months // 12, months % 12 + 1, 15)
+        self.days = [(f"{number}-{user}", first + timedelta(days)) for user in "ab" for days in range(40)]
+        self.put(40)
+
+    def put(self, count: int) -> None:
+        """Upload some days: early or late ones, and some again."""
+        rows = [
+            row(
+                user,
+                day,
+                self.dealt.choice([0, -5, 4_000, 8_000, 12_000, 60_000]),
+                self.dealt.choice([60.0, 70.5, 300.0]),
+                self.dealt.randint(1, 10),
+            )
+            for user, day in sorted(self.dealt.sample(self.days, count))
+        ]
+        self.runs.put(rows, f"{self.number}-{self.runs.puts}.csv")
+
+    def happen(self, what: str) -> None:
+        """One thing that these people do, or a person does to their uploads."""
+        path = self.dealt.choice(sorted(self.runs.raw.glob(f"{self.number}-*.csv")) or [None])
+        if what == "upload":
+            self.put(self.dealt.randint(1, 3))
+        elif what == "archive":
+            user = f"{self.number}-{self.dealt.choice('ab')}"
+            days = sorted(day for of, day in self.dealt.sample(self.days, 8) if of == user)
+            steps = {day: self.dealt.choice([0, 5_000, 60_000]) for day in days[1:]}
+            name = f"{self.number}-{self.runs.puts}.zip"
+            self.runs.put_archive(user, {day: self.dealt.choice([61.0, 71.5]) for day in days}, steps, name)
+        elif what == "source order":
+            path = self.runs.raw / "people" / f"{self.number}-a" / "profile.toml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            order = ["withings", "csv"] if self.dealt.random() < 0.5 else ["csv", "withings"]
+            path.write_text(f"height_cm = {self.dealt.choice([168, 169])}\nsources = {order}\n")
+        elif path and what == "repeat":
+            lines = path.read_text().splitlines()[1:]
+            self.runs.put([*lines, *lines[:1]], f"{self.number}-{self.runs.puts}.csv")
+        elif path and what == "correct":
+            lines = path.read_text().splitlines()[1:]
+            self.runs.put([line.replace(",8000,", ",9000,") for line in lines[: len(lines) // 2 + 1]], path.name)
+        elif path and what == "delete" and len([*self.runs.raw.glob("*.csv")]) > 1:
+            path.unlink()
+        elif what in ("withdraw", "restore"):
+            known = [
+                upload["upload_id"]
+                for upload in self.runs.lake.rows(UPLOADS)
+                if Path(upload["uri"]).name.startswith(f"{self.number}-")
+                and (upload["status"] == "withdrawn") == (what == "restore")
+            ]
+            if known:
+                change = withdraw if what == "withdraw" else restore
+                change(self.runs.lake, self.dealt.choice(sorted(known)), *(["a test"] if what == "withdraw" else []))
 
 
-def days_of_all_eras(seed: int, share: float) -> list[str]:
-    """Rows of two people in each era, so dense that a day has neighbours in the same month and in the next one."""
-    dealt = random.Random(seed)
-    return [
-        row(
-            f"{era}-{user}",
-            in_era(era, days),
-            dealt.choice([0, -5, 4_000, 8_000, 12_000, 60_000]),
-            dealt.choice([60.0, 70.5, 300.0]),
-            dealt.randint(1, 10),
-        )
-        for era in range(ERAS)
-        for user in "ab"
-        for days in range(60)
-        if dealt.random() < share
-    ]
+OF_PEOPLE = ["upload", "upload", "archive", "source order", "repeat", "correct", "delete", "withdraw", "restore"]
+OF_MACHINES = ["stop early", "fail", "kill", "roll back", "nothing"]
 
 
-SEED = st.integers(0, 2**32)
-UPLOAD = st.tuples(st.just("upload"), SEED)
-EVENT = st.one_of(
-    UPLOAD,
-    UPLOAD,
-    st.tuples(st.sampled_from(["repeat", "correct", "delete", "withdraw", "restore"]), st.integers(0, 50)),
-    st.tuples(st.just("roll back"), st.sampled_from(["bronze/uploads", "silver/clean_days", "gold/fact_daily"])),
-    st.tuples(st.just("stop early"), st.integers(1, 2)),
-)
-LAYERS = ["bronze", "silver", "gold"]
+class BrokenError(Exception):
+    """A machine failed."""
 
 
-def happen(runs: Runs, what: str, detail: Any) -> None:
-    """One thing that people or machines do between two runs."""
-    uploads = sorted(runs.raw.iterdir())
-    if what == "upload":  # about half of the people have one day, early, late or again
-        runs.put(days_of_all_eras(detail, 0.005))
-    elif what == "stop early":  # as if the process was killed after so many steps
-        runs.run(LAYERS[:detail])
+def happen(runs: Runs, what: str, dealt: random.Random) -> None:
+    """One thing that machines do between two runs, or that a person does to the whole lake."""
+    if what == "stop early":  # as if the process was killed between two steps
+        runs.run(LAYERS[: dealt.randint(1, 2)])
+    elif what in ("fail", "kill"):
+        # Files get their names by `replace`: metadata of a version, and the links to it when it is published.
+        owner, name, calls = dealt.choice([(Staging, "write", 12), (Staging, "commit", 3), (Path, "replace", 32)])
+        with pytest.MonkeyPatch.context() as patch, suppress(BrokenError):
+            patch.setattr(owner, name, broken(getattr(owner, name), dealt.randrange(calls)))
+            if what == "kill":  # nobody cleans up
+                patch.setattr(Staging, "clean_up", lambda _: None)
+            runs.run(LAYERS)
     elif what == "roll back":
-        group = publish_group_of(detail)
+        group = publish_group_of(dealt.choice(["bronze/uploads", "silver/clean_days", "gold/fact_daily"]))
         versions = runs.lake.versions(group[-1])
         if len(versions) > 1:
             runs.lake.rollback(group, versions[-2])
-    elif uploads and what in ("repeat", "correct", "delete"):
-        path = uploads[detail % len(uploads)]
-        lines = path.read_text().splitlines()[1:]
-        if what == "repeat":
-            runs.put([*lines, *lines[:1]])
-        elif what == "correct":
-            runs.put([line.replace(",8000,", ",9000,") for line in lines[: len(lines) // 2 + 1]], path.name)
-        elif len(uploads) > 1:
-            path.unlink()
-    elif what in ("withdraw", "restore"):
-        ledger = runs.lake.rows(UPLOADS)
-        known = [r["upload_id"] for r in ledger if (r["status"] == "withdrawn") == (what == "restore")]
-        if known:
-            change = withdraw if what == "withdraw" else restore
-            change(runs.lake, known[detail % len(known)], *(["a test"] if what == "withdraw" else []))
+
+
+def broken(method: Callable, after: int) -> Callable:
+    """A method that fails after so many calls."""
+    calls = itertools.count()
+
+    def call(*args: Any, **more: Any) -> Any:
+        if next(calls) == after:
+            raise BrokenError
+        return method(*args, **more)
+
+    return call
 
 
 @pytest.mark.deployment  # minutes long
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(SEED, st.lists(st.lists(EVENT, min_size=1, max_size=4), min_size=2, max_size=4))
-def test_any_sequence_of_uploads_gives_the_tables_of_one_build(spark, tmp_path_factory, first, history):
-    runs = Runs(spark, tmp_path_factory.mktemp("incremental"))
-    runs.put(days_of_all_eras(first, 0.5))
+@pytest.mark.parametrize("seed", range(4))  # 200 sequences, as each group has its own
+def test_any_sequence_of_uploads_gives_the_tables_of_one_build(spark, tmp_path, seed):
+    dealt = random.Random(seed)
+    runs = Runs(spark, tmp_path / "lake")
+    groups = [Group(runs, number, dealt) for number in range(GROUPS)]
     runs.run(LAYERS)
-    for events in history:
-        for what, detail in events:
-            happen(runs, what, detail)
+    for number in range(ROUNDS):
+        for group in groups:
+            for what in dealt.choices(OF_PEOPLE, k=dealt.randint(1, 2)):
+                group.happen(what)
+        happen(runs, OF_MACHINES[(seed * ROUNDS + number) % len(OF_MACHINES)], dealt)
         runs.run(LAYERS)
-    incremental = runs.tables(SILVER_AND_GOLD)
-    runs.run(LAYERS, rebuild=True)
-    whole = runs.tables(SILVER_AND_GOLD)
-    for key in SILVER_AND_GOLD:
-        assert incremental[key] == whole[key], key
+    assert_as_rebuilt(runs, LAYERS, SILVER_AND_GOLD)
 
 
 @pytest.fixture
@@ -197,7 +235,7 @@ def test_daily_uploads_leave_few_files_of_each_table_of_bronze(spark, tmp_path):
     for day in days:
         for runs in (one_by_one, at_once):
             runs.put([row("anna", day), row("anna", day).replace("8000", "8k")])  # the second row is malformed
-            runs.put_weights("anna", {day: 70.5}, f"{day}.zip")
+            runs.put_archive("anna", {day: 70.5}, name=f"{day}.zip")
         one_by_one.run(["bronze"])
     at_once.run(["bronze"])
     for name in ("measurements", "quarantine", "logged_days", "uploads"):
@@ -360,16 +398,16 @@ def test_only_months_that_a_day_has_a_part_in_are_made_anew(runs):
 def test_an_archive_makes_only_the_months_anew_that_it_has_a_part_in(runs):
     runs.put([row("anna", date(2024, month, 15)) for month in range(1, 13)])
     runs.run(LAYERS)
-    runs.put_weights("anna", {date(2024, 3, 15): 71.5, date(2024, 3, 16): 71.6})
+    runs.put_archive("anna", {date(2024, 3, 15): 71.5, date(2024, 3, 16): 71.6})
     march = ["2024-03", "2024-04"]
     assert runs.run(LAYERS) == {"bronze": [], "silver": march, "gold": march[:1]}  # rows of April stay the same
     runs.put([row("anna", date(2024, 6, 20))])
     assert runs.run(LAYERS) == {"bronze": ["2024-06"], "silver": ["2024-06", "2024-07"], "gold": ["2024-06", "2024-07"]}
     runs.put([row("anna", date(2024, 3, 15), steps=7_000)])
     assert runs.run(LAYERS) == {"bronze": march[:1], "silver": march, "gold": march[:1]}
-    runs.put_weights("anna", {date(2024, 9, 15): 72.5}, "newer.zip")  # rows of March name her newest upload
+    runs.put_archive("anna", {date(2024, 9, 15): 72.5}, name="newer.zip")  # rows of March name her newest upload
     assert runs.run(LAYERS) == {"bronze": [], "silver": [*march, "2024-09", "2024-10"], "gold": ["2024-03", "2024-09"]}
-    runs.put_weights("ben", {date(2024, 12, 15): 80.5})
+    runs.put_archive("ben", {date(2024, 12, 15): 80.5})
     assert runs.run(LAYERS) == {"bronze": [], "silver": ["2024-12"], "gold": []}  # without steps there is no clean day
     assert_as_rebuilt(runs, LAYERS, SILVER_AND_GOLD)
 
@@ -377,7 +415,7 @@ def test_an_archive_makes_only_the_months_anew_that_it_has_a_part_in(runs):
 def test_withdrawing_and_restoring_an_upload_makes_only_its_months_anew(runs):
     runs.put([row("anna", date(2024, month, 15)) for month in range(1, 13)])
     runs.put([row("anna", date(2024, 3, 15), steps=9_000)])
-    runs.put_weights("anna", {date(2024, 6, 15): 71.5})
+    runs.put_archive("anna", {date(2024, 6, 15): 71.5})
     runs.run(LAYERS)
     before = runs.tables(SILVER_AND_GOLD)
     ids = {row["uri"]: row["upload_id"] for row in runs.lake.rows(UPLOADS)}
