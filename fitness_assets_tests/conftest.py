@@ -18,6 +18,7 @@ import dagster as dg
 import duckdb
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 from pyspark.sql import DataFrame, SparkSession
 
 from fitness_assets import sample as make_sample
@@ -34,6 +35,10 @@ from fitness_assets.schema.rules import SetRule, table_name
 from fitness_assets.schema.table import Table
 from fitness_assets.settings import Settings
 from fitness_assets_tests.cloud import Cloud
+
+# A busy machine makes any example slow. In CI, Hypothesis takes the same examples each time.
+settings.register_profile("busy", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("busy")
 
 EVERYWHERE = pytest.mark.parametrize("lake", ["disk", "bucket"], indirect=True)
 """For tests of what holds of every lake."""

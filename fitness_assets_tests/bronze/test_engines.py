@@ -107,7 +107,6 @@ cells = {"user_id": anything, "gender": st.sampled_from(["M", "f", "Male", "x", 
 
 @settings(
     max_examples=6,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example, HealthCheck.data_too_large],
 )
 @given(

@@ -103,7 +103,7 @@ def test_numbers_that_could_be_read_in_two_ways_are_quarantined(tmp_path, delimi
 steps = st.integers(0, 50_000)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(steps, st.integers(3000, 20_000)), min_size=1, max_size=8), st.sampled_from(".,"))
 def test_grouped_steps_are_never_read_as_another_number(tmp_path_factory, rows, group):
     """Whatever else the file has: a number that is read is the one that was written."""

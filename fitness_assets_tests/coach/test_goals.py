@@ -121,7 +121,7 @@ FILES = (
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=FILES, name=st.sampled_from(["a.json", "a.csv", "a.JSON", "a"]))
 @example(content=json.dumps({"user_id": "\ud800", "\ud800": 1}).encode(), name="a.json")
 @example(content=b'{"user_id": ' + b"9" * 5_000 + b"}", name="a.json")

@@ -355,7 +355,7 @@ STATED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(STATED, min_size=5, max_size=6))
 def test_whatever_goals_state_each_is_planned_or_refused_and_every_rule_holds(stated):
     with duckdb.connect() as connection:

@@ -137,7 +137,7 @@ def assert_same_tables(spark: SparkSession, jvm: SparkSession, rows: list[dict[s
     same(spark, jvm, FACT_DAILY, fact, lambda days: predictions.sampled_features(days, 10_000, 100, 5_000))
 
 
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32))
 def test_odd_rows_and_days_with_gaps_give_the_same_tables_on_both_engines(spark, jvm, seed):
     rng = random.Random(seed)

@@ -367,9 +367,7 @@ class InBucket(LakeStates):
 
 def run(machine: type[LakeStates], examples: int, steps: int) -> None:
     slow = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-    limits = settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=slow, database=None
-    )
+    limits = settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=slow, database=None)
     run_state_machine_as_test(machine, settings=limits)
 
 

@@ -295,7 +295,7 @@ class Arrivals(RuleBasedStateMachine):
 
 
 TestArrivals = Arrivals.TestCase
-TestArrivals.settings = settings(max_examples=300, stateful_step_count=30, deadline=None)
+TestArrivals.settings = settings(max_examples=300, stateful_step_count=30)
 
 
 LAKE = "a lake"

@@ -26,7 +26,7 @@ def assert_sendable(message: Message, lines: int) -> None:
     assert all(line.isprintable() for line in message.text.splitlines())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts, texts)
 @example("a.csv", "no header was found. Its first line is: a\r\nb\u2028c")
 @example("\udcfc.csv", "\udcfc")
@@ -37,14 +37,14 @@ def test_a_message_has_one_line_for_each_upload(uri, why):
     assert_sendable(success(RunOutput("run", [], uploads, unread=f"S3: {why}")), lines=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts)
 @example("x" * 10_000)
 def test_a_message_has_one_line_for_each_step_that_failed(why):
     assert_sendable(failure("run", [("bronze", why), ("silver", why)]), lines=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts, texts)
 def test_rows_of_any_text_are_a_table_of_the_ui(name, cell):
     table = records([{name: cell, "n": 1}, {"n": 2, "list": [cell, None]}])
@@ -54,7 +54,7 @@ def test_rows_of_any_text_are_a_table_of_the_ui(name, cell):
     json.dumps([record.data for record in table.records])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(max_size=400))
 def test_a_check_shows_failing_rows_and_says_nothing_of_theirs_in_its_sentence(uri):
     rule = "no_refused_uploads"

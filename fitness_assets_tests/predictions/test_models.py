@@ -143,7 +143,7 @@ def test_four_of_five_numbers_lie_in_their_interval_with_and_without_a_past(verd
         assert sum(row["test_rows"] for row in quarters) == measured[COVERAGE]["test_rows"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(31, 200)), min_size=4, max_size=30))
 def test_in_every_round_nobody_is_learned_from_and_tested(logs):
     days = cohort(logs)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fitness_assets.bronze.sources import source_of
@@ -57,7 +57,6 @@ def rewrite(folder: Path) -> list[int]:
         return [len(one.removed) for one in found]
 
 
-@settings(deadline=None)
 @given(files())
 def test_a_rewritten_goal_file_is_as_if_it_never_had_the_person(tmp_path_factory, file):
     name, content, without, theirs = file

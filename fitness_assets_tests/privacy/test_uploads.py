@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fitness_assets.bronze.erasures import Erasures, People
@@ -65,7 +65,6 @@ def files(draw: st.DrawFn) -> tuple[bytes, int]:
     return (gzip.compress(content) if draw(st.booleans()) else content), theirs
 
 
-@settings(deadline=None)
 @given(files())
 def test_a_rewritten_upload_has_the_other_rows_and_no_more(tmp_path_factory, file):
     content, theirs = file

@@ -208,7 +208,7 @@ def test_parts_of_charts_have_names_of_their_own(page):
     assert not re.search(r"#0[1-6]0[1-6]0[1-6]", page), "a colour that the page cannot change"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.text(max_size=300), st.floats(0, 1e9), min_size=1, max_size=6))
 @example({"the row has not as many cells as the header, or an open quote": 1.0})
 @example({"$\\frac$": 1.0, "$": 2.0, "\0": 3.0, EVIL: 4.0})
@@ -260,7 +260,7 @@ NO_PICTURES = {
 }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.text(min_size=1, max_size=300))
 @example(EVIL)
 @example("{{ 1 }}{% endif %}</title><style>*{display:none}")

@@ -19,7 +19,7 @@ def main(times: int, steps: int) -> None:
     """Run the state machines."""
     for machine in (Arrivals, OnDisk):
         run_state_machine_as_test(
-            machine, settings=settings(max_examples=times, stateful_step_count=steps, deadline=None, database=None)
+            machine, settings=settings(max_examples=times, stateful_step_count=steps, database=None)
         )
         click.echo(f"{machine.__name__}: {times:,} orders of at most {steps} events, all as promised")
 
