@@ -50,6 +50,7 @@ def test_uploads_one_by_one_give_the_tables_of_a_lake_that_got_them_at_once(spar
     assert max(map(files.count, files)) <= 9
 
 
+@pytest.mark.deployment
 def test_daily_uploads_leave_few_files_of_each_table_of_bronze(spark, tmp_path):
     one_by_one, at_once = (Runs(spark, tmp_path / name) for name in ("one by one", "at once"))
     days = [date(2024, 2, 1) + timedelta(number) for number in range(14)]

@@ -170,6 +170,7 @@ def test_a_run_or_command_with_another_key_is_refused_and_changes_nothing(runs, 
     assert HIDDEN.of(IDS[0]) in by_id.stdout
 
 
+@pytest.mark.deployment
 def test_folders_of_people_are_named_by_pseudonyms_and_others_are_left_out_without_naming_anybody(
     runs, tmp_path, spark, caplog, capfd
 ):

@@ -233,6 +233,7 @@ def test_a_rollback_of_bronze_stands_until_something_new_arrives(look, raw, grap
     assert uploads == [str(raw / "b.csv"), str(raw / "c.csv")]
 
 
+@pytest.mark.deployment
 def test_a_goal_after_a_rollback_of_bronze_and_goals_after_one_of_the_coach(
     look, raw, graph, instance, lake, materialize, rows, monkeypatch
 ):
