@@ -32,6 +32,10 @@ TYPES = (
 )
 """What a record of ``bronze/measurements`` can be about."""
 
+WORN = "watch|band|ring|wear|tracker|vivo|forerunner|fenix|venu|fitbit|garmin|whoop|oura|polar|charge|versa"
+PHONE = "phone|pixel|galaxy|mobile|handset|ipad|ipod"
+"""Regular expressions for names of devices that are worn, and of phones; upper or lower case."""
+
 _ORIGINS = {
     r"^connect$|^garmin connect health ?kit$": {"garmin", "garmin_web"},
     r"health ?kit$": {"apple_health"},

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fitness_assets.bronze.measurements import PHONE, WORN
 from fitness_assets.bronze.readers.cells import person, trimmed
 from fitness_assets.bronze.sources import Found
 from fitness_assets.lake.version import LakeError
@@ -31,11 +32,7 @@ _KNOWN_NAME = re.compile(
 )
 """What stays of the name of an app or a device: identifiers of apps, words of vendors and kinds of devices."""
 _WORD = re.compile(r"(?:com|org|net|io)(?:\.\w+){2,}|[^\W_]+", re.IGNORECASE)
-_KIND_OF_DEVICE = re.compile(
-    r"watch|band|ring|wear|tracker|vivo|forerunner|fenix|venu|fitbit|garmin|whoop|oura|polar|charge|versa"
-    r"|phone|pixel|galaxy|mobile|handset|ipad|ipod",
-    re.IGNORECASE,
-)
+_KIND_OF_DEVICE = re.compile(f"{WORN}|{PHONE}", re.IGNORECASE)
 """What silver tells worn devices and phones by (``silver/devices/streams.py``); it stays where it is part of a word."""
 _NAMED_BY_ID = (
     "FITNESS_PSEUDONYM_KEY is set, and a user id is the name of its folder: rename the folder as this path has it, "

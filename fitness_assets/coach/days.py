@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fitness_assets.coach.plans import BEFORE, LONGEST, History
+from fitness_assets.gold.tables import DAY_OF_KEY
 from fitness_assets.predictions.tables import FACT_PREDICTIONS, SKILL, STRESS_CHANGES, TARGETS, probability_of
 from fitness_assets.quality.tables import VERDICT
 from fitness_assets.silver.tables import QUALITIES
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEASURES = ("weight_kg", "steps", "calories_burned", "exercise_minutes", "sleep_hours", "stress_level")
-_DAY = "make_date(date_key // 10000, date_key // 100 % 100, date_key % 100)"
 _PEOPLE = "coach_people"
 """Name of a temporary view: user_id, row, start."""
 
@@ -46,7 +46,7 @@ def bodies(tables: "DuckDBPyConnection", people: Sequence[str]) -> dict[str, Bod
     with _open(tables, [(user_id, date.min) for user_id in people]):
         found = tables.sql(
             f"""
-            SELECT user_id, dim_user.age, dim_user.gender, avg_height_cm, max({_DAY})
+            SELECT user_id, dim_user.age, dim_user.gender, avg_height_cm, max({DAY_OF_KEY})
             FROM {_PEOPLE} JOIN dim_user USING (user_id) JOIN fact_daily USING (user_id) GROUP BY ALL
             """
         ).fetchall()
@@ -74,9 +74,9 @@ def history(tables: "DuckDBPyConnection", people: Sequence[tuple[str, date]], la
     with _open(tables, people):
         found = tables.sql(
             f"""
-            SELECT row, {_DAY} - start + {BEFORE} AS at, {", ".join(MEASURES)}
+            SELECT row, {DAY_OF_KEY} - start + {BEFORE} AS at, {", ".join(MEASURES)}
             FROM fact_daily JOIN {_PEOPLE} USING (user_id)
-            WHERE {_DAY} - start >= -{BEFORE}
+            WHERE {DAY_OF_KEY} - start >= -{BEFORE}
             """
         ).fetchnumpy()
     for values, name in zip(cells, MEASURES, strict=True):
@@ -119,7 +119,7 @@ def probabilities(tables: "DuckDBPyConnection", target: str, people: Sequence[tu
     with _open(tables, people):
         found = tables.sql(
             f"SELECT row, {', '.join(names)} FROM {FACT_PREDICTIONS.name} JOIN {_PEOPLE} USING (user_id) "
-            f"WHERE {_DAY} = start"
+            f"WHERE {DAY_OF_KEY} = start"
         ).fetchall()
     for row, *values in found:
         result[row] = [np.nan if value is None else value for value in values]

@@ -3,7 +3,8 @@
 A Kalman filter follows four numbers: body weight (kg), habitual surplus (kcal a day that a person eats above their
 expenditure without a plan), adherence (share of the planned change that they carry out) and the error of the
 expenditure that the plan assumes (kcal a day). Weights show only the difference of intake and expenditure. So the prior
-alone separates adherence from expenditure, and both estimates stay uncertain.
+alone separates adherence from expenditure, and both estimates stay uncertain. Logged steps show separately which share
+of the planned change of steps a person walks.
 """
 
 from dataclasses import dataclass
@@ -147,3 +148,32 @@ class Filter:
         self.covariance[:, WEIGHT, WEIGHT] += self._day_noise
         self.covariance[:, HABIT, HABIT] += c.HABIT_SD**2 * (1 - _KEEPS_HABIT**2)
         self.covariance[:, ERROR, ERROR] += _ERROR_DAY_SD**2
+
+
+class Walked:
+    """Estimates the share of the planned change of steps that people carry out, from logged steps.
+
+    A Bayesian regression through the origin: the walked change against the planned change of steps. The noise is the
+    spread of the person's steps from day to day before the plan.
+
+    Args:
+        usual: mean steps before the plan, shape (people,).
+        before: steps before the plan, shape (people, days); NaN where not logged.
+    """
+
+    def __init__(self, usual: Floats, before: Floats) -> None:
+        self._usual = usual
+        self._noise = np.maximum(mean_of((before - usual[:, None]) ** 2, 0.0), c.STEPS_DAY_SD**2)
+        self._precision = np.full_like(usual, 1 / c.ADHERENCE_SD**2)
+        self._sum = c.ADHERENCE * self._precision
+
+    @property
+    def share(self) -> Floats:
+        """The estimate, shape (people,); below 0 for those who walk less than before, above 1 for more than planned."""
+        return self._sum / self._precision
+
+    def see(self, planned: Floats, walked: Floats) -> None:
+        """Update the estimate with the steps of a day, shape (people,); NaN where not logged."""
+        change = np.where(np.isfinite(walked), planned - self._usual, 0)
+        self._precision = self._precision + change**2 / self._noise
+        self._sum = self._sum + change * np.nan_to_num(walked - self._usual) / self._noise

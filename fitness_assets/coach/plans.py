@@ -18,6 +18,7 @@ from fitness_assets.coach.estimate import (
     WEIGHT,
     Expenditure,
     Filter,
+    Walked,
     expenditure_of,
     mean_of,
     scale_noise,
@@ -306,35 +307,6 @@ class Coach:
         ]
         self._base, self._assumed = after, np.where(counts, expenditure, self._assumed)
         return reviews
-
-
-class Walked:
-    """Estimates the share of the planned change of steps that people carry out, from logged steps.
-
-    It is the posterior mean of a slope: the change that was walked on the change that was planned, with noise as
-    large as the person's steps scatter from day to day before the plan.
-
-    Args:
-        usual: mean steps before the plan, shape (people,).
-        before: steps before the plan, shape (people, days); NaN where not logged.
-    """
-
-    def __init__(self, usual: Floats, before: Floats) -> None:
-        self._usual = usual
-        self._noise = np.maximum(mean_of((before - usual[:, None]) ** 2, 0.0), c.STEPS_DAY_SD**2)
-        self._precision = np.full_like(usual, 1 / c.ADHERENCE_SD**2)
-        self._sum = c.ADHERENCE * self._precision
-
-    @property
-    def share(self) -> Floats:
-        """The estimate, shape (people,); below 0 for those who walk less than before, above 1 for more than planned."""
-        return self._sum / self._precision
-
-    def see(self, planned: Floats, walked: Floats) -> None:
-        """Update the estimate with the steps of a day, shape (people,); NaN where not logged."""
-        change = np.where(np.isfinite(walked), planned - self._usual, 0)
-        self._precision = self._precision + change**2 / self._noise
-        self._sum = self._sum + change * np.nan_to_num(walked - self._usual) / self._noise
 
 
 def lowest_intake(person: Person, basal_kcal: Floats, least_kcal: Floats) -> Floats:

@@ -82,7 +82,7 @@ def plan_rows(planned: Planned, trust: Trust) -> pa.Table:
     cells: dict[str, Any] = {name: _repeated(values) for name, values in per_person.items()} | {
         "plan_day": np.tile(np.arange(1, HORIZON + 1), len(kept)),
         "date": (first[:, None] + np.arange(HORIZON)).ravel(),
-        "bmi": np.round(weight / (planned.person.height_cm[rows] / 100) ** 2, 2).ravel(),
+        "bmi": np.round(planned.bmi(course.weight_kg)[rows, columns], 2).ravel(),
         "recommended_steps": course.steps[rows, columns].ravel(),
         "recommended_exercise_minutes": course.exercise_minutes[rows, columns].ravel(),
         "recommended_sleep_hours": course.sleep_hours[rows, columns].ravel(),

@@ -64,8 +64,8 @@ class Planned:
         return self.starts[person] + timedelta(int(column) - BEFORE)
 
     def bmi(self, weight_kg: Floats) -> Floats:
-        """Body mass index at a weight."""
-        return weight_kg / (self.person.height_cm / 100) ** 2
+        """Body mass index at weights of the shape (people,) or (people, days)."""
+        return (weight_kg.T / (self.person.height_cm / 100) ** 2).T
 
     @property
     def ahead(self) -> NDArray[np.int64]:

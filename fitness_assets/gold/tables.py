@@ -72,6 +72,9 @@ DIM_DATE = Table(
 )
 
 _USER_EXISTS = ForeignKey(("user_id",), DIM_USER.key)
+DAY_OF_KEY = "make_date(date_key // 10000, date_key // 100 % 100, date_key % 100)"
+"""SQL of DuckDB for the day of a ``date_key``."""
+
 _DATE_EXISTS = ForeignKey(("date_key",), DIM_DATE.key)
 
 DIM_ACTIVITY = Table(

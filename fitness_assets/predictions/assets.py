@@ -71,12 +71,14 @@ def prediction_step(training_rows: int, audited: Callable[[Lake], str]) -> Layer
         if kept and (why := _why_fit(kept, learnable, changed or ())):
             step_run.log.info(f"models are fitted again: {why}")
             kept = None
-        now, drifts = _compare(lake, kept, inputs[FACT_DAILY.key]) if kept else (None, {})
-        if kept and now and now.constants != kept.constants:
-            step_run.log.info("every day is scored anew: what may be concluded from the predictions changed")
-        elif kept:
-            known = {*lake.metadata(FACT_DAILY, inputs[FACT_DAILY.key]).parts, *(changed or ())}
-            months = _affected(changed or (), known)
+        now, drifts = None, dict[str, Drift]()
+        if kept:
+            now, drifts = _compare(lake, kept, inputs[FACT_DAILY.key])
+            if now.constants == kept.constants:
+                known = {*lake.metadata(FACT_DAILY, inputs[FACT_DAILY.key]).parts, *(changed or ())}
+                months = _affected(changed or (), known)
+            else:
+                step_run.log.info("every day is scored anew: what may be concluded from the predictions changed")
 
         def write_all(staging: Staging) -> Collection[str] | None:
             if now:

@@ -182,9 +182,10 @@ def _shown(found: Forecast, situation: Situation) -> dict[str, Any]:
 
 
 def _defaults(situation: Situation) -> dict[str, str]:
-    """The form as it opens: the goal that was read last, also a refused one, on top of a gentle one.
+    """The values with which the form opens: those of the goal that was read last, even if it was refused.
 
-    Of a goal that ended the plan only what it says about the person is kept.
+    Fields that this goal does not state get a gentle default. A goal that ended the plan gives only the fields about
+    the person.
     """
     steps, sleep = own_mean(situation, "steps") or 6_000, own_mean(situation, "sleep_hours") or c.ENOUGH_SLEEP
     form = {

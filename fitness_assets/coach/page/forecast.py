@@ -19,7 +19,7 @@ STATED = tuple(name for name in Goal.model_fields if name not in ("user_id", "st
 """Fields of the form that a goal may state; ``start`` is always the day after the last logged one."""
 
 ABOUT = ("age", "sex", "height_cm", "max_steps", "max_exercise_minutes", "min_intake_kcal", "notes")
-"""Those that are about the person, whatever the goal is."""
+"""Fields that describe the person, not the target; they stay when the goal changes."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from fitness_assets.coach.days import Body, bodies, conclusion, history, metrics
 from fitness_assets.coach.plans import History
 from fitness_assets.coach.tables import GOALS, PLANNED, PLANS, PROGRESS, REFUSED, SLEEP, STRESS
 from fitness_assets.engine.duckdb_reader import Opened, reader
-from fitness_assets.gold.tables import DIM_USER, FACT_DAILY
+from fitness_assets.gold.tables import DAY_OF_KEY, DIM_USER, FACT_DAILY
 from fitness_assets.lake.lake import Lake
 from fitness_assets.lake.version import LakeError
 from fitness_assets.quality.tables import AUDIT, LOOKS_GENERATED, NOT_ENOUGH_DATA
@@ -119,10 +119,9 @@ def state_of(situation: Situation) -> str:
 
 
 def _days(tables: "DuckDBPyConnection", user_id: str, last: date) -> list[Row]:
-    day = "make_date(date_key // 10000, date_key // 100 % 100, date_key % 100)"
     found = tables.execute(
-        f"SELECT {day} AS date, weight_kg, steps, sleep_hours, stress_level FROM fact_daily "
-        f"WHERE user_id = ? AND {day} > ? ORDER BY date",
+        f"SELECT {DAY_OF_KEY} AS date, weight_kg, steps, sleep_hours, stress_level FROM fact_daily "
+        f"WHERE user_id = ? AND {DAY_OF_KEY} > ? ORDER BY date",
         [user_id, last - timedelta(DAYS_SHOWN)],
     )
     names = [column[0] for column in found.description or ()]

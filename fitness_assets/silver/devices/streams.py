@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from fitness_assets.bronze.measurements import origins
+from fitness_assets.bronze.measurements import PHONE, WORN, origins
 
 KINDS = (
     "garmin",
@@ -21,11 +21,8 @@ KINDS = (
 CSV = "csv"
 """The name by which a person's own order means days from CSV files."""
 
-_WORN = re.compile(
-    r"watch|band|ring|wear|tracker|vivo|forerunner|fenix|venu|fitbit|garmin|whoop|oura|polar|charge|versa|^connect$",
-    re.IGNORECASE,
-)
-_PHONE = re.compile(r"phone|pixel|galaxy|mobile|handset|ipad|ipod", re.IGNORECASE)
+_WORN = re.compile(f"{WORN}|^connect$", re.IGNORECASE)
+_PHONE = re.compile(PHONE, re.IGNORECASE)
 _OWN_DEVICES = {"garmin", "garmin_web", "oura", "samsung_health", "withings"}
 """Kinds of vendors whose files do not name the device, which is one of their own."""
 
